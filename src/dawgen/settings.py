@@ -1,0 +1,304 @@
+"""Every setting once: typed, documented, and with the published default where there is one.
+
+Settings are built in layers, later ones winning: the defaults here, a preset (what differs
+for one backbone), the user's YAML file, the command line's ``-s key=value``.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from dawgen.errors import UserError
+
+Positive = Annotated[int, Field(gt=0)]
+Rate = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+Combine = Literal[
+    "surgery",
+    "paired",
+    "mixed",
+    "synthetic",
+    "real",
+    "real-then-synthetic",
+    "synthetic-then-real",
+]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class BackboneSettings(_Section):
+    """The frozen language model."""
+
+    path: str = "dawgen/tiny"
+    """A folder, a hub name, or `dawgen/tiny`, the model shipped with the package."""
+    revision: str | None = None
+    """Branch, tag or commit on the hub."""
+    dtype: Literal["fp32", "bf16"] = "fp32"
+    """Number format of the weights; fp16 is refused because T5's activations overflow in it."""
+    device: str = "auto"
+    """`auto` takes a GPU where there is one, else the CPU; or a torch device such as `cuda:1`."""
+    max_length: Positive = 512
+    """Most tokens of one input, soft prompt included; texts are cut to fit, templates never."""
+    trust_remote_code: bool = False
+    """Run code that comes with a model; leave off unless you have read that code."""
+
+    @field_validator("dtype", mode="before")
+    @classmethod
+    def _no_fp16(cls, value: object) -> object:
+        if value in ("fp16", "float16", "half"):
+            raise ValueError(
+                "fp16 is not offered because T5 overflows in it and gives NaN; take bf16 or fp32"
+            )
+        return value
+
+
+class GeneratorSettings(_Section):
+    """Tuning one soft prompt per label on the few shots, method.md §1."""
+
+    method: Literal["plain", "fewgen", "dawgen"] = "dawgen"
+    """plain: equation (1); fewgen: weighted, (2)+(3); dawgen: with the regulariser (4) too."""
+    prompt_length: Positive = 100
+    """Vectors a label (ours, not published: the task prompt's length)."""
+    learning_rate: Rate = 5e-3
+    """Of the label prompts (FewGen's prefix)."""
+    batch_size: Positive = 2
+    """Rows per label and step (FewGen: 2)."""
+    epochs: Positive = 20
+    """Passes over the few shots (FewGen: 20)."""
+    weight_hidden: Positive = 100
+    """Hidden width of the token-weight network (FewGen: 1 -> 100 -> 1)."""
+    weight_learning_rate: Rate = 1e-2
+    """Of the token-weight network, Adam (FewGen)."""
+    lookahead_rate: Rate = 2e-2
+    """Step size of the look-ahead prompt Q(W) in (3) (FewGen)."""
+    dist_weight: Annotated[float, Field(ge=0)] = 1.0
+    """Lambda, the weight of (4) (ours, not published); 0 is FewGen."""
+    meta_gradient: Literal["jvp", "central"] = "jvp"
+    """How the weights' gradient is taken: forward-mode product, or central differences."""
+    max_length: Positive = 128
+    """Most tokens of a text to be generated (FewGen: 128); longer few shots are left out."""
+
+
+class SynthesisSettings(_Section):
+    """Writing labelled rows, method.md §2."""
+
+    rows_per_label: Positive = 5000
+    """Kept rows a label (FewGen: 5,000)."""
+    first_sentences: str = "card"
+    """`card`, `few-shots`, `captions`, `questions`, `wikipedia`, `generator`, or a text file."""
+    engine: Literal["transformers"] = "transformers"
+    """Who decodes."""
+    batch_size: Positive = 64
+    """Rows decoded at once."""
+    temperature: Annotated[float, Field(ge=0)] = 1.0
+    """0 is greedy decoding."""
+    top_k: Annotated[int, Field(ge=0)] = 10
+    """Sample from the k likeliest tokens (FewGen: 10); 0 is all of them."""
+    repetition_penalty: Annotated[float, Field(ge=1)] = 1.0
+    """Above 1, tokens already written become less likely (FewGen: 1.0 to 1.5 by label)."""
+    max_new_tokens: Positive = 50
+    """Longest text, in tokens (FewGen: 50)."""
+    max_attempts_factor: Annotated[float, Field(ge=1)] = 10.0
+    """Give up on a label after this many attempts per wanted row."""
+    oversample: Annotated[float, Field(ge=1)] = 1.0
+    """Write this many clean rows per wanted one and keep those of the highest label ratio."""
+    min_label_ratio: Share = 0.0
+    """Reject rows below it: the generator's p(text | label) over its sum for all labels."""
+    shard_rows: Positive = 1000
+    """Kept rows a label in one Parquet shard; the best of an over-generation are chosen in each."""
+
+
+class TuningSettings(_Section):
+    """Tuning the task's soft prompt on real and synthetic rows, method.md §3."""
+
+    prompt_length: Positive = 100
+    """Vectors (Lester et al. 2021: 100)."""
+    init: Literal["label-words", "vocabulary", "random"] = "label-words"
+    """What the prompt starts from (Lester et al.: vocabulary or label words)."""
+    optimizer: Literal["adamw", "adafactor"] = "adafactor"
+    """(Lester et al.: Adafactor)."""
+    learning_rate: Rate = 0.3
+    """(Lester et al.: 0.3)."""
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    """(Lester et al.: constant)."""
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    """Steps over which the rate climbs to its full value."""
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-5
+    """(Lester et al.: 1e-5)."""
+    batch_size: Positive = 32
+    """Real rows a step (Lester et al.: 32)."""
+    synthetic_batch_size: Positive = 32
+    """Synthetic rows a step."""
+    steps: Positive = 30_000
+    """(Lester et al.: 30,000)."""
+    epsilon: Annotated[float, Field(ge=0)] = 1.0
+    """Weight of the synthetic gradient in p <- p - eta (d_real + epsilon d_syn)."""
+    combine: Combine = "surgery"
+    """How real and synthetic rows combine (method.md §4)."""
+    label_smoothing: Share = 0.0
+    """Of the synthetic rows' targets (FewGen: 0.15)."""
+    eval_every: Positive = 100
+    """Steps between looks at the development shots."""
+    patience: Positive | None = None
+    """Stop after this many looks without a better one; none is never."""
+    max_grad_norm: Rate | None = None
+    """Clip an arm's combined gradient to this norm."""
+    baseline: bool = True
+    """Tune a second prompt on the real shots alone in the same stack, to compare with."""
+    tokens_per_batch: Positive = 8192
+    """Tokens in one forward and backward call, soft prompts and padding included; a step's
+    rows go through in several where there are more. Changes speed and memory only."""
+
+
+class EvaluationSettings(_Section):
+    """Scoring rows with a prompt."""
+
+    tokens_per_batch: Positive = 8192
+    """Tokens scored at once, soft prompts included; changes speed and memory only."""
+
+
+class Settings(_Section):
+    """The whole tree; a run folder's `config.yaml` is exactly this."""
+
+    seed: Annotated[int, Field(ge=0)] = 13
+    """Every random stream of the run comes from it."""
+    shots: Positive = 16
+    """Rows a label for training, and as many for choosing the checkpoint."""
+    backbone: BackboneSettings = BackboneSettings()
+    generator: GeneratorSettings = GeneratorSettings()
+    synthesis: SynthesisSettings = SynthesisSettings()
+    tuning: TuningSettings = TuningSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+
+
+def preset_names() -> list[str]:
+    """Names of the presets shipped with the package."""
+    folder = resources.files("dawgen") / "presets"
+    return sorted(
+        p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml")
+    )
+
+
+def _preset(name: str) -> dict[str, Any]:
+    if name not in preset_names():
+        raise UserError(f"There is no preset {name!r}; choose one of {', '.join(preset_names())}.")
+    text = (resources.files("dawgen") / "presets" / f"{name}.yaml").read_text("utf-8")
+    return dict(yaml.safe_load(text))
+
+
+def _preset_for(tree: Mapping[str, Any]) -> str | None:
+    """The preset whose backbone the user named, if any; the shipped one by default."""
+    path = tree.get("backbone", {}).get("path", BackboneSettings().path)
+    for name in preset_names():
+        if _preset(name).get("backbone", {}).get("path") == path:
+            return name
+    return None
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        tree = yaml.safe_load(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"There is no settings file {path}.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        raise UserError(
+            f"{path}{where}: this is not readable YAML; mend it and try again."
+        ) from None
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        raise UserError(
+            f"{path}: settings must be 'name: value' lines, not a {type(tree).__name__}."
+        )
+    return tree
+
+
+def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
+            merged[key] = _merge(merged[key], value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _override(text: str) -> dict[str, Any]:
+    """`tuning.steps=100` as a nested tree."""
+    key, mark, value = text.partition("=")
+    if not mark or not key.strip():
+        raise UserError(f"-s {text!r}: write it as section.name=value, such as tuning.steps=500.")
+    try:
+        tree: Any = yaml.safe_load(value) if value.strip() else ""
+    except yaml.YAMLError:
+        tree = value
+    for part in reversed(key.strip().split(".")):
+        tree = {part: tree}
+    return dict(tree)
+
+
+def _known_keys(model: type[BaseModel] = Settings, prefix: str = "") -> list[str]:
+    keys = []
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            keys += _known_keys(kind, f"{prefix}{name}.")
+        else:
+            keys.append(f"{prefix}{name}")
+    return keys
+
+
+def _explain(error: ValidationError, where: str) -> UserError:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        known = _known_keys()
+        near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
+        if not near:
+            tail = key.rpartition(".")[2]
+            near = [k for k in known if k.rpartition(".")[2] == tail][:1]
+        hint = f"did you mean {near[0]!r}?" if near else "`dawgen settings` lists them all."
+        return UserError(f"{where}there is no setting {key!r}; {hint}")
+    message = first["msg"].removeprefix("Value error, ")
+    return UserError(f"{where}setting {key!r} cannot be {first['input']!r}: {message}.")
+
+
+def build_settings(
+    *,
+    preset: str | None = None,
+    file: Path | None = None,
+    overrides: Iterable[str] = (),
+) -> tuple[Settings, str | None]:
+    """Settings from their layers, and the name of the preset that was used.
+
+    Without ``preset`` the one made for the chosen backbone applies, where there is one.
+
+    Raises:
+        UserError: an unknown or ill-typed setting, an unknown preset, an unreadable file.
+    """
+    user = _read_yaml(file) if file else {}
+    for text in overrides:
+        user = _merge(user, _override(text))
+    name = preset or _preset_for(user if isinstance(user.get("backbone", {}), dict) else {})
+    tree = _merge(_preset(name), user) if name else user
+    try:
+        return Settings.model_validate(tree), name
+    except ValidationError as error:
+        raise _explain(error, f"{file}: " if file else "") from None
+
+
+def dump_settings(settings: BaseModel) -> str:
+    """The tree as YAML, every value spelled out."""
+    return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False)
