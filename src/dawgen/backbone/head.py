@@ -1,0 +1,45 @@
+"""The language-model head, for chosen words only or for the whole vocabulary."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+
+class Head:
+    """Logits from last hidden states, computed for just the tokens that are asked for.
+
+    Knows the ways of scaling that seq2seq and causal models use: T5's scaled decoder output,
+    BART's bias, logit scales and soft-capping.
+    """
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        config = model.config
+        layer = model.get_output_embeddings()
+        self.weight: Tensor = layer.weight
+        bias = getattr(layer, "bias", None)
+        final = getattr(model, "final_logits_bias", None)
+        self.bias: Tensor | None = final[0] if final is not None else bias
+        scale = 1.0
+        if getattr(config, "scale_decoder_outputs", False):
+            scale *= config.d_model**-0.5
+        scale *= getattr(config, "logit_scale", None) or 1.0
+        scale /= getattr(config, "logits_scaling", None) or 1.0
+        self.scale = scale
+        self.cap: float | None = getattr(config, "final_logit_softcapping", None)
+
+    def logits(self, hidden: Tensor, ids: Tensor | None = None) -> Tensor:
+        """hidden [...,H] -> fp32 logits [...,N] of the tokens ``ids`` [N] (all V without)."""
+        weight = self.weight if ids is None else self.weight[ids]
+        bias = self.bias if ids is None or self.bias is None else self.bias[ids]
+        out = nn.functional.linear(hidden * self.scale, weight).float()
+        if bias is not None:
+            out = out + bias
+        return self.cap * torch.tanh(out / self.cap) if self.cap else out
+
+    def log_probs(self, hidden: Tensor, targets: Tensor) -> Tensor:
+        """hidden [N,H], targets [N] -> log p(target) [N] over the whole vocabulary."""
+        logits = self.logits(hidden)
+        chosen = logits.gather(-1, targets[:, None])[:, 0]
+        return chosen - torch.logsumexp(logits, dim=-1)

@@ -1,0 +1,93 @@
+"""Turning rows into token ids: templates filled, texts cut to fit, specials in place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from dawgen.tasks import Row
+
+
+@dataclass(frozen=True)
+class Padded:
+    """Token ids [B,T] padded on the right, with mask [B,T] (True where a token is)."""
+
+    ids: Tensor
+    mask: Tensor
+
+
+def pad_right(rows: Sequence[Sequence[int]], device: torch.device, width: int = 0) -> Padded:
+    """Rows of token ids as one rectangle, no wider than its longest row (or ``width``)."""
+    width = max([width, *(len(row) for row in rows)])
+    ids = torch.zeros(len(rows), width, dtype=torch.long)
+    mask = torch.zeros(len(rows), width, dtype=torch.bool)
+    for i, row in enumerate(rows):
+        ids[i, : len(row)] = torch.tensor(row, dtype=torch.long)
+        mask[i, : len(row)] = True
+    return Padded(ids.to(device), mask.to(device))
+
+
+def _cut(tokenizer: PreTrainedTokenizerBase, text: str, tokens: int) -> str:
+    """The first ``tokens`` tokens of the text, as text."""
+    offsets = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)[
+        "offset_mapping"
+    ]
+    if tokens <= 0:
+        return ""
+    return text if len(offsets) <= tokens else text[: offsets[tokens - 1][1]]
+
+
+def encode_rows(
+    tokenizer: PreTrainedTokenizerBase,
+    fill: Callable[[Row], str],
+    rows: Sequence[Row],
+    budget: int,
+) -> list[list[int]]:
+    """Each row, filled in by ``fill``, as ids of at most ``budget`` tokens, specials included.
+
+    Where a row is too long its longer text is shortened first; the template's own words,
+    which carry the task, are never cut.
+    """
+    if not rows:
+        return []
+    texts = [fill(row) for row in rows]
+    encoded: list[list[int]] = tokenizer(texts)["input_ids"]
+    for i, (row, ids) in enumerate(zip(rows, encoded, strict=True)):
+        if len(ids) > budget:
+            encoded[i] = _encode_cut(tokenizer, fill, row, budget, len(ids) - budget)
+    return encoded
+
+
+def _encode_cut(
+    tokenizer: PreTrainedTokenizerBase,
+    fill: Callable[[Row], str],
+    row: Row,
+    budget: int,
+    excess: int,
+) -> list[int]:
+    def count(text: str) -> int:
+        return len(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    text1, text2 = row.text1, row.text2
+    length1, length2 = count(text1), count(text2) if text2 else 0
+    while True:
+        for _ in range(excess):
+            if length1 >= length2:
+                length1 -= 1
+            else:
+                length2 -= 1
+        short1 = _cut(tokenizer, text1, length1)
+        short2 = _cut(tokenizer, text2, length2) if text2 else text2
+        ids: list[int] = tokenizer(fill(replace(row, text1=short1, text2=short2)))["input_ids"]
+        excess = len(ids) - budget
+        if excess <= 0:
+            return ids
+        if length1 <= 0 and length2 <= 0:
+            raise ValueError(f"the template alone is longer than {budget} tokens")

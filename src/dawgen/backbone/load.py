@@ -1,0 +1,176 @@
+"""Finding a backbone on the hub, on disk or in the package, and checking that it will do."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.utils import logging
+
+from dawgen.backbone.model import Backbone
+from dawgen.errors import UserError
+from dawgen.settings import BackboneSettings
+
+TINY = "dawgen/tiny"
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+_MEBIBYTE = 1 << 20
+
+
+def load_backbone(settings: BackboneSettings) -> Backbone:
+    """The frozen model that the settings name.
+
+    Weights are read from safetensors only. fp16 is not offered: T5 overflows in it.
+
+    Raises:
+        UserError: no such model, no tokenizer beside it, no safetensors weights, or a head
+            whose logits are computed in a way dawgen does not know.
+    """
+    place = _place(settings.path)
+    device = _device(settings.device)
+    common: dict[str, Any] = {
+        "revision": settings.revision,
+        "trust_remote_code": settings.trust_remote_code,
+    }
+    tokenizer = _tokenizer(place, settings.path, common)
+    try:
+        config = AutoConfig.from_pretrained(place, **common)
+        kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+        with _no_bar():
+            model = kind.from_pretrained(
+                place, dtype=_DTYPES[settings.dtype], use_safetensors=True, **common
+            )
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"The model {settings.path!r} cannot be loaded: {_first_line(error)} "
+            "Name a folder or a hub model with a config and safetensors weights "
+            "of a sequence-to-sequence or causal language model."
+        ) from None
+    torch.nn.Module.to(model, device)
+    fingerprint = _fingerprint(place, model, settings)
+    backbone = Backbone(
+        model,
+        tokenizer,
+        name=settings.path,
+        fingerprint=fingerprint,
+        max_length=settings.max_length,
+    )
+    check_head(backbone)
+    return backbone
+
+
+@contextmanager
+def _no_bar() -> Iterator[None]:
+    """Keep transformers' own progress bar out of logs."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+def _place(path: str) -> str:
+    if path == TINY:
+        return str(resources.files("dawgen") / "backbone" / "tiny")
+    if path.startswith((".", "/", "~")) and not Path(path).expanduser().is_dir():
+        raise UserError(f"There is no model folder {path}; check backbone.path.")
+    return str(Path(path).expanduser()) if Path(path).expanduser().is_dir() else path
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError):
+        raise UserError(
+            f"There is no device {name!r} here; set backbone.device to auto, cpu or cuda."
+        ) from None
+    return device
+
+
+def _tokenizer(place: str, name: str, common: dict[str, Any]) -> PreTrainedTokenizerBase:
+    folder = Path(place)
+    if folder.is_dir() and not any(
+        (folder / file).exists()
+        for file in ("tokenizer.json", "tokenizer_config.json", "spiece.model", "vocab.json")
+    ):
+        raise UserError(
+            f"The model folder {name} has no tokenizer; save one into it with "
+            "tokenizer.save_pretrained()."
+        )
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(place, **common)
+    except (OSError, ValueError, ImportError) as error:
+        raise UserError(
+            f"The tokenizer of {name!r} cannot be loaded: {_first_line(error)} "
+            "Check backbone.path, and that the hub can be reached if it is a hub name."
+        ) from None
+    if not tokenizer.is_fast:
+        raise UserError(f"The tokenizer of {name!r} is a slow one; save its fast form beside it.")
+    return tokenizer
+
+
+def _first_line(error: Exception) -> str:
+    line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return line if line.endswith((".", "!", "?")) else f"{line}."
+
+
+def _fingerprint(place: str, model: PreTrainedModel, settings: BackboneSettings) -> str:
+    """A hash of the model's files (both ends of large ones), or the hub's commit."""
+    digest = hashlib.sha256(f"{settings.dtype} {settings.max_length}".encode())
+    folder = Path(place)
+    if not folder.is_dir():
+        digest.update(f"{place}@{getattr(model.config, '_commit_hash', None)}".encode())
+        return digest.hexdigest()
+    for file in sorted(folder.iterdir()):
+        if file.suffix not in (".safetensors", ".json", ".model", ".txt"):
+            continue
+        size = file.stat().st_size
+        digest.update(f"{file.name} {size}".encode())
+        with file.open("rb") as stream:
+            digest.update(stream.read(_MEBIBYTE))
+            stream.seek(max(0, size - _MEBIBYTE))
+            digest.update(stream.read())
+    return digest.hexdigest()
+
+
+@torch.no_grad()
+def check_head(backbone: Backbone) -> None:
+    """Compare our logits with the model's own on a two-token input.
+
+    Raises:
+        UserError: they differ, so scores would be wrong without anyone noticing.
+    """
+    device, ids = backbone.device, backbone.ordinary_token_ids()[:2]
+    tokens = torch.tensor([ids], device=device)
+    if backbone.is_encoder_decoder:
+        start = torch.tensor([backbone.decoder_start], device=device)
+        theirs = backbone.model(input_ids=tokens, decoder_input_ids=start).logits[:, -1]
+        hidden = backbone._label_position(None, [ids])
+    else:
+        theirs = backbone.model(input_ids=tokens).logits[:, -1]
+        hidden = backbone._label_position(None, [ids])
+    ours = backbone.head.logits(hidden)
+    tolerance = 1e-3 if backbone.dtype == torch.float32 else 5e-2
+    scale = theirs.float().abs().max().clamp(min=1.0)
+    if (ours - theirs.float()).abs().max() > tolerance * scale:
+        raise UserError(
+            f"The model {backbone.name!r} computes its logits in a way dawgen does not know, "
+            "so its scores cannot be trusted; take another backbone."
+        )

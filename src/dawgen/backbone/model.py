@@ -1,0 +1,382 @@
+"""A frozen language model behind one small interface, sequence-to-sequence or causal.
+
+Soft prompts enter as vectors before the input's own embeddings (on the encoder side for
+sequence-to-sequence models), so nothing of a model's caches or layers is touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers.modeling_outputs import BaseModelOutput
+
+from dawgen.backbone.head import Head
+from dawgen.backbone.inputs import encode_rows, pad_right
+from dawgen.errors import UserError
+
+if TYPE_CHECKING:
+    from dawgen.tasks import Row, TaskCard
+
+
+@dataclass(frozen=True)
+class TokenScores:
+    """What the generator makes of given texts.
+
+    Attributes:
+        log_probs: [B,T] log p(x_t | x_<t), fp32, 0 where there is no token.
+        mask: [B,T] True where a token is; the end mark is one.
+        hidden: [B,T,H] last hidden state after reading x_t, fp32; 0 where there is no token.
+    """
+
+    log_probs: Tensor
+    mask: Tensor
+    hidden: Tensor
+
+
+class Backbone:
+    """A frozen model with its tokenizer. Build one with :func:`load_backbone`."""
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        name: str,
+        fingerprint: str,
+        max_length: int = 512,
+    ) -> None:
+        self.model = model.eval().requires_grad_(False)
+        self.tokenizer = tokenizer
+        self.name = name
+        self.fingerprint = fingerprint
+        self.is_encoder_decoder: bool = bool(model.config.is_encoder_decoder)
+        positions = getattr(model.config, "max_position_embeddings", None)
+        self.max_length = min(max_length, positions or max_length)
+        self.head = Head(model)
+
+    # --- what it is -----------------------------------------------------------------
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model lies."""
+        return self.model.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Number format of the weights."""
+        return self.model.dtype
+
+    @property
+    def hidden_size(self) -> int:
+        """H, the width of the input embeddings."""
+        return int(self.table().shape[1])
+
+    @property
+    def end_id(self) -> int:
+        """Token id of the end mark."""
+        end = self.tokenizer.eos_token_id
+        if end is None:
+            end = self.model.config.eos_token_id
+        return int(end)
+
+    def table(self) -> Tensor:
+        """The frozen input embedding table [V,H]."""
+        weight: Tensor = self.model.get_input_embeddings().weight
+        return weight
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """ids [...] -> vectors [...,H] as the model itself embeds them."""
+        vectors: Tensor = self.model.get_input_embeddings()(ids)
+        return vectors
+
+    @contextmanager
+    def eager_attention(self) -> Iterator[None]:
+        """Run attention as plain products, which forward-mode differentiation needs."""
+        before = self.model.config._attn_implementation
+        self.model.set_attn_implementation("eager")
+        try:
+            yield
+        finally:
+            self.model.set_attn_implementation(before)
+
+    # --- text to ids ----------------------------------------------------------------
+
+    def text_ids(self, text: str) -> list[int]:
+        """Ids of a text alone, without special tokens."""
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return ids
+
+    def ordinary_token_ids(self) -> list[int]:
+        """Ids of real words and pieces: no specials, no padding rows of the table."""
+        special = set(self.tokenizer.all_special_ids) | set(self.tokenizer.added_tokens_decoder)
+        size = min(len(self.tokenizer), self.table().shape[0])
+        return [i for i in range(size) if i not in special]
+
+    def encode_rows(
+        self, card: TaskCard, rows: Sequence[Row], prompt_length: int
+    ) -> list[list[int]]:
+        """Rows through the card's template, cut so that prompt and input fit the model."""
+        budget = self.max_length - prompt_length - (0 if self.is_encoder_decoder else 8)
+        try:
+            encoded = encode_rows(self.tokenizer, card.fill, rows, budget)
+        except ValueError as error:
+            raise UserError(
+                f"{card.name}: {error}, which is what backbone.max_length = {self.max_length} "
+                f"leaves beside a prompt of {prompt_length}; raise the one or lower the other."
+            ) from None
+        if self.is_encoder_decoder:
+            return encoded
+        # A causal model goes on from the template: an end mark would close it.
+        return [ids[:-1] if ids and ids[-1] == self.end_id else ids for ids in encoded]
+
+    def label_word_ids(self, card: TaskCard) -> list[list[int]]:
+        """Token ids of each label's word, in the order of ``card.labels``.
+
+        Raises:
+            UserError: a word is empty, or two labels' words start with the same token.
+        """
+        words = [card.label_words[label] for label in card.labels]
+        ids = [self._answer_ids(word) for word in words]
+        first: dict[int, str] = {}
+        for label, word, tokens in zip(card.labels, words, ids, strict=True):
+            if not tokens:
+                raise UserError(f"{card.name}: the label word of {label!r} is empty.")
+            if tokens[0] in first:
+                raise UserError(
+                    f"{card.name}: the label words {card.label_words[first[tokens[0]]]!r} "
+                    f"({first[tokens[0]]}) and {word!r} ({label}) start with the same token of "
+                    f"{self.name}; choose words that differ from their first piece on."
+                )
+            first[tokens[0]] = label
+        return ids
+
+    def _answer_ids(self, word: str) -> list[int]:
+        if self.is_encoder_decoder:
+            return self.text_ids(word)
+        before, whole = self.text_ids("answer:"), self.text_ids(f"answer: {word}")
+        return whole[len(before) :]
+
+    def encode_source(self, text: str, prompt_length: int) -> list[int]:
+        """What the generator reads after its label prompt; ``""`` where it starts from nothing."""
+        room = self.max_length - prompt_length
+        if self.is_encoder_decoder:
+            ids: list[int] = self.tokenizer(text, truncation=True, max_length=room)["input_ids"]
+            return ids
+        if not text:
+            return []
+        return self.text_ids(text)[: room // 2] + self.text_ids("\n")
+
+    def encode_target(self, text: str) -> list[int]:
+        """A text the generator is to write: its ids and the end mark."""
+        return [*self.text_ids(text), self.end_id]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Ids back to text, specials left out."""
+        return str(self.tokenizer.decode(list(ids), skip_special_tokens=True)).strip()
+
+    @cached_property
+    def decoder_start(self) -> list[int]:
+        """What a decoder reads before the first word: its start token, BART's <s> after it."""
+        start = self.model.config.decoder_start_token_id
+        plain = self.text_ids("a")
+        with_specials: list[int] = self.tokenizer("a")["input_ids"]
+        lead = with_specials[: with_specials.index(plain[0])] if plain else []
+        return [start, *(i for i in lead if i != start)]
+
+    # --- the model ------------------------------------------------------------------
+
+    def _with_prompts(
+        self, prompts: Tensor | None, rows: Sequence[Sequence[int]], device: torch.device
+    ) -> tuple[Tensor, Tensor]:
+        """[prompt ; embedded row] -> vectors [B,P+T,H] and mask [B,P+T]."""
+        padded = pad_right(rows, device)
+        vectors = self.embed(padded.ids)
+        if prompts is None:
+            return vectors, padded.mask
+        soft = torch.ones(prompts.shape[:2], dtype=torch.bool, device=device)
+        joined = torch.cat([prompts.to(device, vectors.dtype), vectors], dim=1)
+        return joined, torch.cat([soft, padded.mask], dim=1)
+
+    def _encode(
+        self, prompts: Tensor | None, rows: Sequence[Sequence[int]]
+    ) -> tuple[Tensor, Tensor]:
+        """Encoder states [B,P+T,H] and their mask [B,P+T]."""
+        vectors, mask = self._with_prompts(prompts, rows, self.device)
+        encoder: Any = self.model.get_encoder()
+        out = encoder(inputs_embeds=vectors, attention_mask=mask.long(), return_dict=True)
+        return out.last_hidden_state, mask
+
+    def _decode(self, states: Tensor, mask: Tensor, ids: Tensor, id_mask: Tensor) -> Tensor:
+        """Decoder's last hidden states [B,T,H] for input ids [B,T]."""
+        decoder: Any = self.model.get_decoder()
+        out = decoder(
+            input_ids=ids,
+            attention_mask=id_mask.long(),
+            encoder_hidden_states=states,
+            encoder_attention_mask=mask.long(),
+            use_cache=False,
+            return_dict=True,
+        )
+        hidden: Tensor = out.last_hidden_state
+        return hidden
+
+    def _read(self, prompts: Tensor | None, rows: Sequence[Sequence[int]]) -> Tensor:
+        """A causal model's last hidden states [B,P+T,H]."""
+        vectors, mask = self._with_prompts(prompts, rows, self.device)
+        out = self.model.base_model(
+            inputs_embeds=vectors, attention_mask=mask.long(), use_cache=False, return_dict=True
+        )
+        hidden: Tensor = out.last_hidden_state
+        return hidden
+
+    # --- scoring labels -------------------------------------------------------------
+
+    def label_scores(
+        self,
+        prompts: Tensor | None,
+        inputs: Sequence[Sequence[int]],
+        label_words: Sequence[Sequence[int]],
+    ) -> Tensor:
+        """Scores [B,C] in fp32 whose softmax is p(label | input).
+
+        Args:
+            prompts: [B,P,H], one soft prompt a row, or None.
+            inputs: B rows from :meth:`encode_rows`.
+            label_words: C label words from :meth:`label_word_ids`.
+
+        One-token words are compared by their logits at the label's position, without the
+        rest of the vocabulary; for longer ones the tokens' log-probabilities are summed.
+        """
+        if all(len(word) == 1 for word in label_words):
+            hidden = self._label_position(prompts, inputs)
+            ids = torch.tensor([word[0] for word in label_words], device=self.device)
+            return self.head.logits(hidden, ids)
+        return self._word_log_probs(prompts, inputs, label_words)
+
+    def _label_position(self, prompts: Tensor | None, inputs: Sequence[Sequence[int]]) -> Tensor:
+        """Last hidden state [B,H] from which the label word's first token is predicted."""
+        if self.is_encoder_decoder:
+            states, mask = self._encode(prompts, inputs)
+            start = torch.tensor([self.decoder_start], device=self.device).expand(len(inputs), -1)
+            return self._decode(states, mask, start, torch.ones_like(start))[:, -1]
+        hidden = self._read(prompts, inputs)
+        length = 0 if prompts is None else prompts.shape[1]
+        last = torch.tensor([length + len(row) - 1 for row in inputs], device=self.device)
+        return hidden[torch.arange(len(inputs), device=self.device), last]
+
+    def _word_log_probs(
+        self,
+        prompts: Tensor | None,
+        inputs: Sequence[Sequence[int]],
+        label_words: Sequence[Sequence[int]],
+    ) -> Tensor:
+        """Summed log-probabilities [B,C] of label words of any length."""
+        rows, words = len(inputs), len(label_words)
+        targets = [list(word) for _ in range(rows) for word in label_words]
+        if self.is_encoder_decoder:
+            states, mask = self._encode(prompts, inputs)
+            states = states.repeat_interleave(words, 0)
+            mask = mask.repeat_interleave(words, 0)
+            hidden = self._decoded_targets(states, mask, targets)
+        else:
+            sources = [list(row) for row in inputs for _ in label_words]
+            soft = None if prompts is None else prompts.repeat_interleave(words, 0)
+            hidden = self._read_targets(soft, sources, targets)
+        log_probs, _ = self._target_log_probs(hidden, targets)
+        return log_probs.sum(1).view(rows, words)
+
+    # --- scoring texts --------------------------------------------------------------
+
+    def token_log_probs(
+        self,
+        prompts: Tensor,
+        sources: Sequence[Sequence[int]],
+        targets: Sequence[Sequence[int]],
+    ) -> TokenScores:
+        """log p(x_t | x_<t, source, prompt) of every target token, and its hidden state.
+
+        Args:
+            prompts: [B,P,H], each row's label prompt.
+            sources: B rows from :meth:`encode_source`.
+            targets: B rows from :meth:`encode_target`.
+        """
+        if self.is_encoder_decoder:
+            states, mask = self._encode(prompts, sources)
+            hidden = self._decoded_targets(states, mask, targets)
+        else:
+            hidden = self._read_targets(prompts, sources, targets)
+        log_probs, target_mask = self._target_log_probs(hidden, targets)
+        read = hidden[:, 1:].float() * target_mask[..., None]
+        return TokenScores(log_probs, target_mask, read)
+
+    def _decoded_targets(
+        self, states: Tensor, mask: Tensor, targets: Sequence[Sequence[int]]
+    ) -> Tensor:
+        """Hidden states [B,1+T,H]: before the target's first token, then after each token."""
+        lead = self.decoder_start
+        ids = pad_right([[*lead, *target] for target in targets], self.device)
+        return self._decode(states, mask, ids.ids, ids.mask)[:, len(lead) - 1 :]
+
+    def _read_targets(
+        self,
+        prompts: Tensor | None,
+        sources: Sequence[Sequence[int]],
+        targets: Sequence[Sequence[int]],
+    ) -> Tensor:
+        """As :meth:`_decoded_targets`, for a causal model."""
+        rows = [[*s, *t] for s, t in zip(sources, targets, strict=True)]
+        hidden = self._read(prompts, rows)
+        length = 0 if prompts is None else prompts.shape[1]
+        starts = torch.tensor([length + len(s) - 1 for s in sources], device=self.device)
+        width = max(len(t) for t in targets) + 1
+        steps = starts[:, None] + torch.arange(width, device=self.device)
+        steps = steps.clamp(max=hidden.shape[1] - 1)
+        return hidden.gather(1, steps[..., None].expand(-1, -1, hidden.shape[2]))
+
+    def _target_log_probs(
+        self, hidden: Tensor, targets: Sequence[Sequence[int]]
+    ) -> tuple[Tensor, Tensor]:
+        """hidden [B,1+T,H] -> log-probabilities [B,T] and mask [B,T] of the target tokens."""
+        padded = pad_right(targets, self.device)
+        row, column = padded.mask.nonzero(as_tuple=True)
+        chosen = self.head.log_probs(hidden[row, column], padded.ids[row, column])
+        empty = torch.zeros(padded.ids.shape, device=self.device, dtype=chosen.dtype)
+        return empty.index_put((row, column), chosen), padded.mask
+
+    # --- writing --------------------------------------------------------------------
+
+    def generation_inputs(
+        self, prompts: Tensor, sources: Sequence[Sequence[int]]
+    ) -> dict[str, Any]:
+        """Arguments for ``model.generate`` under soft prompts [B,P,H].
+
+        Sequence-to-sequence: encoder states and the decoder's start. Causal: vectors padded
+        on the left, as decoding from vectors needs.
+        """
+        if self.is_encoder_decoder:
+            states, mask = self._encode(prompts, sources)
+            start = torch.tensor([self.decoder_start], device=self.device)
+            return {
+                "encoder_outputs": BaseModelOutput(last_hidden_state=states),
+                "attention_mask": mask.long(),
+                "decoder_input_ids": start.expand(len(sources), -1).contiguous(),
+            }
+        width = max(len(source) for source in sources)
+        vectors, masks = [], []
+        for prompt, source in zip(prompts, sources, strict=True):
+            ids = torch.tensor(source, dtype=torch.long, device=self.device)
+            joined = torch.cat([prompt.to(self.device, self.dtype), self.embed(ids)])
+            gap = width - len(source)
+            vectors.append(torch.cat([joined.new_zeros(gap, joined.shape[1]), joined]))
+            masks.append([0] * gap + [1] * len(joined))
+        return {
+            "inputs_embeds": torch.stack(vectors),
+            "attention_mask": torch.tensor(masks, device=self.device),
+        }
