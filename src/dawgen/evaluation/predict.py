@@ -1,0 +1,69 @@
+"""Label probabilities of many rows, in batches of rows that are about equally long."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from dawgen.errors import UserError
+from dawgen.progress import progress
+
+if TYPE_CHECKING:
+    from dawgen.backbone import Backbone
+    from dawgen.tasks import Row, TaskCard
+
+
+def predict(
+    backbone: Backbone,
+    card: TaskCard,
+    prompt: Tensor | None,
+    rows: Sequence[Row],
+    tokens_per_batch: int = 8192,
+) -> npt.NDArray[np.float32]:
+    """p(label) of every row, [N,C] in fp32, rows in the order given.
+
+    Labels of the rows are not looked at, so unlabelled rows are fine.
+
+    Args:
+        prompt: the task prompt [P,H], or None for zero-shot.
+        tokens_per_batch: most tokens, prompt and padding included, scored at once (a row
+            longer than that goes alone). Changes speed and memory; never which rows are cut.
+
+    Raises:
+        UserError: the label words start with the same token, the template does not fit the
+            model, or a score is not finite (named by its row).
+    """
+    length = 0 if prompt is None else int(prompt.shape[0])
+    label_words = backbone.label_word_ids(card)
+    inputs = backbone.encode_rows(card, rows, length)
+    scores = np.zeros((len(rows), len(card.labels)), dtype=np.float32)
+    with progress("scoring rows", len(rows), "rows") as advance, torch.no_grad():
+        for batch in bucket([len(ids) + length for ids in inputs], tokens_per_batch):
+            prompts = None if prompt is None else prompt.expand(len(batch), *prompt.shape)
+            found = backbone.label_scores(prompts, [inputs[i] for i in batch], label_words)
+            scores[batch] = torch.softmax(found.float(), dim=-1).cpu().numpy()
+            advance(len(batch))
+    broken = np.flatnonzero(~np.isfinite(scores).all(axis=1))
+    if len(broken):
+        raise UserError(
+            f"{len(broken)} of {len(rows)} rows have scores that are not finite, the first is "
+            f"row {broken[0] + 1}; the prompt or the model's number format is broken."
+        )
+    return scores
+
+
+def bucket(lengths: Sequence[int], budget: int) -> list[list[int]]:
+    """Indices of rows in batches, longest first; width times height stays within the budget."""
+    order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
+    batches: list[list[int]] = []
+    for i in order:
+        if batches and lengths[batches[-1][0]] * (len(batches[-1]) + 1) <= budget:
+            batches[-1].append(i)
+        else:
+            batches.append([i])
+    return batches
