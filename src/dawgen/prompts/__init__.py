@@ -1,0 +1,29 @@
+"""Soft prompts: where they start, and how they are kept on disk."""
+
+from __future__ import annotations
+
+from dawgen.prompts.initialise import (
+    cycle_tokens,
+    from_tokens,
+    from_vocabulary,
+    random_normal,
+    sample_tokens,
+)
+from dawgen.prompts.store import (
+    load_label_prompts,
+    load_prompt,
+    save_label_prompts,
+    save_prompt,
+)
+
+__all__ = [
+    "cycle_tokens",
+    "from_tokens",
+    "from_vocabulary",
+    "load_label_prompts",
+    "load_prompt",
+    "random_normal",
+    "sample_tokens",
+    "save_label_prompts",
+    "save_prompt",
+]

@@ -1,0 +1,86 @@
+"""Where a soft prompt starts: pure functions from a table of vectors to a prompt.
+
+Shapes: V vocabulary rows, H hidden size, P prompt tokens. A prompt started from vectors
+that the model knows trains faster than a random one (Lester et al. 2021, section 3.2),
+so words are the rule here and random numbers are opt-in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def cycle_tokens(ids: Sequence[int], length: int) -> list[int]:
+    """The ids from the start, over again, until there are ``length`` of them.
+
+    Raises:
+        ValueError: there is no id to repeat.
+    """
+    if not ids:
+        raise ValueError("cannot fill a prompt from no tokens at all")
+    return [int(ids[place % len(ids)]) for place in range(length)]
+
+
+def sample_tokens(candidates: Sequence[int], length: int, rng: np.random.Generator) -> list[int]:
+    """Draw ``length`` ids: every candidate at most once, unless there are too few of them.
+
+    Raises:
+        ValueError: there is no candidate to draw.
+    """
+    if not candidates:
+        raise ValueError("cannot draw a prompt from no candidate tokens at all")
+    order = rng.permutation(len(candidates))
+    return cycle_tokens([candidates[int(place)] for place in order], length)
+
+
+def from_tokens(table: Tensor, ids: Sequence[int]) -> Tensor:
+    """The table's rows for ``ids``, in order.
+
+    Args:
+        table: embedding vectors [V, H] as the model adds them to its input.
+        ids: P token ids.
+
+    Returns:
+        A prompt [P, H] in fp32 that shares no memory with the table.
+    """
+    rows = torch.as_tensor(list(ids), dtype=torch.long, device=table.device)
+    return table.detach().index_select(0, rows).to(torch.float32, copy=True)
+
+
+def from_vocabulary(
+    table: Tensor, candidates: Sequence[int], length: int, rng: np.random.Generator
+) -> Tensor:
+    """Vectors of words drawn from ``candidates``: Lester et al. 2021's sampled vocabulary.
+
+    Args:
+        table: embedding vectors [V, H].
+        candidates: ids that may be drawn. Leave out special tokens and padding rows:
+            their vectors were never trained as words.
+        length: P.
+        rng: the stream to draw from.
+
+    Returns:
+        A prompt [P, H] in fp32.
+    """
+    return from_tokens(table, sample_tokens(candidates, length, rng))
+
+
+def random_normal(table: Tensor, length: int, rng: np.random.Generator) -> Tensor:
+    """Normal numbers with the mean and standard deviation of all the table's entries.
+
+    Args:
+        table: embedding vectors [V, H]; only their scale is used.
+        length: P.
+        rng: the stream to draw from.
+
+    Returns:
+        A prompt [P, H] in fp32.
+    """
+    entries = table.detach().to(torch.float32)
+    drawn = rng.standard_normal((length, table.shape[1]), dtype=np.float32)
+    noise = torch.from_numpy(drawn).to(table.device)
+    return noise * entries.std(correction=0) + entries.mean()

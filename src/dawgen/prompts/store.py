@@ -1,0 +1,174 @@
+"""Soft prompts on disk: each one a PEFT prompt-tuning adapter of a few kB.
+
+A folder holds ``adapter_config.json`` and ``adapter_model.safetensors``, so that
+``peft.PeftModel.from_pretrained(model, folder)`` serves a tuned prompt without dawgen.
+Equal prompts give equal bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from dawgen.errors import UserError
+
+if TYPE_CHECKING:
+    from dawgen.backbone import Backbone
+
+CONFIG = "adapter_config.json"
+WEIGHTS = "adapter_model.safetensors"
+TENSOR = "prompt_embeddings"
+
+
+def save_prompt(prompt: Tensor, folder: Path, backbone: Backbone) -> None:
+    """Write one prompt [P, H] as a PEFT adapter; other files of the folder are left alone.
+
+    The configuration is written last: a run killed in between leaves no adapter rather
+    than half of one.
+
+    Raises:
+        ValueError: the prompt is not [P, H] with the backbone's H.
+    """
+    if prompt.dim() != 2 or prompt.shape[1] != backbone.hidden_size:
+        raise ValueError(
+            f"a prompt for {backbone.name} is [P, {backbone.hidden_size}], "
+            f"this one is {list(prompt.shape)}"
+        )
+    weights = prompt.detach().to("cpu", torch.float32).contiguous()
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / CONFIG).unlink(missing_ok=True)
+    _write(folder / WEIGHTS, safetensors.torch.save({TENSOR: weights}, metadata={"format": "pt"}))
+    config = json.dumps(_config(weights, backbone), indent=2, sort_keys=True) + "\n"
+    _write(folder / CONFIG, config.encode())
+
+
+def load_prompt(folder: Path, hidden_size: int | None = None) -> Tensor:
+    """Read a PEFT prompt-tuning adapter, dawgen's own or another program's.
+
+    An encoder-decoder adapter with two sub-modules (PEFT's default) stores 2·P vectors, of
+    which PEFT itself only reads the first P, on the encoder side; so do we.
+
+    Args:
+        folder: holds ``adapter_config.json`` and ``adapter_model.safetensors``.
+        hidden_size: H of the model the prompt is meant for, checked where given.
+
+    Returns:
+        The prompt [P, H] in fp32, on the CPU.
+
+    Raises:
+        UserError: nothing there, not a prompt-tuning adapter, or another model's width.
+    """
+    config = _read_config(folder)
+    weights = _read_weights(folder)
+    length = config.get("num_virtual_tokens")
+    if weights.dim() != 2 or not isinstance(length, int) or not 0 < length <= weights.shape[0]:
+        raise UserError(
+            f"{folder / WEIGHTS} holds {list(weights.shape)} numbers where {folder / CONFIG} "
+            f"speaks of {length} prompt tokens: the two files are not from one adapter."
+        )
+    if hidden_size is not None and weights.shape[1] != hidden_size:
+        raise UserError(
+            f"The prompt in {folder} has hidden size {weights.shape[1]} (made for "
+            f"{config.get('base_model_name_or_path')}), but the backbone has {hidden_size}: "
+            f"use the backbone it was tuned on."
+        )
+    return weights[:length].to(torch.float32)
+
+
+def save_label_prompts(
+    prompts: Tensor, labels: Sequence[str], folder: Path, backbone: Backbone
+) -> None:
+    """Write prompts [C, P, H], one adapter a label, each in ``folder/<label>``."""
+    if len(prompts) != len(labels):
+        raise ValueError(f"{len(prompts)} prompts for {len(labels)} labels")
+    for prompt, label in zip(prompts, labels, strict=True):
+        save_prompt(prompt, folder / label_folder(label), backbone)
+
+
+def load_label_prompts(
+    folder: Path, labels: Sequence[str], hidden_size: int | None = None
+) -> Tensor:
+    """Read one adapter a label and stack them in the order of ``labels``: [C, P, H].
+
+    Raises:
+        UserError: as ``load_prompt``, or the labels' prompts differ in length.
+    """
+    prompts = [load_prompt(folder / label_folder(label), hidden_size) for label in labels]
+    if len({prompt.shape for prompt in prompts}) > 1:
+        sizes = ", ".join(f"{la}: {list(p.shape)}" for la, p in zip(labels, prompts, strict=True))
+        raise UserError(f"The label prompts in {folder} differ in size ({sizes}); tune them anew.")
+    return torch.stack(prompts)
+
+
+def label_folder(label: str) -> str:
+    """The label as a folder name: unsafe characters are percent-encoded."""
+    name = quote(label, safe=" ")
+    return name.replace(".", "%2E") if set(name) <= {"."} else name
+
+
+def _config(weights: Tensor, backbone: Backbone) -> dict[str, Any]:
+    from peft import PromptTuningConfig, TaskType  # slow to import, rarely needed
+
+    config = PromptTuningConfig(
+        task_type=TaskType.SEQ_2_SEQ_LM if backbone.is_encoder_decoder else TaskType.CAUSAL_LM,
+        base_model_name_or_path=backbone.name,
+        inference_mode=True,
+        num_virtual_tokens=weights.shape[0],
+        token_dim=weights.shape[1],
+        num_transformer_submodules=1,
+    )
+    return config.to_dict()
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    if not folder.is_dir():
+        raise UserError(f"There is no prompt at {folder}: no such folder.")
+    if not (folder / CONFIG).is_file():
+        found = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "nothing"
+        raise UserError(
+            f"{folder} is not a PEFT adapter: it has no {CONFIG} (it holds {found}); "
+            f"give the folder that 'dawgen tune' or PEFT wrote."
+        )
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{folder / CONFIG} is not valid JSON: {error}.") from error
+    kind = config.get("peft_type") if isinstance(config, dict) else type(config).__name__
+    if kind != "PROMPT_TUNING":
+        raise UserError(
+            f"{folder} is a PEFT adapter of type {kind}, but a PROMPT_TUNING one is needed."
+        )
+    assert isinstance(config, dict)
+    return config
+
+
+def _read_weights(folder: Path) -> Tensor:
+    path = folder / WEIGHTS
+    if not path.is_file():
+        found = ", ".join(sorted(entry.name for entry in folder.iterdir())[:8])
+        raise UserError(
+            f"{folder} has no {WEIGHTS} (it holds {found}); "
+            f"pickled weights are not read, save the adapter as safetensors."
+        )
+    try:
+        tensors = safetensors.torch.load_file(path)
+    except safetensors.SafetensorError as error:
+        raise UserError(f"{path} cannot be read as safetensors: {error}.") from error
+    if TENSOR not in tensors:
+        raise UserError(f"{path} holds {', '.join(sorted(tensors)) or 'nothing'}, not {TENSOR}.")
+    return tensors[TENSOR]
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file so that it is there whole or not at all."""
+    half = path.with_name(f".{path.name}.part")
+    half.write_bytes(content)
+    half.replace(path)
