@@ -1,0 +1,31 @@
+"""Tasks: cards, rows, loading, few-shot sampling."""
+
+from __future__ import annotations
+
+from dawgen.tasks.card import HubSource, TaskCard, card_names, list_cards, load_card, parse_card
+from dawgen.tasks.load import load_rows, packaged_data
+from dawgen.tasks.new import NewCard, new_card
+from dawgen.tasks.row import Row, row_key, text_key
+from dawgen.tasks.sample import Shots, check_shots, sample_shots
+from dawgen.tasks.validate import example_rows, render_card
+
+__all__ = [
+    "HubSource",
+    "NewCard",
+    "Row",
+    "Shots",
+    "TaskCard",
+    "card_names",
+    "check_shots",
+    "example_rows",
+    "list_cards",
+    "load_card",
+    "load_rows",
+    "new_card",
+    "packaged_data",
+    "parse_card",
+    "render_card",
+    "row_key",
+    "sample_shots",
+    "text_key",
+]

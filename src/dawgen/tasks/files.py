@@ -1,0 +1,215 @@
+"""Local data files as tables of raw cells, streamed through ``datasets``."""
+
+from __future__ import annotations
+
+import csv
+import glob
+import json
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dawgen.errors import UserError
+
+FORMATS = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".parquet": "parquet",
+}
+
+
+@dataclass
+class Table:
+    """Records of a file or data set, before any card was laid over them."""
+
+    name: str
+    columns: list[str]
+    records: list[dict[str, Any]]
+    class_names: dict[str, list[str]] = field(default_factory=dict)
+    """Names of the class ids, for columns that carry them."""
+    from_hub: bool = False
+
+
+def read_file(name: str) -> Table:
+    """The whole table; the ending of the name tells the format.
+
+    Raises:
+        UserError: no such file, an unknown ending, an empty or a broken file.
+    """
+    path = Path(name)
+    if path.is_dir():
+        raise UserError(f"{name} is a folder; give a file (.jsonl, .csv, .tsv or .parquet).")
+    if not path.is_file():
+        raise UserError(f"There is no file {name}.")
+    kind = FORMATS.get(path.suffix.lower())
+    if kind is None:
+        raise UserError(
+            f"{name}: the ending {path.suffix!r} tells no format; "
+            f"it must be .jsonl, .csv, .tsv or .parquet."
+        )
+    if path.stat().st_size == 0:
+        raise UserError(f"{name} is empty.")
+    read = {"jsonl": _read_jsonl, "csv": _read_csv, "tsv": _read_tsv, "parquet": _read_parquet}
+    try:
+        table = read[kind](name, path)
+    except UnicodeDecodeError:
+        raise UserError(f"{name} is not text in UTF-8; save it as UTF-8 and try again.") from None
+    except OSError as error:
+        raise UserError(f"{name} cannot be read: {error.strerror or error}.") from None
+    if not table.records:
+        raise UserError(f"{name} has no rows.")
+    return table
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """``datasets`` reports a broken file to the log before it raises; we report it once."""
+    import datasets
+
+    level = datasets.logging.get_verbosity()
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)
+    try:
+        yield
+    finally:
+        datasets.logging.set_verbosity(level)
+
+
+def _stream(builder: str, path: Path, **options: Any) -> tuple[list[dict[str, Any]], Any]:
+    """The file's rows and features, streamed; only a lock file touches the disk."""
+    import datasets
+
+    pattern = glob.escape(str(path.resolve()))
+    with tempfile.TemporaryDirectory() as scratch, _quiet():
+        data = datasets.load_dataset(
+            builder,
+            data_files=pattern,
+            split="train",
+            streaming=True,
+            cache_dir=scratch,
+            **options,
+        )
+        return list(data), data.features
+
+
+def _read_jsonl(name: str, path: Path) -> Table:
+    lines, _ = _stream("text", path, encoding="utf-8-sig")
+    records: list[dict[str, Any]] = []
+    columns: dict[str, None] = {}
+    for number, line in enumerate(lines, start=1):
+        if not line["text"].strip():
+            continue
+        try:
+            record = json.loads(line["text"])
+        except json.JSONDecodeError as error:
+            raise UserError(
+                f"{name}, line {number}: this is not JSON ({error.msg}, column {error.colno}); "
+                f"each line must be one object."
+            ) from None
+        if not isinstance(record, dict):
+            raise UserError(f"{name}, line {number}: each line must be one JSON object {{...}}.")
+        records.append(record)
+        columns.update(dict.fromkeys(record))
+    return Table(name, list(columns), records)
+
+
+def _read_csv(name: str, path: Path) -> Table:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        header = next(csv.reader(file), [])
+    records = _read_separated(name, path, header, sep=",")
+    return Table(name, list(records[0]) if records else header, records)
+
+
+def _read_tsv(name: str, path: Path) -> Table:
+    """Tab-separated text: a quote is a plain character, unless it encloses a whole cell.
+
+    GLUE's files hold lone quotes that would swallow the rows up to the next one.
+    """
+    with path.open(encoding="utf-8-sig") as file:
+        header = file.readline().rstrip("\n").split("\t")
+    records = _read_separated(name, path, header, sep="\t", quoting=csv.QUOTE_NONE)
+    records = [{_unquote(k): _unquote(v) for k, v in record.items()} for record in records]
+    return Table(name, list(records[0]) if records else header, records)
+
+
+def _unquote(cell: str) -> str:
+    inner = cell[1:-1].replace('""', "")
+    enclosed = len(cell) > 1 and cell[0] == cell[-1] == '"' and '"' not in inner
+    return cell[1:-1].replace('""', '"') if enclosed else cell
+
+
+def _read_separated(
+    name: str, path: Path, header: list[str], **options: Any
+) -> list[dict[str, Any]]:
+    """Rows of a separated file, every cell as the text it is."""
+    import datasets
+    import pandas as pd
+
+    # pandas' own index, saved without a name, has an empty heading
+    header = [title or f"Unnamed: {i}" for i, title in enumerate(header)]
+    if len(set(header)) < len(header):
+        twice = next(title for title in header if header.count(title) > 1)
+        raise UserError(f"{name} has two columns called {twice!r}; rename one.")
+    features = datasets.Features({title: datasets.Value("string") for title in header})
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            records, _ = _stream(
+                "csv",
+                path,
+                features=features,
+                encoding="utf-8-sig",
+                na_filter=False,
+                keep_default_na=False,
+                index_col=False,
+                **options,
+            )
+    except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
+        raise UserError(_explain_separated(name, path, len(header), error, **options)) from None
+    return records
+
+
+def _explain_separated(
+    name: str, path: Path, width: int, error: Exception, sep: str, quoting: int = csv.QUOTE_MINIMAL
+) -> str:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        cells = csv.reader(file, delimiter=sep, quoting=quoting)  # type: ignore[arg-type]
+        try:
+            filled = [row for row in cells if row]
+        except csv.Error:
+            filled = []
+    for number, row in enumerate(filled[1:], start=1):
+        if len(row) > width:
+            return (
+                f"{name}, row {number}: {len(row)} cells where the heading has {width}; "
+                f"put texts that hold a separator in double quotes."
+            )
+    problem = str(error).strip().splitlines()[-1].rstrip(".")
+    return f"{name} cannot be read as a table ({problem}); look for a double quote left open."
+
+
+def _read_parquet(name: str, path: Path) -> Table:
+    import datasets
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        metadata = pq.read_metadata(path)
+        if metadata.num_rows == 0:  # which `datasets` cannot stream
+            return Table(name, list(metadata.schema.to_arrow_schema().names), [])
+        records, features = _stream("parquet", path)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        problem = str(error).splitlines()[0].rstrip(".")
+        raise UserError(f"{name} is not a readable Parquet file ({problem}).") from None
+    names = {
+        column: list(feature.names)
+        for column, feature in features.items()
+        if isinstance(feature, datasets.ClassLabel)
+    }
+    return Table(name, list(features), records, names)

@@ -1,0 +1,150 @@
+"""Cards written from data files: they load, and every guess is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import datasets
+import pytest
+
+from dawgen.errors import UserError
+from dawgen.tasks import Row, TaskCard, load_rows, new_card, parse_card
+
+PAIR = [("A man sleeps.", "A man rests."), ("A dog runs.", "A cat runs."), ("It is hot.", "Ice.")]
+
+
+def make(tmp_path: Path, header: str, *lines: str, name: str = "My Data.csv") -> Path:
+    path = tmp_path / name
+    path.write_text("\n".join([header, *lines]) + "\n")
+    return path
+
+
+def card_of(path: Path) -> tuple[TaskCard, str]:
+    made = new_card(str(path))
+    card = parse_card(made.text, where="new")
+    assert load_rows(card, path), "a new card reads the file it was made from"
+    return card, "\n".join(made.guesses)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "label"),
+    [
+        ("sentence1", "sentence2", "label"),
+        ("question1", "question2", "is_duplicate"),
+        ("premise", "hypothesis", "gold_label"),
+        ("sentence_A", "sentence_B", "entailment_judgment"),
+        ("text1", "text2", "label"),
+        ("Question", "Sentence", "Label"),
+    ],
+)
+def test_pair_columns_by_their_names(tmp_path: Path, first: str, second: str, label: str) -> None:
+    lines = [f"{i},{a},{b},{'yes' if i else 'no'}" for i, (a, b) in enumerate(PAIR)]
+    card, guesses = card_of(make(tmp_path, f"id,{first},{second},{label}", *lines))
+    assert card.columns == {"text1": first, "text2": second, "label": label}
+    assert card.name == "my-data"
+    assert card.labels == ["no", "yes"]
+    assert card.label_words == {"no": "no", "yes": "yes"}
+    assert f"columns '{first}' and '{second}', by their names" in guesses
+    assert f"label: column '{label}', by its name" in guesses
+
+
+def test_templates_speak_the_files_words(tmp_path: Path) -> None:
+    lines = [f"{a},{b},{label}" for (a, b), label in zip(PAIR, "xyx", strict=True)]
+    card, _ = card_of(make(tmp_path, "premise,hypothesis,label", *lines))
+    assert card.template == "premise: {text1} hypothesis: {text2} answer:"
+    card, _ = card_of(make(tmp_path, "question1,question2,label", *lines))
+    assert card.template == "question 1: {text1} question 2: {text2} answer:"
+    lines = ["fine film,pos", "poor film,neg"]
+    card, _ = card_of(make(tmp_path, "review_{x},label", *lines))
+    assert card.template == "review x: {text1} label:"
+    assert load_rows(card, tmp_path / "My Data.csv")[0] == Row("fine film", None, "pos")
+
+
+def test_known_labels_get_their_usual_words(tmp_path: Path) -> None:
+    labels = ["entailment", "neutral", "contradiction"]
+    lines = [f"{a},{b},{label}" for (a, b), label in zip(PAIR, labels, strict=True)]
+    card, guesses = card_of(make(tmp_path, "premise,hypothesis,label", *lines))
+    assert card.label_words == {"entailment": "yes", "neutral": "maybe", "contradiction": "no"}
+    assert "entailment → yes" in guesses
+    card, _ = card_of(make(tmp_path, "text,label", "a,equivalent", "b,not_equivalent"))
+    assert card.label_words == {"equivalent": "yes", "not_equivalent": "no"}
+
+
+def test_single_words_stand_for_themselves_and_others_are_flagged(tmp_path: Path) -> None:
+    card, guesses = card_of(make(tmp_path, "text,topic", "a,Sports", "b,World", "c,World"))
+    assert card.label_words == {"Sports": "sports", "World": "world"}
+    assert "the labels themselves" in guesses
+    assert "Sports (1), World (2)" in guesses
+    card, guesses = card_of(make(tmp_path, "text,topic", "a,Sci/Tech", "b,World news"))
+    assert card.label_words == {"Sci/Tech": "sci", "World news": "world"}
+    assert "CHECK THESE" in guesses
+    card, guesses = card_of(make(tmp_path, "text,topic", "a,card lost", "b,card stolen"))
+    assert card.label_words == {"card lost": "card lost", "card stolen": "card stolen"}
+    assert "must differ in their first token" in guesses
+
+
+def test_integer_labels(tmp_path: Path) -> None:
+    card, guesses = card_of(make(tmp_path, "text,label", "a,1", "b,0"))
+    assert card.labels == ["0", "1"]
+    assert card.label_words == {"0": "no", "1": "yes"}
+    assert "CHECK THESE: numbers do not say what they mean" in guesses
+    card, _ = card_of(make(tmp_path, "text,label", "a,10", "b,2", "c,3"))
+    assert card.labels == ["2", "3", "10"]
+    assert card.label_words == {"2": "two", "3": "three", "10": "ten"}
+
+
+def test_class_names_in_the_file_are_the_labels(tmp_path: Path) -> None:
+    features = datasets.Features(
+        {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["ham", "spam"])}
+    )
+    data = datasets.Dataset.from_dict({"text": ["a b", "c d"], "label": [1, 0]}, features=features)
+    data.to_parquet(str(tmp_path / "mail.parquet"))
+    card, _ = card_of(tmp_path / "mail.parquet")
+    assert card.labels == ["ham", "spam"]
+    assert [row.label for row in load_rows(card, tmp_path / "mail.parquet")] == ["spam", "ham"]
+
+
+def test_columns_told_by_what_they_hold(tmp_path: Path) -> None:
+    lines = [f"{i},what a day it is {i},{'up' if i % 2 else 'down'}" for i in range(8)]
+    card, guesses = card_of(make(tmp_path, "nr,remark,mood", *lines))
+    assert card.columns == {"text1": "remark", "label": "mood"}
+    assert "the only one that holds text" in guesses
+    assert "the only one with few different values" in guesses
+
+
+def test_the_name_is_the_files_or_its_folders(tmp_path: Path) -> None:
+    folder = tmp_path / "Bank Mail"
+    folder.mkdir()
+    assert (
+        card_of(make(folder, "text,label", "a,x", "b,y", name="v2_mail.csv"))[0].name == "v2-mail"
+    )
+    assert (
+        card_of(make(folder, "text,label", "a,x", "b,y", name="train.csv"))[0].name == "bank-mail"
+    )
+
+
+def test_quotes_and_colons_survive_the_yaml(tmp_path: Path) -> None:
+    path = make(tmp_path, '"text: ""x"" #1",label', "a b,yes: no", "c d,# off")
+    card, _ = card_of(path)
+    assert card.columns["text1"] == 'text: "x" #1'
+    assert card.labels == ["# off", "yes: no"]
+
+
+@pytest.mark.parametrize(
+    ("header", "lines", "words"),
+    [
+        ("text,kind", ["a,x", "b,y"], "no column can be told to be the label"),
+        ("word,label", ["a,x", "b,y"], "no column can be told to be the text"),
+        ("text,label", ["a,x", "b,x"], "holds one label only, 'x'"),
+        ("text,label", ["a,x", "b,"], "row 2: the label column 'label' is empty"),
+        ("text,label", [f"t,{i}" for i in range(21)], "21 different values, too many"),
+    ],
+)
+def test_what_cannot_be_guessed_is_said(
+    tmp_path: Path, header: str, lines: list[str], words: str
+) -> None:
+    with pytest.raises(UserError) as caught:
+        new_card(str(make(tmp_path, header, *lines)))
+    assert words in str(caught.value)
+    if "told" in words:
+        assert "the columns found are" in str(caught.value)

@@ -1,0 +1,63 @@
+"""Few shots: taken as given, drawn by seed, or refused."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from dawgen.errors import UserError
+from dawgen.shots import prepare_shots
+from dawgen.tasks import Row, TaskCard
+
+CARD = TaskCard(
+    name="toy",
+    columns={"text1": "a", "label": "y"},
+    labels=["good", "bad"],
+    template="{text1} is",
+    label_words={"good": "great", "bad": "terrible"},
+)
+
+
+def _rows(n: int, start: int = 0) -> list[Row]:
+    return [
+        Row(f"text {i} {label}", None, label)
+        for i in range(start, start + n)
+        for label in CARD.labels
+    ]
+
+
+def _shots(train, dev=None, shots=2, seed=13):
+    return prepare_shots(CARD, train, dev, shots, seed, names=("train.csv", "dev.csv"))
+
+
+def test_exact_files_are_taken_as_they_are() -> None:
+    train, dev = _rows(2), _rows(2, 10)
+    assert _shots(train, dev) == (train, dev)
+
+
+def test_larger_files_are_drawn_from_by_seed() -> None:
+    train, dev = _rows(9), _rows(9, 10)
+    first, again, other = _shots(train, dev), _shots(train, dev), _shots(train, dev, seed=21)
+    assert first == again != other
+    assert Counter(row.label for row in first.train) == {"good": 2, "bad": 2}
+
+
+def test_without_dev_rows_both_are_drawn_apart() -> None:
+    drawn = _shots(_rows(9))
+    assert not set(drawn.train) & set(drawn.dev)
+
+
+@pytest.mark.parametrize(
+    ("train", "dev", "words"),
+    [
+        (_rows(1), None, "train.csv has 1 rows of label 'good', fewer than the 2"),
+        ([Row("x", None, "good")], None, "one label only"),
+        (_rows(2), _rows(2), "4 of its rows are in train.csv too"),
+        (_rows(2), _rows(1, 10), "dev.csv has 1 rows"),
+        (_rows(3), None, "need 4"),
+    ],
+)
+def test_too_little_is_refused(train, dev, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        _shots(train, dev)
