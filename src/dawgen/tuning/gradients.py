@@ -1,0 +1,103 @@
+"""Both gradients of every arm from one pass over the joined rows, method.md §3."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor
+
+from dawgen.tuning.combine import Draw
+from dawgen.tuning.rows import JoinedRows, pieces
+from dawgen.tuning.surgery import project
+
+if TYPE_CHECKING:
+    from dawgen.backbone import Backbone
+
+# What a forward and backward call costs beside its tokens, in tokens: measured on the shipped
+# backbone on two cores; on a GPU a call is hundreds of kernel launches, whatever it computes.
+CALL_COST = {"cpu": 48, "cuda": 8192}
+
+
+class Gradients(NamedTuple):
+    """δ_real and δ_syn [R, P, H] (zero where an arm drew no such row), each row's loss [B]."""
+
+    real: Tensor
+    synthetic: Tensor
+    row_losses: Tensor
+
+
+def cross_entropy(scores: Tensor, targets: Tensor) -> Tensor:
+    """Loss of each row [B], nats, of scores [B, C] against label probabilities [B, C]."""
+    return -(targets * torch.log_softmax(scores, dim=-1)).sum(dim=-1)
+
+
+def call_cost(device: torch.device) -> int:
+    """What one more call costs on the device, in tokens."""
+    return CALL_COST.get(device.type, CALL_COST["cuda"])
+
+
+def both_gradients(
+    prompts: Tensor,
+    rows: JoinedRows,
+    label_words: Sequence[Sequence[int]],
+    backbone: Backbone,
+    tokens_per_batch: int,
+) -> Gradients:
+    """Gradients of each arm's mean real and mean synthetic loss with respect to its prompt.
+
+    The backbone is frozen and every row reads one of 2·R copies of the prompts, so one
+    backward over the joined rows gives all 2·R gradients. It runs in pieces of like length,
+    whose gradients add up to those of the whole.
+
+    Args:
+        prompts: [R, P, H].
+        rows: B rows of all arms.
+        label_words: C label words as token ids.
+        backbone: frozen.
+        tokens_per_batch: tokens of one piece, prompts included.
+    """
+    arms, length, _ = prompts.shape
+    copies = prompts.detach().repeat(2, 1, 1).requires_grad_()
+    device = prompts.device
+    sizes = [length + len(ids) for ids in rows.ids]
+    losses = torch.zeros(len(rows.ids), device=device)
+    for piece in pieces(sizes, call_cost(device), tokens_per_batch):
+        soft = copies.index_select(0, rows.copy[piece].to(device))
+        scores = backbone.label_scores(soft, [rows.ids[row] for row in piece], label_words)
+        loss = cross_entropy(scores, rows.targets[piece].to(device))
+        (loss * rows.weight[piece].to(device)).sum().backward()
+        losses[torch.tensor(piece, device=device)] = loss.detach()
+    assert copies.grad is not None
+    return Gradients(copies.grad[:arms], copies.grad[arms:], losses)
+
+
+class Update(NamedTuple):
+    """The joint gradient [R, P, H]; cosine [R] and conflict [R] of the two it comes from."""
+
+    gradient: Tensor
+    cosine: Tensor
+    conflict: Tensor
+
+
+def joint_gradient(gradients: Gradients, draws: Sequence[Draw]) -> Update:
+    """δ_real + ε δ_syn of every arm, δ_syn after surgery where the arm asks for it."""
+    device = gradients.real.device
+    projected, cosine, conflict = project(gradients.synthetic, gradients.real)
+    operated = torch.tensor([draw.surgery for draw in draws], device=device)[:, None, None]
+    synthetic = torch.where(operated, projected, gradients.synthetic)
+    real_weight = torch.tensor([draw.real_weight for draw in draws], device=device)
+    synthetic_weight = torch.tensor([draw.synthetic_weight for draw in draws], device=device)
+    gradient = (
+        real_weight[:, None, None] * gradients.real + synthetic_weight[:, None, None] * synthetic
+    )
+    return Update(gradient, cosine, conflict)
+
+
+def clip(gradient: Tensor, most: float | None) -> Tensor:
+    """Shorten each arm's gradient [R, P, H] to the norm ``most``, where it is longer."""
+    if most is None:
+        return gradient
+    norms = gradient.square().sum(dim=(1, 2), keepdim=True).sqrt()
+    return gradient * (most / norms.clamp(min=most))

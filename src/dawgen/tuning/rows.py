@@ -1,0 +1,124 @@
+"""Rows ready for a step: encoded once, joined over the stack, cut into cheap pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dawgen.tuning.combine import Draw
+
+if TYPE_CHECKING:
+    from dawgen.backbone import Backbone
+    from dawgen.tasks import Row, TaskCard
+
+
+@dataclass(frozen=True)
+class EncodedRows:
+    """Rows as token ids (N lists) with the probability [N, C] that each label should get."""
+
+    ids: list[list[int]]
+    targets: Tensor
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def encode(
+    card: TaskCard, rows: Sequence[Row], backbone: Backbone, prompt_length: int
+) -> EncodedRows:
+    """Fill the template and number the labels, once for all steps and arms."""
+    labels = [_label_number(card, row) for row in rows]
+    targets = torch.zeros(len(rows), len(card.labels))
+    targets[torch.arange(len(rows)), torch.tensor(labels, dtype=torch.long)] = 1.0
+    return EncodedRows(backbone.encode_rows(card, rows, prompt_length), targets)
+
+
+def _label_number(card: TaskCard, row: Row) -> int:
+    if row.label is None:
+        raise ValueError(f"{card.name}: a row without label cannot be tuned on: {row.text1!r}")
+    return card.label_index(row.label)
+
+
+@dataclass(frozen=True)
+class JoinedRows:
+    """One step's rows of all R arms, B in all.
+
+    Attributes:
+        ids: B lists of token ids.
+        targets: [B, C], label smoothing applied.
+        copy: [B] which of the 2·R prompt copies the row reads: arm r's real copy is r, its
+            synthetic copy R + r.
+        weight: [B] one over the number of rows that share the copy.
+    """
+
+    ids: list[list[int]]
+    targets: Tensor
+    copy: Tensor
+    weight: Tensor
+
+
+def join(
+    draws: Sequence[Draw],
+    real: Sequence[EncodedRows],
+    synthetic: Sequence[EncodedRows],
+    smoothing: Sequence[float],
+) -> JoinedRows:
+    """Put the arms' rows into one batch: all real ones, arm by arm, then all synthetic ones."""
+    ids: list[list[int]] = []
+    targets: list[Tensor] = []
+    copy: list[int] = []
+    weight: list[float] = []
+    for arm, (draw, rows) in enumerate(zip(draws, real, strict=True)):
+        ids += [rows.ids[row] for row in draw.real]
+        targets.append(rows.targets[draw.real])
+        copy += [arm for _ in draw.real]
+        weight += [1.0 / len(draw.real) for _ in draw.real]
+    for arm, (draw, rows) in enumerate(zip(draws, synthetic, strict=True)):
+        ids += [rows.ids[row] for row in draw.synthetic]
+        targets.append(_smooth(rows.targets[draw.synthetic], smoothing[arm]))
+        copy += [len(draws) + arm for _ in draw.synthetic]
+        weight += [1.0 / len(draw.synthetic) for _ in draw.synthetic]
+    return JoinedRows(ids, torch.cat(targets), torch.tensor(copy), torch.tensor(weight))
+
+
+def _smooth(targets: Tensor, amount: float) -> Tensor:
+    """Give every label an equal part of ``amount``: (1 - a)·target + a / C."""
+    return targets * (1.0 - amount) + amount / targets.shape[1]
+
+
+def pieces(lengths: Sequence[int], call_cost: int, most: int) -> list[list[int]]:
+    """Cut rows into pieces of like length, so that little is computed on padding.
+
+    Each piece is padded to its longest row. Of all the ways to cut the rows in order of
+    length, the cheapest is taken, a piece of n rows costing ``call_cost + n · longest``.
+
+    Args:
+        lengths: tokens of each row, soft prompt included.
+        call_cost: what one more forward and backward call costs, in tokens.
+        most: tokens a piece may hold, padding included; a longer row is a piece of its own.
+
+    Returns:
+        Row numbers, piece by piece, shortest rows first.
+    """
+    order = np.argsort(np.asarray(lengths), kind="stable")
+    sizes = np.asarray(lengths)[order]
+    best = np.zeros(len(sizes) + 1)
+    start = np.zeros(len(sizes) + 1, dtype=int)
+    for end in range(1, len(sizes) + 1):
+        first = np.arange(end)
+        tokens = (end - first) * sizes[end - 1]
+        cost = best[:end] + call_cost + tokens
+        cost[(tokens > most) & (first < end - 1)] = np.inf
+        start[end] = int(cost.argmin())
+        best[end] = cost[start[end]]
+    cut: list[list[int]] = []
+    end = len(sizes)
+    while end:
+        cut.append([int(row) for row in order[start[end] : end]])
+        end = int(start[end])
+    return cut[::-1]

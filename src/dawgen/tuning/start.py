@@ -1,0 +1,60 @@
+"""What an arm's prompt starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from dawgen.prompts import random_normal, sample_tokens
+from dawgen.settings import TuningSettings
+from dawgen.streams import Streams
+
+if TYPE_CHECKING:
+    from dawgen.backbone import Backbone
+
+FREQUENT_WORDS = 5000  # as many as Lester et al. 2021 draw from
+
+
+def start_prompt(
+    backbone: Backbone,
+    label_words: Sequence[Sequence[int]],
+    settings: TuningSettings,
+    seed: int,
+) -> Tensor:
+    """The prompt [P, H] in fp32 before the first step.
+
+    ``label-words``: the label words' vectors, then frequent words drawn for the rest, as
+    Lester et al. 2021 do; ``vocabulary``: frequent words alone; ``random``: normal numbers on
+    the scale of the embedding table. Words enter as the model itself embeds them.
+    """
+    rng = Streams(seed).numpy("tuning", "start")
+    length = settings.prompt_length
+    if settings.init == "random":
+        return random_normal(backbone.table(), length, rng)
+    ids: list[int] = []
+    if settings.init == "label-words":
+        ids = [token for word in label_words for token in word][:length]
+    if len(ids) < length:
+        ids += sample_tokens(frequent_words(backbone), length - len(ids), rng)
+    tokens = torch.tensor(ids, device=backbone.device)
+    return backbone.embed(tokens).detach().to(torch.float32, copy=True)
+
+
+def frequent_words(backbone: Backbone, count: int = FREQUENT_WORDS) -> list[int]:
+    """The first tokens of the vocabulary that are words of letters, ``count`` at most.
+
+    Vocabularies list their pieces from frequent to rare. Specials and padding rows are never
+    among them. A vocabulary without such words gives its first ordinary tokens.
+    """
+    ordinary = backbone.ordinary_token_ids()
+    words: list[int] = []
+    for token in ordinary:
+        text = backbone.decode([token])
+        if len(text) > 1 and text.isascii() and text.isalpha():
+            words.append(token)
+            if len(words) == count:
+                break
+    return words or ordinary[:count]

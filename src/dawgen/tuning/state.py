@@ -1,0 +1,106 @@
+"""All that one arm carries from step to step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor, nn
+
+from dawgen.errors import UserError
+from dawgen.progress import warn
+from dawgen.settings import TuningSettings
+from dawgen.tuning.arm import Arm, TunedPrompt
+from dawgen.tuning.combine import Plan
+from dawgen.tuning.develop import DevScore
+from dawgen.tuning.rows import EncodedRows
+from dawgen.tuning.schedule import make_optimizer
+
+if TYPE_CHECKING:
+    from dawgen.tasks import TaskCard
+
+
+@dataclass(frozen=True)
+class ArmData:
+    """The rows of one arm."""
+
+    train: EncodedRows
+    dev: EncodedRows
+    synthetic: EncodedRows
+
+
+class ArmState:
+    """One arm in training: prompt, optimiser, random streams, best checkpoint, history."""
+
+    def __init__(self, arm: Arm, data: ArmData, start: Tensor, settings: TuningSettings) -> None:
+        self.arm, self.data, self.start = arm, data, start
+        self.prompt = nn.Parameter(start.clone())  # [P, H]
+        self.optimizer = make_optimizer(settings.optimizer, self.prompt, settings.weight_decay)
+        self.plan = Plan(arm, len(data.train), len(data.synthetic), settings)
+        self.patience = settings.patience
+        self.done = False
+        self.history: list[dict[str, Any]] = []
+        self.paired_steps = 0
+        self.conflicts = 0
+        self.best: DevScore | None = None
+        self._best_prompt, self._best_step = start, 0
+        self._looks_since_best = 0
+        self._one_class_since: int | None = None
+        self._warned = False
+
+    def step(self, gradient: Tensor, rate: float) -> None:
+        """Move the prompt along its gradient [P, H]."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.prompt.grad = gradient
+        self.optimizer.step()
+        self.prompt.grad = None
+
+    def look(self, step: int, score: DevScore, card: TaskCard) -> None:
+        """Take in a look at the development rows.
+
+        Raises:
+            UserError: the development loss is not finite.
+        """
+        if not score.loss < float("inf"):
+            raise UserError(
+                f"{card.name}, prompt {self.arm.name!r}: after step {step} the loss on the "
+                f"development rows is {score.loss}; lower tuning.learning_rate."
+            )
+        self._watch_collapse(step, score, card)
+        if step < self.plan.first_candidate:
+            return
+        if score.better_than(self.best):
+            self.best, self._best_step = score, step
+            self._best_prompt = self.prompt.detach().clone()
+            self._looks_since_best = 0
+        else:
+            self._looks_since_best += 1
+            self.done = self.patience is not None and self._looks_since_best >= self.patience
+
+    def _watch_collapse(self, step: int, score: DevScore, card: TaskCard) -> None:
+        """Warn once when two looks in a row give every row one label; the start is exempt."""
+        if not score.one_class or step == 0:
+            self._one_class_since = None
+        elif self._one_class_since is None:
+            self._one_class_since = step
+        elif not self._warned:
+            self._warned = True
+            label = card.labels[score.predicted.index(max(score.predicted))]
+            warn(
+                f"{card.name}, prompt {self.arm.name!r}: at steps {self._one_class_since} and "
+                f"{step} every development row was given the label {label!r}; the prompt has "
+                f"collapsed to one class (try a lower learning rate or more steps)."
+            )
+
+    def result(self) -> TunedPrompt:
+        """The best checkpoint."""
+        assert self.best is not None
+        return TunedPrompt(
+            self.arm,
+            self._best_prompt.cpu(),
+            self._best_step,
+            self.best.accuracy,
+            self.best.loss,
+            self.history,
+        )

@@ -1,0 +1,51 @@
+"""Where the prompt starts."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from dawgen.tuning.start import frequent_words, start_prompt
+from tests.tuning.toy import toy_card, toy_settings
+
+
+def test_label_words_first_then_frequent_words(tiny_t5):
+    words = tiny_t5.label_word_ids(toy_card())
+    prompt = start_prompt(tiny_t5, words, toy_settings(prompt_length=6), 13)
+    table = tiny_t5.table()
+    assert prompt.shape == (6, 32)
+    assert torch.equal(prompt[:2], table[[words[0][0], words[1][0]]])
+    allowed = table[frequent_words(tiny_t5)]
+    for vector in prompt[2:]:
+        assert (allowed == vector).all(dim=1).any()
+
+
+def test_a_short_prompt_holds_label_words_alone(tiny_t5):
+    words = tiny_t5.label_word_ids(toy_card())
+    prompt = start_prompt(tiny_t5, words, toy_settings(prompt_length=1), 13)
+    assert torch.equal(prompt, tiny_t5.table()[[words[0][0]]])
+
+
+def test_frequent_words_are_words(tiny_t5, tiny_bart, tiny_gpt2):
+    for backbone in (tiny_t5, tiny_bart, tiny_gpt2):
+        words = frequent_words(backbone, 20)
+        assert words
+        assert all(backbone.decode([token]).isalpha() for token in words)
+        assert set(words) <= set(backbone.ordinary_token_ids())
+
+
+@pytest.mark.parametrize("init", ["label-words", "vocabulary", "random"])
+def test_the_seed_decides_the_start(tiny_bart, init):
+    words = tiny_bart.label_word_ids(toy_card())
+
+    def start(seed: int) -> torch.Tensor:
+        return start_prompt(tiny_bart, words, toy_settings(init=init), seed)
+
+    assert torch.equal(start(13), start(13))
+    assert not torch.equal(start(13), start(21))
+
+
+def test_the_start_shares_no_memory_with_the_backbone(tiny_bart):
+    before = tiny_bart.table().clone()
+    start_prompt(tiny_bart, [[7]], toy_settings(), 13).add_(1.0)
+    assert torch.equal(tiny_bart.table(), before)
