@@ -1,0 +1,297 @@
+"""Tuning the generator: one soft prompt per label on the few shots, method.md §1.
+
+One step of "dawgen", and what of it "fewgen" (λ = 0) and "plain" (W = 1) leave out:
+
+    a. the tokens' losses at Q, once; L_wGen at the present weights → look-ahead Q(W)
+    b. L_disc + λ L_dist at Q(W) over all C prompts → update the weight network   (not in plain)
+    c. fresh weights; L_wGen + λ L_dist at Q → update Q           (the forward pass of a., reused)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from dawgen.errors import UserError
+from dawgen.generator import meta, objectives
+from dawgen.generator.examples import Batch, Shot, epoch_batches, make_shots, steps_per_epoch
+from dawgen.generator.generator import Generator
+from dawgen.generator.weights import TokenWeights, equal_weights
+from dawgen.progress import progress
+from dawgen.prompts import cycle_tokens
+
+if TYPE_CHECKING:
+    from dawgen.backbone import Backbone
+    from dawgen.backbone.model import TokenScores
+    from dawgen.settings import GeneratorSettings
+    from dawgen.streams import Streams
+    from dawgen.tasks import Row, TaskCard
+
+# Central differences: how far the prompt vector that moves most goes, as a share of a prompt
+# vector's length. Between the rounding of the number format and the model's curvature.
+_CENTRAL_STEP = {torch.float32: 0.005, torch.bfloat16: 0.1}
+
+
+def fit_generator(
+    card: TaskCard,
+    shots: Sequence[Row],
+    backbone: Backbone,
+    settings: GeneratorSettings,
+    streams: Streams,
+    *,
+    write_first: bool,
+    on_step: Callable[[dict[str, float]], None] | None = None,
+) -> Generator:
+    """Tune one soft prompt a label, so that the frozen model writes texts of that label.
+
+    Args:
+        card: the task.
+        shots: few-shot rows, a few of every label.
+        backbone: the frozen generator, sequence-to-sequence or causal; it is not changed.
+        settings: method ("plain", "fewgen" or "dawgen"), rates, sizes.
+        streams: the run's random streams.
+        write_first: first sentences are generated too, so the prompts also learn "" → text1.
+        on_step: called after each step with that step's entry of the history.
+
+    Returns:
+        The label prompts, the weight network and the history. Each entry holds ``step``,
+        ``epoch``, ``gen_loss`` (1), ``weighted_loss`` (2), ``disc_loss`` (3) at the look-ahead
+        (at Q for plain), ``dist_loss`` (4) at Q with the fresh weights, ``entropy`` of the weights
+        (0..1), ``ratio`` (mean ratio of (3) at Q) and ``distance`` (mean over the
+        labels of ‖Q_l - start‖ / ‖start‖).
+
+    Raises:
+        UserError: a label has no usable row, or the loss is no longer finite.
+    """
+    examples = make_shots(
+        card,
+        shots,
+        backbone,
+        prompt_length=settings.prompt_length,
+        max_length=settings.max_length,
+        write_first=write_first,
+    )
+    tuner = Tuner(card, backbone, settings, streams)
+    history: list[dict[str, float]] = []
+    per_epoch = steps_per_epoch(examples, settings.batch_size)
+    with progress("tuning the generator", settings.epochs * per_epoch, "step") as advance:
+        for epoch in range(settings.epochs):
+            for batch in epoch_batches(examples, settings.batch_size, streams, epoch):
+                entry: dict[str, float] = {"step": len(history), "epoch": epoch}
+                entry |= tuner.step(batch)
+                _check_finite(entry, card, batch, settings)
+                history.append(entry)
+                if on_step is not None:
+                    on_step(entry)
+                advance(1)
+    return Generator(tuner.prompts.detach().cpu(), tuner.weight_state(), history)
+
+
+def label_prompt_start(card: TaskCard, backbone: Backbone, length: int) -> Tensor:
+    """Q [C,P,H] in fp32: each label's own words, as the model embeds them, over and over."""
+    rows = [
+        cycle_tokens(backbone.text_ids(card.label_prompts[label]), length) for label in card.labels
+    ]
+    ids = torch.tensor(rows, device=backbone.device)
+    return backbone.embed(ids).detach().to(torch.float32, copy=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A batch as the generator sees it at some Q: B examples, T target tokens."""
+
+    log_probs: Tensor  # [C,B,T], under every label's prompt
+    hidden: Tensor  # [B,T,H], under each example's own
+    mask: Tensor  # [B,T]
+
+
+class Tuner:
+    """What changes while the generator is tuned: Q, the weight network, their optimisers."""
+
+    def __init__(
+        self,
+        card: TaskCard,
+        backbone: Backbone,
+        settings: GeneratorSettings,
+        streams: Streams,
+    ) -> None:
+        self.backbone = backbone
+        self.settings = settings
+        self.dist_weight = settings.dist_weight if settings.method == "dawgen" else 0.0
+        self.start = label_prompt_start(card, backbone, settings.prompt_length)
+        self.prompts = self.start.clone().requires_grad_()
+        self.optimizer = torch.optim.Adam([self.prompts], lr=settings.learning_rate)
+        self.network: TokenWeights | None = None
+        if settings.method != "plain":
+            rng = streams.torch("generator", "weights")
+            self.network = TokenWeights(settings.weight_hidden, rng).to(backbone.device)
+            self.network_optimizer = torch.optim.Adam(
+                self.network.parameters(), lr=settings.weight_learning_rate
+            )
+
+    def weight_state(self) -> dict[str, Tensor]:
+        """The weight network's parameters, on the CPU; empty for the plain generator."""
+        if self.network is None:
+            return {}
+        return {k: v.detach().cpu().clone() for k, v in self.network.state_dict().items()}
+
+    def step(self, batch: Batch) -> dict[str, float]:
+        """One training step, a. to c.; gives back the step's figures."""
+        labels = batch.labels.to(self.backbone.device)
+        own = score_own(self.backbone, self.prompts, batch, labels)
+        token_losses, mask = -own.log_probs, own.mask
+        log_probs = self._all_labels(own, batch, labels)
+        weights = equal_weights(mask)
+        disc = objectives.discriminative_loss(log_probs, labels, mask)
+        if self.network is not None:
+            disc, weights = self._update_weights(token_losses, log_probs, mask, batch, labels)
+
+        weighted = objectives.weighted_generation_loss(token_losses, weights, mask)
+        with nullcontext() if self.dist_weight else torch.no_grad():
+            dist = distinction(weights, own.hidden, mask, batch)
+        self.optimizer.zero_grad(set_to_none=True)
+        (weighted + self.dist_weight * dist if self.dist_weight else weighted).backward()
+        self.optimizer.step()
+
+        moved = (self.prompts.detach() - self.start).flatten(1).norm(dim=1)
+        figures = {
+            "gen_loss": objectives.generation_loss(token_losses.detach(), mask),
+            "weighted_loss": weighted.detach(),
+            "disc_loss": disc,
+            "dist_loss": dist.detach(),
+            "entropy": objectives.weight_entropy(weights, mask),
+            "ratio": -objectives.discriminative_loss(log_probs, labels, mask),
+            "distance": (moved / self.start.flatten(1).norm(dim=1)).mean(),
+        }
+        values = torch.stack([v.float() for v in figures.values()]).tolist()
+        return dict(zip(figures, values, strict=True))
+
+    def _all_labels(self, own: TokenScores, batch: Batch, labels: Tensor) -> Tensor:
+        """The tokens' log-probabilities under every label's prompt at Q, without graph: [C,B,T].
+
+        The own label's are at hand; only the C - 1 others are computed.
+        """
+        count, size = len(self.prompts), len(labels)
+        others = (labels + torch.arange(1, count, device=labels.device)[:, None]) % count  # [C-1,B]
+        with torch.no_grad():
+            scores = self.backbone.token_log_probs(
+                self.prompts[others.flatten()],
+                batch.sources * (count - 1),
+                batch.targets * (count - 1),
+            )
+        every = own.log_probs.new_empty(count, *own.log_probs.shape)
+        rows = torch.arange(size, device=labels.device)
+        every[labels, rows] = own.log_probs.detach()
+        every[others, rows] = scores.log_probs.view(count - 1, size, -1)
+        return every
+
+    def _update_weights(
+        self, token_losses: Tensor, log_probs: Tensor, mask: Tensor, batch: Batch, labels: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Steps a. and b.; gives back L_disc at Q(W) and the fresh weights [B,T]."""
+        assert self.network is not None
+        inputs = objectives.discriminative_token_loss(log_probs, labels)
+        weights = self.network(inputs, mask)
+        disc = token_losses.new_zeros(())
+
+        def outer(prompts: Tensor, weights: Tensor) -> Tensor:
+            nonlocal disc
+            scored = score_all(self.backbone, prompts, batch, labels)
+            disc = objectives.discriminative_loss(scored.log_probs, labels, mask)
+            if not self.dist_weight:
+                return disc
+            return disc + self.dist_weight * distinction(weights, scored.hidden, mask, batch)
+
+        found = meta.meta_gradient(
+            self.prompts,
+            token_losses,
+            weights,
+            mask,
+            outer,
+            self._derivative(batch, labels),
+            self.settings.lookahead_rate,
+        )
+        self.network_optimizer.zero_grad(set_to_none=True)
+        weights.backward(found.weights)
+        self.network_optimizer.step()
+        with torch.no_grad():
+            return disc.detach(), self.network(inputs, mask)
+
+    def _derivative(self, batch: Batch, labels: Tensor) -> meta.Derivative:
+        """How the meta-step takes the tokens' losses along a direction."""
+
+        def losses(prompts: Tensor) -> Tensor:
+            return -score_own(self.backbone, prompts, batch, labels).log_probs
+
+        if self.settings.meta_gradient == "central":
+            step = _CENTRAL_STEP[self.backbone.dtype]
+            return partial(meta.central_difference, losses, labels=labels, points=4, step=step)
+
+        def forward_mode(prompts: Tensor, direction: Tensor) -> Tensor:
+            with self.backbone.eager_attention():
+                return meta.jvp(losses, prompts, direction)
+
+        return forward_mode
+
+
+def score_own(backbone: Backbone, prompts: Tensor, batch: Batch, labels: Tensor) -> TokenScores:
+    """Every example under its own label's prompt."""
+    return backbone.token_log_probs(prompts[labels], batch.sources, batch.targets)
+
+
+def score_all(backbone: Backbone, prompts: Tensor, batch: Batch, labels: Tensor) -> Scored:
+    """Every example under every label's prompt, in one forward pass of C·B rows."""
+    count, size = len(prompts), len(labels)
+    scores = backbone.token_log_probs(
+        prompts.repeat_interleave(size, 0), batch.sources * count, batch.targets * count
+    )
+    log_probs = scores.log_probs.view(count, size, -1)
+    hidden = scores.hidden.view(count, size, *scores.hidden.shape[1:])
+    return Scored(log_probs, objectives.own_label(hidden, labels), scores.mask[:size])
+
+
+def distinction(weights: Tensor, hidden: Tensor, mask: Tensor, batch: Batch) -> Tensor:
+    """(4) of a batch; a shot of two texts has one sentence vector over both."""
+    vectors = objectives.sentence_vectors(weights, hidden, mask)
+    owners = batch.owners.to(vectors.device)
+    rows = vectors.new_zeros(len(batch.shots), vectors.shape[1]).index_add(0, owners, vectors)
+    return objectives.distinction_loss(rows, batch.shot_labels.to(vectors.device))
+
+
+@torch.no_grad()
+def token_weights(
+    generator: Generator, shots: Sequence[Shot], backbone: Backbone
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What a tuned generator makes of every token: weights, ratios of (3) and mask, all [B,T].
+
+    The softmax of the weights runs over all the shots given, so their mean is 1.
+    """
+    batch = Batch(tuple(shots))
+    labels = batch.labels.to(backbone.device)
+    prompts = generator.prompts.to(backbone.device)
+    scored = score_all(backbone, prompts, batch, labels)
+    network = generator.weight_network()
+    weights = equal_weights(scored.mask)
+    if network is not None:
+        inputs = objectives.discriminative_token_loss(scored.log_probs, labels)
+        weights = network.to(backbone.device)(inputs, scored.mask)
+    return weights, objectives.label_ratio(scored.log_probs, labels), scored.mask
+
+
+def _check_finite(
+    entry: dict[str, float], card: TaskCard, batch: Batch, settings: GeneratorSettings
+) -> None:
+    wrong = [name for name, value in entry.items() if not torch.isfinite(torch.tensor(value))]
+    if wrong:
+        rows = ", ".join(str(shot.row) for shot in batch.shots)
+        raise UserError(
+            f"{card.name}: tuning the generator, {wrong[0]} became {entry[wrong[0]]} at step "
+            f"{int(entry['step'])} (few shots {rows}, counted from 0); lower "
+            f"generator.learning_rate ({settings.learning_rate}) or check these rows and the model."
+        )

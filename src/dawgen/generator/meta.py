@@ -1,0 +1,118 @@
+"""Step b: how the outer loss changes with the token weights, without a second backward pass.
+
+The outer loss is a function F(Q', W) of the prompts after one look-ahead step and of the weights,
+
+    Q'(W) = Q - α ∇_Q L_wGen(Q; W) = Q - (α/N) Σ_j W_j ∂ℓ_j/∂Q,
+    F     = L_disc(Q') + λ L_dist(Z(Q'), W),
+
+and its **total** derivative, which is what :func:`meta_gradient` returns, has two parts:
+
+    dF/dW_j = ∂F/∂W_j  -  (α/N) ⟨∂ℓ_j/∂Q, v⟩,    v = ∂F/∂Q' at Q'(W).
+
+The first is direct (L_dist weighs the hidden states by W; 0 when λ = 0), the second goes through
+the look-ahead, by (3) and by what (4) sees of the moved prompts. The inner products of all tokens
+are one Jacobian-vector product of the per-token losses: :func:`jvp` in one forward-mode pass, or
+:func:`central_difference` by plain forward passes where a kernel has no forward-mode rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+TokenLosses = Callable[[Tensor], Tensor]
+"""Prompts [C,P,H] to the tokens' own losses ℓ [B,T], each under its own label's prompt."""
+
+OuterLoss = Callable[[Tensor, Tensor], Tensor]
+"""F: prompts [C,P,H] and weights [B,T] to a scalar, differentiable in both."""
+
+Derivative = Callable[[Tensor, Tensor], Tensor]
+"""Prompts and direction v, both [C,P,H], to ⟨∂ℓ_j/∂Q, v⟩ for every token: [B,T]."""
+
+# Coefficients of the central differences of order 2, 4, 6 for f(+k·h) - f(-k·h), k = 1, 2, 3
+# (B. Fornberg, Math. Comp. 51, 1988, table 1).
+_STENCILS = {2: (1 / 2,), 4: (2 / 3, -1 / 12), 6: (3 / 4, -3 / 20, 1 / 60)}
+
+
+@dataclass(frozen=True, slots=True)
+class MetaGradient:
+    """What step b found."""
+
+    weights: Tensor  # dF/dW [B,T]
+    direct: Tensor  # of it, ∂F/∂W [B,T]
+    lookahead: Tensor  # Q'(W) [C,P,H]
+    outer: Tensor  # F at Q'(W), a scalar
+
+
+def jvp(losses: TokenLosses, prompts: Tensor, direction: Tensor) -> Tensor:
+    """⟨∂ℓ_j/∂Q, v⟩ for all tokens [B,T] by one forward-mode pass; attention must be eager."""
+    with torch.no_grad():
+        derivative: Tensor = torch.func.jvp(losses, (prompts.detach(),), (direction,))[1]
+    return derivative
+
+
+def central_difference(
+    losses: TokenLosses,
+    prompts: Tensor,
+    direction: Tensor,
+    labels: Tensor,
+    *,
+    points: int = 6,
+    step: float = 0.1,
+) -> Tensor:
+    """⟨∂ℓ_j/∂Q, v⟩ for all tokens [B,T] by ``points`` plain forward passes (2, 4 or 6).
+
+    A token's loss sees its own label's prompt only, so every label gets a step length of its own:
+    the prompt vector that v moves most goes ``step`` times the length of a typical vector of that
+    prompt. fp32 rounds a loss to about 1e-7, which a short step blows up; the higher order allows
+    a long one. ``labels`` [B] are the rows of ``losses``.
+    """
+    with torch.no_grad():
+        length = prompts.norm(dim=-1).square().mean(-1).sqrt()  # [C]
+        furthest = direction.norm(dim=-1).amax(-1)  # [C]
+        h = torch.where(furthest > 0, step * length / furthest, torch.ones_like(length))
+        shift = h[:, None, None] * direction
+        total: Tensor | float = 0.0
+        for k, coefficient in enumerate(_STENCILS[points], start=1):
+            ahead, behind = losses(prompts + k * shift), losses(prompts - k * shift)
+            total = total + coefficient * (ahead - behind)
+        assert isinstance(total, Tensor)
+        return total / h[labels][:, None]
+
+
+def lookahead(
+    prompts: Tensor, token_losses: Tensor, weights: Tensor, mask: Tensor, rate: float
+) -> Tensor:
+    """Q'(W) = Q - α ∇_Q L_wGen(Q; W), detached: [C,P,H].
+
+    ``token_losses`` [B,T] come from ``prompts`` with their graph, which is kept for step c.
+    """
+    cotangent = torch.where(mask, weights.detach() / mask.sum(), 0.0)
+    (gradient,) = torch.autograd.grad(token_losses, prompts, cotangent, retain_graph=True)
+    return (prompts - rate * gradient).detach()
+
+
+def meta_gradient(
+    prompts: Tensor,
+    token_losses: Tensor,
+    weights: Tensor,
+    mask: Tensor,
+    outer: OuterLoss,
+    derivative: Derivative,
+    rate: float,
+) -> MetaGradient:
+    """dF/dW, the total derivative of the outer loss by the token weights (module docstring).
+
+    ``prompts`` [C,P,H] require gradients; ``token_losses`` [B,T] were computed from them, and
+    their graph is kept; ``weights``, ``mask`` [B,T]; ``rate`` is α.
+    """
+    ahead = lookahead(prompts, token_losses, weights, mask, rate).requires_grad_()
+    leaf = weights.detach().requires_grad_()
+    value = outer(ahead, leaf)
+    v, direct = torch.autograd.grad(value, (ahead, leaf), materialize_grads=True)
+    through = -rate * derivative(prompts.detach(), v) / mask.sum()
+    total = direct + torch.where(mask, through, torch.zeros_like(through))
+    return MetaGradient(total, direct, ahead.detach(), value.detach())
