@@ -1,0 +1,201 @@
+"""Which written rows may be kept, and the word for why another may not.
+
+Rules look at one row at a time, in the order of `RULES`; the first that applies is the row's
+reason. Duplicates, and what the label ratio decides, follow after these (`stage.py`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from dawgen.synthesis.text import (
+    has_broken_characters,
+    has_letter,
+    normalise,
+    pair_key,
+    scripts,
+    word_count,
+)
+from dawgen.tasks import Row
+
+DUPLICATE = "duplicate"
+LOW_LABEL_RATIO = "low label ratio"
+NOT_AMONG_BEST = "lower label ratio than others"
+FIRST_SENTENCE = "first sentence "
+"""Put before the reason where the generator's own first sentence failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A row as it was written: text2 is None for single sentences, `finished` = end mark seen."""
+
+    text1: str
+    text2: str | None
+    finished: bool
+
+    @property
+    def written(self) -> str:
+        """The text the generator wrote last, on which the rules look."""
+        return self.text1 if self.text2 is None else self.text2
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What rows are held against: measures of the few shots, and rows not to be repeated."""
+
+    words: tuple[int, int]
+    scripts: frozenset[str]
+    shot_pairs: frozenset[tuple[str, str]]
+    shot_texts: frozenset[str]
+    forbidden_pairs: frozenset[tuple[str, str]]
+
+
+SHORTEST = 0.5
+"""Of the shortest few-shot text, in words: what is shorter is rejected."""
+LONGEST = 2.0
+"""Of the longest few-shot text, in words: what is longer is rejected."""
+
+
+def reference(shots: Sequence[Row], forbidden: Sequence[Row] = ()) -> Reference:
+    """Measures the few shots' last texts (text2, or text1 of single sentences)."""
+    last = [row.text1 if row.text2 is None else row.text2 for row in shots]
+    counts = [word_count(text) for text in last]
+    every = " ".join([row.text1 for row in shots] + last)
+    return Reference(
+        words=(max(1, int(SHORTEST * min(counts))), max(1, int(LONGEST * max(counts)))),
+        scripts=frozenset(scripts(every)),
+        shot_pairs=frozenset(pair_key(row.text1, row.text2) for row in shots),
+        shot_texts=frozenset(normalise(text) for text in last),
+        forbidden_pairs=frozenset(pair_key(row.text1, row.text2) for row in forbidden),
+    )
+
+
+def is_empty(row: Candidate, against: Reference) -> bool:
+    """Nothing was written."""
+    return not row.written.strip()
+
+
+def is_cut_off(row: Candidate, against: Reference) -> bool:
+    """The longest length was reached before the end mark."""
+    return not row.finished
+
+
+def is_broken(row: Candidate, against: Reference) -> bool:
+    """Unreadable characters, marks of the vocabulary, or not a single letter."""
+    text = row.written
+    return has_broken_characters(text) or not has_letter(text) or bool(_MARK.search(text))
+
+
+_MARK = re.compile(r"##|\[UNK\]|<unk>|<extra_id_\d+>|</?s>|<pad>|\u2047", re.IGNORECASE)
+
+
+def is_unbalanced(row: Candidate, against: Reference) -> bool:
+    """A bracket that is never opened or closed, or an odd number of double quotes."""
+    text = row.written
+    quotes = text.count('"') % 2 == 1 or text.count("\u201c") != text.count("\u201d")
+    return quotes or not _brackets_match(text)
+
+
+def _brackets_match(text: str) -> bool:
+    closing = {")": "(", "]": "[", "}": "{"}
+    stack: list[str] = []
+    for character in text:
+        if character in "([{":
+            stack.append(character)
+        elif character in closing and (not stack or stack.pop() != closing[character]):
+            return False
+    return not stack
+
+
+def is_repetitive(row: Candidate, against: Reference) -> bool:
+    """A word three times running, a character seven times, or a phrase of 2-8 words twice running.
+
+    "very very good" and "..." pass.
+    """
+    words = re.findall(r"\w+", row.written.casefold())
+    if any(a == b == c for a, b, c in zip(words, words[1:], words[2:], strict=False)):
+        return True
+    if any(_phrase_repeats(words, n) for n in range(2, 9)):
+        return True
+    return _SAME_CHARACTER.search(row.written) is not None
+
+
+_SAME_CHARACTER = re.compile(r"(\S)\1{6}")
+
+
+def _phrase_repeats(words: Sequence[str], n: int) -> bool:
+    return any(words[i : i + n] == words[i + n : i + 2 * n] for i in range(len(words) - 2 * n + 1))
+
+
+def is_badly_ended(row: Candidate, against: Reference) -> bool:
+    """It ends in mid-sentence: on a comma, a colon, an opening bracket, a dash, "and", "the"."""
+    text = row.written.rstrip()
+    if text.endswith((",", ";", ":", "(", "[", "{", "-", "\u2013", "\u2014", "/", "&", "=")):
+        return True
+    return text.casefold().rsplit(maxsplit=1)[-1] in ("and", "the")
+
+
+def is_copy(row: Candidate, against: Reference) -> bool:
+    """The second text is the first one again, but for case, spaces and punctuation."""
+    return row.text2 is not None and normalise(row.text1) == normalise(row.text2)
+
+
+def is_too_short(row: Candidate, against: Reference) -> bool:
+    """Fewer words than half of the shortest few-shot text."""
+    return word_count(row.written) < against.words[0]
+
+
+def is_too_long(row: Candidate, against: Reference) -> bool:
+    """More words than twice the longest few-shot text."""
+    return word_count(row.written) > against.words[1]
+
+
+def is_other_script(row: Candidate, against: Reference) -> bool:
+    """Letters of a script that neither the few shots nor the row's first text use."""
+    allowed = against.scripts if row.text2 is None else against.scripts | scripts(row.text1)
+    return not scripts(row.written) <= allowed
+
+
+def repeats_shot(row: Candidate, against: Reference) -> bool:
+    """A few-shot row once more, or a few-shot text written down after another first sentence."""
+    known = pair_key(row.text1, row.text2) in against.shot_pairs
+    return known or normalise(row.written) in against.shot_texts
+
+
+def repeats_forbidden(row: Candidate, against: Reference) -> bool:
+    """A row that later measures the prompt (development or test)."""
+    return pair_key(row.text1, row.text2) in against.forbidden_pairs
+
+
+Rule = Callable[[Candidate, Reference], bool]
+
+RULES: tuple[tuple[str, Rule], ...] = (
+    ("empty", is_empty),
+    ("cut off", is_cut_off),
+    ("broken text", is_broken),
+    ("unbalanced brackets or quotes", is_unbalanced),
+    ("repeats itself", is_repetitive),
+    ("bad end", is_badly_ended),
+    ("other script", is_other_script),
+    ("copy of the first text", is_copy),
+    ("too short", is_too_short),
+    ("too long", is_too_long),
+    ("repeats a few-shot text", repeats_shot),
+    ("repeats an evaluation row", repeats_forbidden),
+)
+
+_FIRST = {"empty", "cut off", "broken text", "repeats itself", "bad end"}
+
+
+def reason(row: Candidate, against: Reference) -> str | None:
+    """Why the row is rejected, or None."""
+    return next((name for name, rule in RULES if rule(row, against)), None)
+
+
+def first_sentence_reason(text: str, finished: bool, against: Reference) -> str | None:
+    """Why a first sentence that the generator wrote cannot be continued, or None."""
+    row = Candidate(text, None, finished)
+    found = next((n for n, rule in RULES if n in _FIRST and rule(row, against)), None)
+    return FIRST_SENTENCE + found if found else None

@@ -1,0 +1,31 @@
+"""A synthetic row: a labelled row that knows how it came about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dawgen.tasks import Row
+
+
+@dataclass(frozen=True, slots=True)
+class SyntheticRow(Row):
+    """A written row, kept or rejected.
+
+    Attributes:
+        kept: whether it belongs to the dataset.
+        reason: why not, else None.
+        label_ratio: how strongly the row belongs to its label, in 0..1: the sentence version
+            of the ratio in (3); None where a rule had rejected the row before it was scored.
+        log_likelihood: log p(written text | its label's prompt), in nats; None likewise.
+        first_sentence: where text1 comes from, such as `captions:1234`.
+        shard: number of the shard that holds it.
+        seed: of the random numbers that wrote it.
+    """
+
+    kept: bool = True
+    reason: str | None = None
+    label_ratio: float | None = None
+    log_likelihood: float | None = None
+    first_sentence: str = ""
+    shard: int = 0
+    seed: int = 0

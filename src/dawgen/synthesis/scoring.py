@@ -1,0 +1,68 @@
+"""How strongly a written row belongs to its label, by the generator's own judgement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from dawgen.backbone import Backbone
+
+TOKENS_PER_BATCH = 8192
+"""Tokens scored at once, soft prompts included; changes speed and memory only."""
+
+
+@torch.no_grad()
+def log_likelihoods(
+    backbone: Backbone, prompts: Tensor, texts: Sequence[tuple[str, str]]
+) -> Tensor:
+    """log p(target | source, Q_l) of every text under every label's prompt.
+
+    Args:
+        prompts: [C,P,H], one prompt a label.
+        texts: N pairs (source, target).
+
+    Returns:
+        fp64 [N,C] on the CPU, in nats, end mark included.
+
+    Raises:
+        FloatingPointError: a score is not finite; the text is named.
+    """
+    labels, length = prompts.shape[:2]
+    sources = [backbone.encode_source(source, length) for source, _ in texts]
+    targets = [backbone.encode_target(target) for _, target in texts]
+    out = torch.zeros(len(texts), labels, dtype=torch.float64)
+    sizes = [len(s) + len(t) + length for s, t in zip(sources, targets, strict=True)]
+    for batch in _buckets(sizes, TOKENS_PER_BATCH // labels):
+        scores = backbone.token_log_probs(
+            prompts.repeat(len(batch), 1, 1),
+            [sources[i] for i in batch for _ in range(labels)],
+            [targets[i] for i in batch for _ in range(labels)],
+        )
+        summed = (scores.log_probs.double() * scores.mask).sum(dim=1)
+        out[batch] = summed.view(len(batch), labels).cpu()
+    broken = (~out.isfinite()).any(dim=1).nonzero().flatten().tolist()
+    if broken:
+        raise FloatingPointError(f"the log-likelihood of {texts[broken[0]]!r} is not finite")
+    return out
+
+
+def label_ratios(log_likelihoods: Tensor) -> Tensor:
+    """Sentence version of the ratio in (3), method.md §2: p(x|Q_l) / sum_l' p(x|Q_l').
+
+    [N,C] log-likelihoods -> [N,C], rows sum to 1.
+    """
+    return torch.softmax(log_likelihoods, dim=-1)
+
+
+def _buckets(sizes: Sequence[int], budget: int) -> Iterator[list[int]]:
+    """Indices in batches of like size, no batch wider x longer than the budget."""
+    batch: list[int] = []
+    for i in sorted(range(len(sizes)), key=lambda i: (sizes[i], i)):
+        if batch and sizes[i] * (len(batch) + 1) > budget:
+            yield batch
+            batch = []
+        batch.append(i)
+    if batch:
+        yield batch

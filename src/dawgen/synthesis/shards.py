@@ -1,0 +1,173 @@
+"""Synthetic rows on disk: Parquet shards, and reading anybody's rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dawgen.errors import UserError
+from dawgen.synthesis.rows import SyntheticRow
+from dawgen.tasks import Row, TaskCard, load_rows
+
+SCHEMA = pa.schema(
+    [
+        pa.field("text1", pa.string(), nullable=False),
+        pa.field("text2", pa.string()),
+        pa.field("label", pa.string(), nullable=False),
+        pa.field("kept", pa.bool_(), nullable=False),
+        pa.field("reason", pa.string()),
+        pa.field("label_ratio", pa.float64()),
+        pa.field("log_likelihood", pa.float64()),
+        pa.field("first_sentence", pa.string(), nullable=False),
+        pa.field("shard", pa.int32(), nullable=False),
+        pa.field("seed", pa.int64(), nullable=False),
+    ]
+)
+"""Columns of a shard; text2 is null for single-sentence tasks."""
+
+
+def shard_path(folder: Path, number: int) -> Path:
+    """`shard-00000.parquet` and so on."""
+    return folder / f"shard-{number:05d}.parquet"
+
+
+def write_shard(folder: Path, number: int, rows: Sequence[SyntheticRow]) -> Path:
+    """Write a whole shard, atomically; equal rows give equal bytes."""
+    table = pa.Table.from_pylist(
+        [{name: getattr(row, name) for name in SCHEMA.names} for row in rows], schema=SCHEMA
+    )
+    path = shard_path(folder, number)
+    draft = path.with_suffix(".tmp")
+    try:
+        pq.write_table(table, draft, compression="zstd")
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    return path
+
+
+def read_shards(folder: Path) -> list[SyntheticRow]:
+    """Every row of a synthetic folder, rejected ones too, in the order they were written."""
+    rows: list[SyntheticRow] = []
+    for path in sorted(folder.glob("shard-*.parquet")):
+        rows.extend(
+            SyntheticRow(**row) for row in _read_table(path).select(SCHEMA.names).to_pylist()
+        )
+    return rows
+
+
+def load_synthetic(source: str | Path, card: TaskCard) -> list[SyntheticRow]:
+    """Kept rows of a folder that dawgen wrote, or anybody's labelled rows.
+
+    Args:
+        source: a folder with our shards (`synthetic/`) or one shard; else a JSONL, CSV, TSV
+            or Parquet file with the card's columns, or a JSON file that is one list of rows,
+            as FewGen's are. Labels may be names or class ids; ids count as the card's data
+            source numbers them (`hub.label_names`), else in the order of `labels`. FewGen's
+            MRPC and QQP files number as GLUE does, so "1" is `equivalent`.
+
+    Returns:
+        Rows that are kept. Foreign rows have no label ratio; their `first_sentence` says
+        the file and row they come from.
+
+    Raises:
+        UserError: nothing there, no rows, a missing column, an unknown label.
+    """
+    path = Path(source)
+    if path.is_dir():
+        if not shard_path(path, 0).exists():
+            raise UserError(
+                f"{path} holds no shard-00000.parquet; name a folder of synthetic rows."
+            )
+        rows = read_shards(path)
+    elif _is_shard(path):
+        rows = [SyntheticRow(**row) for row in _read_table(path).select(SCHEMA.names).to_pylist()]
+    else:
+        rows = _read_foreign(path, card)
+    for number, row in enumerate(rows, start=1):
+        if row.label not in card.labels:
+            raise UserError(
+                f"{path}, row {number}: {row.label!r} is no label of task {card.name!r}; "
+                f"its labels are {', '.join(card.labels)}."
+            )
+        if card.is_pair and row.text2 is None:
+            raise UserError(f"{path}, row {number}: task {card.name!r} needs a second text.")
+    kept = [row for row in rows if row.kept]
+    if not kept:
+        raise UserError(f"{path} holds no kept row.")
+    return kept
+
+
+def _is_shard(path: Path) -> bool:
+    """Whether a file is one of ours, by its columns."""
+    if path.suffix != ".parquet" or not path.is_file():
+        return False
+    try:
+        return set(SCHEMA.names) <= set(pq.read_schema(path).names)
+    except pa.ArrowException:
+        return False  # the foreign reader says what is wrong with it
+
+
+def _read_table(path: Path) -> pa.Table:
+    try:
+        return pq.read_table(path)
+    except (pa.ArrowException, OSError):
+        raise UserError(
+            f"{path} is not a whole Parquet file; synthesise again to replace it."
+        ) from None
+
+
+def _read_foreign(path: Path, card: TaskCard) -> list[SyntheticRow]:
+    rows = _read_json_list(path, card) if _is_json_list(path) else load_rows(card, str(path))
+    return [
+        SyntheticRow(row.text1, row.text2, row.label, first_sentence=f"{path.name}:{number}")
+        for number, row in enumerate(rows, start=1)
+    ]
+
+
+def _is_json_list(path: Path) -> bool:
+    """Whether a `.json` file is one list (FewGen's way), not one object a line."""
+    if path.suffix != ".json" or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[")
+
+
+def _read_json_list(path: Path, card: TaskCard) -> list[Row]:
+    try:
+        items = json.loads(path.read_text("utf-8-sig"))
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        raise UserError(f"{path} is not readable JSON; mend it and try again.") from None
+    return [_row(item, f"{path}, row {n}", card) for n, item in enumerate(items, start=1)]
+
+
+def _row(item: Any, where: str, card: TaskCard) -> Row:
+    """One object of a JSON list, by the card's columns."""
+    wanted = ("text1", "text2", "label") if card.is_pair else ("text1", "label")
+    columns = {name: card.columns.get(name, name) for name in wanted}
+    if not isinstance(item, Mapping):
+        raise UserError(f"{where}: expected an object with {_names(columns.values())}.")
+    missing = [column for column in columns.values() if column not in item]
+    if missing:
+        raise UserError(
+            f"{where}: there is no {_names(missing)}; found are {_names(map(str, item))}."
+        )
+    values = {name: str(item[column]) for name, column in columns.items()}
+    return Row(values["text1"], values.get("text2"), label_name(values["label"], card))
+
+
+def label_name(value: str, card: TaskCard) -> str:
+    """A label by its name, or by its class id as the card's data source counts (else the card)."""
+    if value in card.labels or not value.isdecimal():
+        return value
+    names = card.hub.label_names if card.hub else card.labels
+    return names[int(value)] if int(value) < len(names) else value
+
+
+def _names(columns: Iterable[str]) -> str:
+    return ", ".join(repr(column) for column in columns)

@@ -1,0 +1,54 @@
+"""Small questions about a text, asked by cleaning and by the choice of first sentences."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+
+_WORD = re.compile(r"\w+")
+
+
+def normalise(text: str) -> str:
+    """What two spellings of one text have in common: its letters and digits, case folded.
+
+    Spaces, punctuation and tokenisation marks go ("didn 't" and "Didn't" are the same text).
+    """
+    return "".join(_WORD.findall(unicodedata.normalize("NFKC", text).casefold()))
+
+
+def pair_key(text1: str, text2: str | None) -> tuple[str, str]:
+    """The row's texts as one comparable value; a single text pairs with the empty one."""
+    return normalise(text1), normalise(text2 or "")
+
+
+def word_count(text: str) -> int:
+    """Words as white space divides them."""
+    return len(text.split())
+
+
+def has_letter(text: str) -> bool:
+    """Whether anything in the text can be read aloud."""
+    return any(character.isalpha() for character in text)
+
+
+def has_broken_characters(text: str) -> bool:
+    """Control, private-use or unassigned characters, lone surrogates, or U+FFFD."""
+    return any(
+        character == "\ufffd" or unicodedata.category(character) in ("Cc", "Co", "Cn", "Cs")
+        for character in text
+    )
+
+
+@lru_cache(maxsize=4096)
+def _script(character: str) -> str:
+    return unicodedata.name(character, "UNNAMED").split()[0]
+
+
+def scripts(text: str) -> set[str]:
+    """Scripts of the text's letters, by their Unicode names: LATIN, GREEK, CJK..."""
+    return {
+        _script(character)
+        for character in text
+        if character.isalpha() and unicodedata.category(character) != "Lm"
+    }
