@@ -14,6 +14,7 @@ TEXTS = [
     ("", "a man"),
     ("two young children play in the old park", "no"),
     ("a cat", ""),
+    ("a dog runs", "no one is inside"),
 ]
 
 
@@ -23,7 +24,7 @@ def test_batched_scores_equal_one_text_at_a_time(name, request, monkeypatch):
     prompts = random_prompts(backbone, 3)
     monkeypatch.setattr(scoring, "TOKENS_PER_BATCH", 120)
     found = log_likelihoods(backbone, prompts, TEXTS)
-    assert found.shape == (4, 3)
+    assert found.shape == (5, 3)
     assert found.dtype == torch.float64
     for i, (source, target) in enumerate(TEXTS):
         for label in range(3):
@@ -35,6 +36,16 @@ def test_batched_scores_equal_one_text_at_a_time(name, request, monkeypatch):
             assert found[i, label] == pytest.approx(scores.log_probs.sum().item(), abs=1e-3)
 
 
+def test_a_source_of_several_texts_is_encoded_once_a_label(tiny_bart, monkeypatch):
+    encoded = []
+    encode = tiny_bart._encode
+    monkeypatch.setattr(
+        tiny_bart, "_encode", lambda p, rows: (encoded.extend(rows), encode(p, rows))[1]
+    )
+    log_likelihoods(tiny_bart, random_prompts(tiny_bart, 3), TEXTS)
+    assert len(encoded) == 4 * 3
+
+
 def test_a_score_that_is_not_finite_stops_with_its_text(tiny_bart):
     prompts = random_prompts(tiny_bart, 2)
     prompts[1, 0, 0] = float("nan")
@@ -44,7 +55,7 @@ def test_a_score_that_is_not_finite_stops_with_its_text(tiny_bart):
 
 def test_batches_hold_every_text_once_and_keep_the_budget():
     sizes = [5, 30, 7, 7, 200, 3]
-    batches = list(scoring._buckets(sizes, 40))
+    batches = list(scoring._buckets(sizes, 40, [5, 0, 2, 3, 1, 4]))
     assert sorted(i for batch in batches for i in batch) == list(range(6))
     for batch in batches:
         assert len(batch) == 1 or max(sizes[i] for i in batch) * len(batch) <= 40

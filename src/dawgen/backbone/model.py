@@ -299,18 +299,25 @@ class Backbone:
         prompts: Tensor,
         sources: Sequence[Sequence[int]],
         targets: Sequence[Sequence[int]],
+        source_of: Sequence[int] | None = None,
     ) -> TokenScores:
         """log p(x_t | x_<t, source, prompt) of every target token, and its hidden state.
 
         Args:
-            prompts: [B,P,H], each row's label prompt.
-            sources: B rows from :meth:`encode_source`.
+            prompts: [S,P,H], each source's label prompt.
+            sources: S rows from :meth:`encode_source`.
             targets: B rows from :meth:`encode_target`.
+            source_of: for each target its source's place; without, S = B and they go in pairs.
+                Targets that share a source share its encoding.
         """
         if self.is_encoder_decoder:
             states, mask = self._encode(prompts, sources)
+            if source_of is not None:
+                states, mask = states[list(source_of)], mask[list(source_of)]
             hidden = self._decoded_targets(states, mask, targets)
         else:
+            if source_of is not None:
+                prompts, sources = prompts[list(source_of)], [sources[i] for i in source_of]
             hidden = self._read_targets(prompts, sources, targets)
         log_probs, target_mask = self._target_log_probs(hidden, targets)
         read = hidden[:, 1:].float() * target_mask[..., None]

@@ -34,11 +34,16 @@ def log_likelihoods(
     targets = [backbone.encode_target(target) for _, target in texts]
     out = torch.zeros(len(texts), labels, dtype=torch.float64)
     sizes = [len(s) + len(t) + length for s, t in zip(sources, targets, strict=True)]
-    for batch in _buckets(sizes, TOKENS_PER_BATCH // labels):
+    # Texts of one source side by side: a source is then encoded once a label, not once a text.
+    order = sorted(range(len(texts)), key=lambda i: (len(sources[i]), texts[i][0], sizes[i], i))
+    for batch in _buckets(sizes, TOKENS_PER_BATCH // labels, order):
+        distinct = {texts[i][0]: sources[i] for i in batch}
+        place = {text: number * labels for number, text in enumerate(distinct)}
         scores = backbone.token_log_probs(
-            prompts.repeat(len(batch), 1, 1),
-            [sources[i] for i in batch for _ in range(labels)],
+            prompts.repeat(len(distinct), 1, 1),
+            [source for source in distinct.values() for _ in range(labels)],
             [targets[i] for i in batch for _ in range(labels)],
+            source_of=[place[texts[i][0]] + label for i in batch for label in range(labels)],
         )
         summed = (scores.log_probs.double() * scores.mask).sum(dim=1)
         out[batch] = summed.view(len(batch), labels).cpu()
@@ -56,13 +61,15 @@ def label_ratios(log_likelihoods: Tensor) -> Tensor:
     return torch.softmax(log_likelihoods, dim=-1)
 
 
-def _buckets(sizes: Sequence[int], budget: int) -> Iterator[list[int]]:
-    """Indices in batches of like size, no batch wider x longer than the budget."""
+def _buckets(sizes: Sequence[int], budget: int, order: Sequence[int]) -> Iterator[list[int]]:
+    """Indices in batches, in the given order, no batch wider x longer than the budget."""
     batch: list[int] = []
-    for i in sorted(range(len(sizes)), key=lambda i: (sizes[i], i)):
-        if batch and sizes[i] * (len(batch) + 1) > budget:
+    widest = 0
+    for i in order:
+        widest = max(widest, sizes[i])
+        if batch and widest * (len(batch) + 1) > budget:
             yield batch
-            batch = []
+            batch, widest = [], sizes[i]
         batch.append(i)
     if batch:
         yield batch

@@ -1,0 +1,401 @@
+"""The command line: each command is a few lines over the library.
+
+Exit codes: 0 done, 2 the user can mend it, 1 our fault, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+import dawgen
+from dawgen.errors import UserError
+
+if TYPE_CHECKING:
+    from dawgen.pipeline import Job, Result
+    from dawgen.runs import RunFolder
+    from dawgen.settings import Settings
+
+app = typer.Typer(
+    help="16 labelled examples a class in; a synthetic dataset and a tuned prompt out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+tasks_app = typer.Typer(help="List the shipped task cards, or write one for your own data.")
+app.add_typer(tasks_app, name="tasks")
+
+Task = Annotated[str, typer.Argument(help="A shipped card's name or a card file (YAML).")]
+Train = Annotated[
+    str | None, typer.Option(help="Labelled rows: JSONL, CSV, TSV, Parquet or hub:NAME.")
+]
+Dev = Annotated[str | None, typer.Option(help="Rows for choosing the checkpoint.")]
+Test = Annotated[str | None, typer.Option(help="Rows to score.")]
+Out = Annotated[Path, typer.Option(help="The run folder.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", "-s", metavar="KEY=VALUE", help="One setting, such as tuning.steps=500."),
+]
+Preset = Annotated[str | None, typer.Option(help="Settings made for one backbone.")]
+Config = Annotated[Path | None, typer.Option(help="Settings from a YAML file.")]
+
+
+def _settings(preset: str | None, config: Path | None, over: list[str] | None) -> Settings:
+    from dawgen.settings import build_settings
+
+    return build_settings(preset=preset, file=config, overrides=over or [])[0]
+
+
+@app.command()
+def run(
+    task: Task,
+    train: Train = None,
+    dev: Dev = None,
+    test: Test = None,
+    out: Out = Path("runs/latest"),
+    over: Set = None,
+    preset: Preset = None,
+    config: Config = None,
+) -> None:
+    """The main job: generator, synthetic rows, tuned prompt, scores and report."""
+    from dawgen import pipeline
+    from dawgen.settings import build_settings
+
+    settings, used = build_settings(preset=preset, file=config, overrides=over or [])
+    result = pipeline.run(
+        task,
+        train=train,
+        dev=dev,
+        test=test,
+        out=out,
+        settings=settings,
+        preset=used,
+        command=["dawgen", *sys.argv[1:]],
+    )
+    for line in closing_lines(result):
+        typer.echo(line)
+
+
+def closing_lines(result: Result) -> list[str]:
+    """What was made, how good it is, and where it lies, in plain words."""
+    scores, folder = result.scores, result.folder
+    kept, attempted = result.ledger["kept"], result.ledger["attempted"]
+    return [
+        f"dawgen wrote {kept:,} labelled rows (of {attempted:,} tries) and tuned a prompt on them "
+        f"and your few shots.",
+        f"On {scores['n']:,} {scores['scored_on']} it is right in {100 * scores['accuracy']:.1f} % "
+        f"of the cases{_compared(scores)} (seed {scores['seed']}).",
+        f"Rows:    {folder / 'synthetic'}",
+        f"Prompt:  {folder / 'prompt'} (a PEFT adapter)",
+        f"Report:  {folder / 'report.html'}",
+        f"Use it:  dawgen predict {folder} ROWS.csv",
+    ]
+
+
+def _compared(scores: dict[str, Any]) -> str:
+    parts = []
+    if "baseline" in scores:
+        plain = 100 * scores["baseline"]["accuracy"]
+        parts.append(f"plain prompt tuning on the same shots in {plain:.1f} %")
+    if "zero_shot" in scores:
+        parts.append(f"no tuning at all in {100 * scores['zero_shot']['accuracy']:.1f} %")
+    return "; " + ", ".join(parts) if parts else ""
+
+
+def _open(
+    task: str,
+    train: str | None,
+    dev: str | None,
+    test: str | None,
+    settings: Settings,
+    out: Path,
+) -> tuple[RunFolder, Job]:
+    from dawgen.pipeline import load_job
+    from dawgen.runs import RunFolder
+
+    return RunFolder(out), load_job(task, settings, train=train, dev=dev, test=test)
+
+
+@app.command("fit-generator")
+def fit_generator(
+    task: Task,
+    train: Train = None,
+    dev: Dev = None,
+    out: Out = Path("runs/latest"),
+    over: Set = None,
+    preset: Preset = None,
+    config: Config = None,
+) -> None:
+    """Tune one soft prompt per label on the few shots; fills OUT/generator."""
+    from dawgen import pipeline
+    from dawgen.backbone import load_backbone
+
+    settings = _settings(preset, config, over)
+    folder, job = _open(task, train, dev, None, settings, out)
+    backbone = load_backbone(settings.backbone)
+    with folder.lock():
+        pipeline.generator_stage(folder, job, backbone, settings)
+    typer.echo(f"Label prompts: {out / 'generator'}")
+
+
+@app.command()
+def synthesize(
+    task: Task,
+    train: Train = None,
+    dev: Dev = None,
+    test: Test = None,
+    generator: Annotated[
+        Path | None, typer.Option(help="A generator's folder; OUT/generator without.")
+    ] = None,
+    out: Out = Path("runs/latest"),
+    over: Set = None,
+    preset: Preset = None,
+    config: Config = None,
+) -> None:
+    """Write labelled rows with a tuned generator; fills OUT/synthetic."""
+    from dawgen import pipeline
+    from dawgen.backbone import load_backbone
+
+    settings = _settings(preset, config, over)
+    source = generator or out / "generator"
+    if not (source / "label-prompts").is_dir():
+        raise UserError(f"There is no generator in {source}; make one with `dawgen fit-generator`.")
+    folder, job = _open(task, train, dev, test, settings, out)
+    backbone = load_backbone(settings.backbone)
+    with folder.lock():
+        pipeline.synthesis_stage(folder, job, backbone, settings, source)
+    typer.echo(f"Rows and ledger: {out / 'synthetic'}")
+
+
+@app.command()
+def tune(
+    task: Task,
+    train: Train = None,
+    dev: Dev = None,
+    synthetic: Annotated[
+        str | None,
+        typer.Option(help="Synthetic rows: a folder or file, FewGen's JSON too; none: real only."),
+    ] = None,
+    out: Out = Path("runs/latest"),
+    over: Set = None,
+    preset: Preset = None,
+    config: Config = None,
+) -> None:
+    """Tune the task's soft prompt on real and synthetic rows; fills OUT/prompt."""
+    from dawgen import pipeline
+    from dawgen.backbone import load_backbone
+    from dawgen.progress import say
+    from dawgen.synthesis import load_synthetic
+
+    settings = _settings(preset, config, over)
+    folder, job = _open(task, train, dev, None, settings, out)
+    rows = load_synthetic(Path(synthetic), job.card) if synthetic else []
+    if not rows:
+        say("no synthetic rows were named, so the prompt is tuned on the real rows alone.")
+        real = settings.tuning.model_copy(update={"combine": "real"})
+        settings = settings.model_copy(update={"tuning": real})
+    backbone = load_backbone(settings.backbone)
+    backbone.label_word_ids(job.card)
+    with folder.lock():
+        pipeline.keep_description(folder, job, settings)
+        pipeline.tuning_stage(folder, job, backbone, settings, rows)
+    typer.echo(f"Prompt: {out / 'prompt'}")
+
+
+@app.command()
+def evaluate(
+    task: Task,
+    test: Annotated[str | None, typer.Option(help="Labelled rows to score.")] = None,
+    prompt: Annotated[
+        Path | None, typer.Option(help="A tuned prompt's folder, or a run folder.")
+    ] = None,
+    method: Annotated[str | None, typer.Option(help="zero-shot: no prompt at all.")] = None,
+    out: Out = Path("runs/latest"),
+    over: Set = None,
+    preset: Preset = None,
+    config: Config = None,
+) -> None:
+    """Score a tuned prompt, or the bare model; writes OUT/scores.json and predictions."""
+    from dawgen import pipeline
+
+    if method not in (None, "zero-shot"):
+        raise UserError(
+            f"There is no method {method!r}; name zero-shot, or a prompt with --prompt."
+        )
+    if (prompt is None) == (method is None):
+        raise UserError("Name what to score: a tuned prompt with --prompt, or --method zero-shot.")
+    scores = pipeline.evaluate(task, test, prompt, _settings(preset, config, over), out)
+    typer.echo(
+        f"accuracy {100 * scores['accuracy']:.2f} % on {scores['n']:,} rows; {out / 'scores.json'}"
+    )
+
+
+@app.command()
+def predict(
+    folder: Annotated[Path, typer.Argument(help="A finished run folder.")],
+    rows: Annotated[str, typer.Argument(help="Rows to label; the label column may be missing.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="A .csv, .tsv, .jsonl or .parquet file; standard output without."),
+    ] = None,
+) -> None:
+    """Label new rows with a tuned prompt."""
+    from dawgen import predicting
+    from dawgen.tasks import load_rows
+
+    if out is not None:
+        predicting.check_format(out)
+    card, _ = predicting.open_run(folder)
+    loaded = load_rows(card, rows, labelled=False)
+    card, chances = predicting.predict_rows(folder, loaded)
+    if out is None:
+        typer.echo(predicting.as_table(predicting.records(card, loaded, chances)), nl=False)
+        return
+    predicting.write_rows(out, card, loaded, chances)
+    typer.echo(f"{len(loaded):,} rows labelled: {out}")
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="A run folder.")],
+) -> None:
+    """Write the run folder's report.html anew."""
+    from dawgen.report import write_report
+
+    if not (folder / "run.json").exists():
+        raise UserError(f"{folder} is no run folder: it has no run.json.")
+    typer.echo(str(write_report(folder)))
+
+
+@app.command()
+def validate(
+    task: Task,
+    data: Annotated[str | None, typer.Option(help="Rows to take the examples from.")] = None,
+    over: Set = None,
+    preset: Preset = None,
+    config: Config = None,
+) -> None:
+    """Show real rows through a card's template and label words, as the model gets them."""
+    from dawgen.backbone import load_backbone
+    from dawgen.tasks import example_rows, load_card, render_card
+
+    card = load_card(task)
+    rows = example_rows(card, data)
+    settings = _settings(preset, config, over)
+    backbone = load_backbone(settings.backbone)
+    words = backbone.label_word_ids(card)
+    for line in render_card(card, rows):
+        typer.echo(line)
+    tokens = backbone.encode_rows(card, rows, settings.tuning.prompt_length)
+    typer.echo("")
+    typer.echo(
+        f"{backbone.name}: inputs of {', '.join(str(len(row)) for row in tokens)} tokens behind "
+        f"a prompt of {settings.tuning.prompt_length}; label words of "
+        f"{', '.join(str(len(word)) for word in words)} token(s), all starting differently."
+    )
+
+
+@app.command("settings")
+def show_settings(over: Set = None, preset: Preset = None, config: Config = None) -> None:
+    """Print every setting with its value, as YAML that --config takes."""
+    from dawgen.settings import dump_settings
+
+    typer.echo(dump_settings(_settings(preset, config, over)), nl=False)
+
+
+@tasks_app.callback(invoke_without_command=True)
+def list_tasks(context: typer.Context) -> None:
+    """List the shipped task cards."""
+    if context.invoked_subcommand:
+        return
+    from dawgen.tasks import list_cards
+
+    for card in list_cards():
+        shape = "pair" if card.is_pair else "text"
+        typer.echo(f"{card.name:6} {shape}  {len(card.labels)} labels  {card.description}")
+
+
+@tasks_app.command("new")
+def new_task(
+    data: Annotated[str, typer.Argument(help="A data file with a heading.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Where the card goes; NAME.yaml without.")
+    ] = None,
+) -> None:
+    """Write a task card for a data file, and say what was guessed."""
+    from dawgen.runs import write_text
+    from dawgen.tasks import new_card
+
+    card = new_card(data)
+    target = out or Path(f"{Path(data).stem}.yaml")
+    if target.exists():
+        raise UserError(f"{target} exists already; name another file with --out.")
+    write_text(target, card.text)
+    for guess in card.guesses:
+        typer.echo(guess)
+    typer.echo(f"Card: {target}. Check it, then: dawgen validate {target} --data {data}")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"dawgen {dawgen.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Few labelled examples in; a synthetic dataset and a tuned prompt out."""
+
+
+# What typer raises on wrong usage; it brings its own copy of click in some releases.
+_UsageError: Any = typer.BadParameter.__base__
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; gives back the exit code."""
+    try:
+        code = app(args=arguments, standalone_mode=False)
+    except UserError as error:
+        typer.echo(f"dawgen: {error}", err=True)
+        return 2
+    except typer.Exit as stop:
+        return stop.exit_code
+    except _UsageError as error:
+        error.show()
+        return 2
+    except (typer.Abort, KeyboardInterrupt):
+        typer.echo(
+            "dawgen: stopped; finished stages are kept, and the same command goes on from them.",
+            err=True,
+        )
+        return 130
+    except BrokenPipeError:
+        return 1
+    except OSError as error:
+        if error.errno == 28:  # no space left on device
+            typer.echo(
+                f"dawgen: The disk is full ({error.filename}); make room and run the same command "
+                "again, finished stages are kept.",
+                err=True,
+            )
+            return 2
+        raise
+    return code if isinstance(code, int) else 0
+
+
+def entry() -> None:
+    """What the installed ``dawgen`` command calls."""
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    entry()

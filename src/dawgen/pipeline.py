@@ -1,0 +1,429 @@
+"""The main job, stage after stage: few shots in; label prompts, rows, task prompt, scores out.
+
+Each stage is a function from values and settings to folders of the run. Read top to bottom,
+:func:`run` is the product.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import dawgen
+from dawgen.backbone import Backbone, load_backbone
+from dawgen.evaluation import overlap, predict, score, write_predictions
+from dawgen.generator import fit_generator
+from dawgen.hardware import hardware, peak_memory_mib, versions
+from dawgen.progress import say, warn
+from dawgen.prompts import load_label_prompts, load_prompt, save_prompt
+from dawgen.report import write_report
+from dawgen.runs import RunFolder, folder_hash, write_json, write_log, write_text
+from dawgen.settings import Settings, dump_settings
+from dawgen.shots import prepare_shots
+from dawgen.streams import Streams
+from dawgen.synthesis import load_synthetic, synthesize
+from dawgen.tasks import Row, Shots, TaskCard, load_card, load_rows, packaged_data
+from dawgen.tuning import TunedPrompt, fit_prompts, planned_arms
+
+Scores = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a run is about: the task, its few shots, and the rows to score."""
+
+    card: TaskCard
+    shots: Shots
+    test: list[Row] | None
+
+
+@dataclass
+class Result:
+    """A finished run.
+
+    Attributes:
+        folder: where everything lies.
+        scores: the content of ``scores.json``.
+        overlap: how many few-shot rows the test rows repeat, None without test rows.
+    """
+
+    folder: Path
+    scores: Scores
+    overlap: int | None = None
+    ledger: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def prompt(self) -> torch.Tensor:
+        """The tuned soft prompt [P,H]."""
+        return load_prompt(self.folder / "prompt")
+
+
+def rows_hash(rows: Sequence[Row] | None) -> str | None:
+    """A hash of the rows' texts and labels, in order."""
+    if rows is None:
+        return None
+    text = json.dumps([(row.text1, row.text2, row.label) for row in rows], ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def load_job(
+    task: str,
+    settings: Settings,
+    *,
+    train: str | None = None,
+    dev: str | None = None,
+    test: str | None = None,
+) -> Job:
+    """Read the card and the rows.
+
+    Without any file the rows come with the package, for the tasks that have some, or from
+    the card's data set on the hub.
+    """
+    card = load_card(task)
+    if train is None:
+        packaged = packaged_data(card)
+        train = packaged.get("train", "hub")
+        dev = dev or packaged.get("dev")
+        hub_test = "hub" if card.hub and "test" in card.hub.splits else None
+        test = test or packaged.get("test", hub_test)
+    train_rows = load_rows(card, train, split="train")
+    dev_rows = load_rows(card, dev, split="dev") if dev else None
+    test_rows = load_rows(card, test, split="test") if test else None
+    names = (train, dev or train)
+    shots = prepare_shots(card, train_rows, dev_rows, settings.shots, settings.seed, names=names)
+    return Job(card, shots, test_rows)
+
+
+def _common(job: Job, backbone: Backbone, settings: Settings) -> dict[str, Any]:
+    return {
+        "card": job.card.model_dump(mode="json"),
+        "backbone": backbone.fingerprint,
+        "seed": settings.seed,
+        "shots": rows_hash(job.shots.train),
+    }
+
+
+# --- the stages ----------------------------------------------------------------------
+
+
+def generator_stage(run: RunFolder, job: Job, backbone: Backbone, settings: Settings) -> str:
+    """Few shots -> label prompts Q[C,P,H] in ``generator/``."""
+    writes_first = settings.synthesis.first_sentences == "generator"
+    inputs = {
+        **_common(job, backbone, settings),
+        "generator": settings.generator.model_dump(mode="json"),
+        "writes_first": writes_first,
+    }
+
+    def build(folder: Path) -> None:
+        generator = fit_generator(
+            job.card,
+            job.shots.train,
+            backbone,
+            settings.generator,
+            Streams(settings.seed),
+            write_first=writes_first,
+        )
+        generator.save(folder / "generator", backbone, job.card.labels)
+
+    return run.stage("generator", inputs, ["generator"], build)
+
+
+def synthesis_stage(
+    run: RunFolder,
+    job: Job,
+    backbone: Backbone,
+    settings: Settings,
+    generator: Path | None = None,
+) -> str:
+    """Label prompts -> labelled rows in ``synthetic/``.
+
+    Args:
+        generator: a generator's folder; the run's own without.
+    """
+    label_prompts = (generator or run.path / "generator") / "label-prompts"
+    forbidden = [*job.shots.dev, *(job.test or [])]
+    synthesis = settings.synthesis.model_dump(mode="json", exclude={"batch_size"})
+    inputs = {
+        **_common(job, backbone, settings),
+        "generator": folder_hash(label_prompts),
+        "synthesis": synthesis,
+        "first_sentences": _file_hash(settings.synthesis.first_sentences),
+        "forbidden": rows_hash(forbidden),
+    }
+
+    def build(folder: Path) -> None:
+        prompts = load_label_prompts(label_prompts, job.card.labels, backbone.hidden_size)
+        synthesize(
+            job.card,
+            job.shots.train,
+            prompts,
+            backbone,
+            settings.synthesis,
+            Streams(settings.seed),
+            folder / "synthetic",
+            forbidden=forbidden,
+        )
+
+    return run.stage("synthesis", inputs, ["synthetic"], build)
+
+
+def tuning_stage(
+    run: RunFolder,
+    job: Job,
+    backbone: Backbone,
+    settings: Settings,
+    rows: Sequence[Row],
+) -> str:
+    """Real and synthetic rows -> the task's soft prompt p[P,H] in ``prompt/``.
+
+    With ``tuning.baseline`` a prompt on the real rows alone trains in the same stack and
+    goes to ``baseline/``.
+    """
+    tuning = settings.tuning
+    arms = planned_arms(tuning, settings.seed)
+    inputs = {
+        **_common(job, backbone, settings),
+        "dev": rows_hash(job.shots.dev),
+        "synthetic": rows_hash(rows),
+        "tuning": tuning.model_dump(mode="json", exclude={"tokens_per_batch"}),
+    }
+
+    def build(folder: Path) -> None:
+        tuned = fit_prompts(job.card, arms, job.shots.train, job.shots.dev, rows, backbone, tuning)
+        for one in tuned:
+            _save_tuned(one, folder / one.arm.name, backbone)
+
+    return run.stage("tuning", inputs, [arm.name for arm in arms], build)
+
+
+def _save_tuned(tuned: TunedPrompt, folder: Path, backbone: Backbone) -> None:
+    save_prompt(tuned.prompt, folder, backbone)
+    write_log(folder / "log.jsonl", tuned.history)
+    chosen = {
+        "best_step": tuned.best_step,
+        "dev_accuracy": tuned.dev_accuracy,
+        "dev_loss": tuned.dev_loss,
+    }
+    write_json(folder / "arm.json", {**asdict(tuned.arm), **chosen})
+
+
+def evaluation_stage(run: RunFolder, job: Job, backbone: Backbone, settings: Settings) -> Scores:
+    """Prompts -> ``scores.json`` and ``predictions.parquet``."""
+    rows = job.test if job.test is not None else job.shots.dev
+    arms = [name for name in ("prompt", "baseline") if (run.path / name).is_dir()]
+    inputs = {
+        **_common(job, backbone, settings),
+        "prompts": {name: folder_hash(run.path / name) for name in arms},
+        "rows": rows_hash(rows),
+    }
+
+    def build(folder: Path) -> None:
+        out = folder / "evaluation"
+        out.mkdir()
+        scores: Scores = {
+            "task": job.card.name,
+            "backbone": backbone.name,
+            "seed": settings.seed,
+            "scored_on": "test rows" if job.test is not None else "development shots",
+        }
+        soft = load_prompt(run.path / "prompt", backbone.hidden_size)
+        probabilities, tuned = evaluate_prompt(job.card, backbone, soft, rows, settings)
+        scores.update(tuned)
+        if "baseline" in arms:
+            soft = load_prompt(run.path / "baseline", backbone.hidden_size)
+            scores["baseline"] = evaluate_prompt(job.card, backbone, soft, rows, settings)[1]
+        scores["zero_shot"] = evaluate_prompt(job.card, backbone, None, rows, settings)[1]
+        write_json(out / "scores.json", scores)
+        write_predictions(out / "predictions.parquet", job.card, rows, probabilities)
+
+    run.stage("evaluation", inputs, ["evaluation"], build)
+    scores: Scores = json.loads((run.path / "evaluation" / "scores.json").read_text("utf-8"))
+    return scores
+
+
+def evaluate_prompt(
+    card: TaskCard,
+    backbone: Backbone,
+    prompt: torch.Tensor | None,
+    rows: Sequence[Row],
+    settings: Settings,
+) -> tuple[np.ndarray, Scores]:
+    """Probabilities [N,C] of the rows under a prompt (None: zero-shot), and their scores."""
+    tokens = settings.evaluation.tokens_per_batch
+    probabilities = predict(backbone, card, prompt, rows, tokens_per_batch=tokens)
+    labels = [row.label for row in rows if row.label is not None]
+    return probabilities, score(card, labels, probabilities)
+
+
+def _file_hash(name: str) -> str | None:
+    path = Path(name).expanduser()
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+
+
+# --- the whole -----------------------------------------------------------------------
+
+
+def run(
+    task: str,
+    *,
+    train: str | None = None,
+    dev: str | None = None,
+    test: str | None = None,
+    out: str | Path = "runs/latest",
+    settings: Settings | None = None,
+    preset: str | None = None,
+    command: Sequence[str] = (),
+) -> Result:
+    """From a few labelled rows to a synthetic dataset, a tuned prompt and its scores.
+
+    Args:
+        task: a shipped card's name or a card file.
+        train: labelled rows; JSONL, CSV, TSV, Parquet or a hub dataset.
+        dev: rows for choosing the checkpoint; drawn from ``train`` without.
+        test: rows to score; without, the development shots are scored and said to be.
+        out: the run folder; what is there already from the same settings is used again.
+        settings: see :func:`dawgen.settings.build_settings`; the shipped model's without.
+
+    Raises:
+        UserError: something in the files or settings that the user can mend.
+    """
+    from dawgen.settings import build_settings
+
+    if settings is None:
+        settings, preset = build_settings()
+    job = load_job(task, settings, train=train, dev=dev, test=test)
+    backbone = load_backbone(settings.backbone)
+    backbone.label_word_ids(job.card)
+    folder = RunFolder(Path(out))
+    with folder.lock():
+        shared = _check_overlap(job)
+        keep_description(folder, job, settings)
+        _announce("1/4 tuning the generator on the few shots")
+        generator_stage(folder, job, backbone, settings)
+        _tell(folder, "generator")
+        _announce("2/4 writing labelled rows")
+        synthesis_stage(folder, job, backbone, settings)
+        _tell(folder, "synthesis")
+        rows = load_synthetic(folder.path / "synthetic", job.card)
+        _announce("3/4 tuning the prompt on real and synthetic rows")
+        tuning_stage(folder, job, backbone, settings, rows)
+        _tell(folder, "tuning")
+        _announce("4/4 scoring")
+        scores = evaluation_stage(folder, job, backbone, settings)
+        _tell(folder, "evaluation")
+        _publish(folder, scores)
+        write_json(
+            folder.path / "run.json",
+            _record(folder, job, settings, preset, command, shared),
+        )
+        write_report(folder.path)
+    ledger = json.loads((folder.path / "synthetic" / "ledger.json").read_text("utf-8"))
+    return Result(folder.path, scores, shared, ledger)
+
+
+def keep_description(run: RunFolder, job: Job, settings: Settings) -> None:
+    """Lay the settings and the card into the run folder, which is whole in itself then."""
+    write_text(run.path / "config.yaml", dump_settings(settings))
+    write_text(run.path / "task.yaml", dump_settings(job.card))
+
+
+def evaluate(
+    task: str, test: str | None, prompt: Path | None, settings: Settings, out: Path
+) -> Scores:
+    """Score one prompt (None: zero-shot) on labelled rows; writes scores and predictions."""
+    card = load_card(task)
+    rows = load_rows(card, test or packaged_data(card).get("test", "hub"), split="test")
+    backbone = load_backbone(settings.backbone)
+    soft = None
+    if prompt is not None:
+        adapter = prompt / "prompt" if (prompt / "prompt").is_dir() else prompt
+        soft = load_prompt(adapter, backbone.hidden_size)
+    backbone.label_word_ids(card)
+    with RunFolder(out).lock():
+        probabilities, scores = evaluate_prompt(card, backbone, soft, rows, settings)
+        scores = {
+            "task": card.name,
+            "method": "zero-shot" if prompt is None else "prompt",
+            "backbone": backbone.name,
+            "seed": settings.seed,
+            "scored_on": "test rows",
+            **scores,
+        }
+        write_predictions(out / "predictions.parquet", card, rows, probabilities)
+        write_json(out / "scores.json", scores)
+    return scores
+
+
+def _announce(message: str) -> None:
+    say(f"dawgen: {message}")
+
+
+def _tell(run: RunFolder, stage: str) -> None:
+    """Say how long a stage took, or that nothing had to be done."""
+    record = run.stages[stage]
+    if record["skipped"]:
+        say("  there already, made with the same settings from the same rows")
+    else:
+        say(f"  done in {record['seconds']:,.0f} s")
+
+
+def _check_overlap(job: Job) -> int | None:
+    if job.test is None:
+        warn(
+            "no test rows were given, so the scores are of the development shots, on which "
+            "the checkpoint was chosen; name test rows with --test."
+        )
+        return None
+    found = overlap([*job.shots.train, *job.shots.dev], job.test)
+    if found.count:
+        warn(f"{found.sentence()}.")
+    return found.count
+
+
+def _publish(run: RunFolder, scores: Scores) -> None:
+    """Lay the evaluation's files where the run folder promises them."""
+    write_json(run.path / "scores.json", scores)
+    source = run.path / "evaluation" / "predictions.parquet"
+    partial = run.path / ".predictions.parquet.partial"
+    partial.write_bytes(source.read_bytes())
+    partial.replace(run.path / "predictions.parquet")
+
+
+def _record(
+    run: RunFolder,
+    job: Job,
+    settings: Settings,
+    preset: str | None,
+    command: Sequence[str],
+    shared: int | None,
+) -> Mapping[str, Any]:
+    return {
+        "dawgen": dawgen.__version__,
+        "task": job.card.name,
+        "seed": settings.seed,
+        "preset": preset,
+        "command": list(command),
+        "rows": {
+            "train": len(job.shots.train),
+            "dev": len(job.shots.dev),
+            "test": len(job.test) if job.test is not None else None,
+        },
+        "data": {
+            "train": rows_hash(job.shots.train),
+            "dev": rows_hash(job.shots.dev),
+            "test": rows_hash(job.test),
+        },
+        "overlap": shared,
+        "stages": run.stages,
+        "peak_memory_mib": peak_memory_mib(),
+        "hardware": hardware(),
+        "versions": versions(),
+    }
