@@ -358,6 +358,7 @@ def root(
 
 # What typer raises on wrong usage; it brings its own copy of click in some releases.
 _UsageError: Any = typer.BadParameter.__base__
+_INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -368,16 +369,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         typer.echo(f"dawgen: {error}", err=True)
         return 2
     except typer.Exit as stop:
-        return stop.exit_code
+        code = stop.exit_code
     except _UsageError as error:
         error.show()
         return 2
     except (typer.Abort, KeyboardInterrupt):
-        typer.echo(
-            "dawgen: stopped; finished stages are kept, and the same command goes on from them.",
-            err=True,
-        )
-        return 130
+        code = _INTERRUPTED
     except BrokenPipeError:
         return 1
     except OSError as error:
@@ -389,6 +386,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )
             return 2
         raise
+    if code == _INTERRUPTED:  # typer may turn Ctrl-C into this code by itself
+        typer.echo(
+            "dawgen: stopped; finished stages are kept, and the same command goes on from them.",
+            err=True,
+        )
     return code if isinstance(code, int) else 0
 
 
