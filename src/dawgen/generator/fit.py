@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 # Central differences: how far the prompt vector that moves most goes, as a share of a prompt
 # vector's length. Between the rounding of the number format and the model's curvature.
-_CENTRAL_STEP = {torch.float32: 0.005, torch.bfloat16: 0.1}
+_CENTRAL_STEP = {torch.float32: 0.01, torch.bfloat16: 0.2}
 
 
 def fit_generator(

@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -31,10 +32,6 @@ OuterLoss = Callable[[Tensor, Tensor], Tensor]
 
 Derivative = Callable[[Tensor, Tensor], Tensor]
 """Prompts and direction v, both [C,P,H], to ⟨∂ℓ_j/∂Q, v⟩ for every token: [B,T]."""
-
-# Coefficients of the central differences of order 2, 4, 6 for f(+k·h) - f(-k·h), k = 1, 2, 3
-# (B. Fornberg, Math. Comp. 51, 1988, table 1).
-_STENCILS = {2: (1 / 2,), 4: (2 / 3, -1 / 12), 6: (3 / 4, -3 / 20, 1 / 60)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +51,19 @@ def jvp(losses: TokenLosses, prompts: Tensor, direction: Tensor) -> Tensor:
     return derivative
 
 
+def stencil(points: int, order: int) -> tuple[list[float], list[float]]:
+    """Places x in (0, 1] and coefficients c of f'(0) ~ sum c (f(x) - f(-x)), exact to ``order``.
+
+    As many points as the order give the classical central differences (Fornberg 1988, table 1).
+    More of them fit the odd polynomial by least squares (Savitzky and Golay 1964), so that the
+    rounding of single values averages out.
+    """
+    places = np.arange(1, points // 2 + 1) / (points // 2)
+    powers = places[:, None] ** np.arange(1, order, 2)
+    coefficients = np.linalg.pinv(powers)[0] / 2
+    return places.tolist(), coefficients.tolist()
+
+
 def central_difference(
     losses: TokenLosses,
     prompts: Tensor,
@@ -61,14 +71,16 @@ def central_difference(
     labels: Tensor,
     *,
     points: int = 6,
+    order: int | None = None,
     step: float = 0.1,
 ) -> Tensor:
-    """⟨∂ℓ_j/∂Q, v⟩ for all tokens [B,T] by ``points`` plain forward passes (2, 4 or 6).
+    """⟨∂ℓ_j/∂Q, v⟩ for all tokens [B,T] by ``points`` plain forward passes, an even number.
 
     A token's loss sees its own label's prompt only, so every label gets a step length of its own:
     the prompt vector that v moves most goes ``step`` times the length of a typical vector of that
-    prompt. fp32 rounds a loss to about 1e-7, which a short step blows up; the higher order allows
-    a long one. ``labels`` [B] are the rows of ``losses``.
+    prompt. fp32 rounds a loss to about 1e-7, which a short step blows up; a higher ``order`` (as
+    high as ``points`` allow, without) allows a long one, more points than order average the
+    rounding. ``labels`` [B] are the rows of ``losses``.
     """
     with torch.no_grad():
         length = prompts.norm(dim=-1).square().mean(-1).sqrt()  # [C]
@@ -76,11 +88,11 @@ def central_difference(
         h = torch.where(furthest > 0, step * length / furthest, torch.ones_like(length))
         shift = h[:, None, None] * direction
         total: Tensor | float = 0.0
-        for k, coefficient in enumerate(_STENCILS[points], start=1):
-            ahead, behind = losses(prompts + k * shift), losses(prompts - k * shift)
-            total = total + coefficient * (ahead - behind)
+        for x, coefficient in zip(*stencil(points, order or points), strict=True):
+            change = losses(prompts + x * shift) - losses(prompts - x * shift)
+            total = total + coefficient * change.double()
         assert isinstance(total, Tensor)
-        return total / h[labels][:, None]
+        return (total / h[labels][:, None]).to(prompts.dtype)
 
 
 def lookahead(
