@@ -144,6 +144,7 @@ def test_evaluation_and_card(start: Path, world: Path, tmp_path: Path) -> None:
     assert all(value > 1 for value in report["perplexity"].values())
     report["accuracy"]["mnli"], report["accuracy"]["qnli"] = 0.65, 0.5
     report["sampling"] = {"temperature": 0.7, "top_k": 10}
+    report["judge"] = {"mnli": 0.6, "snli": 0.7}
     report["writing"] = {
         "mnli": {
             "agreement": 0.63,

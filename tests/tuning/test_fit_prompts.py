@@ -153,9 +153,10 @@ def test_prompt_tuning_follows_pefts_own_training_loop(tiny_t5, optimizer):
         inputs = tiny_t5.tokenizer.pad(
             {"input_ids": tiny_t5.encode_rows(card, batch, length)}, return_tensors="pt"
         )
-        logits = peft(**inputs, decoder_input_ids=torch.zeros(4, 1, dtype=torch.long)).logits
+        decoder = torch.tensor([tiny_t5.decoder_start]).expand(4, -1)
+        logits = peft(**inputs, decoder_input_ids=decoder).logits
         labels = torch.tensor([card.label_index(row.label) for row in batch])
-        loss = torch.nn.functional.cross_entropy(logits[:, 0, words], labels)
+        loss = torch.nn.functional.cross_entropy(logits[:, -1, words], labels)
         assert ours.history[step]["real_loss"] == pytest.approx(loss.item(), abs=1e-4)
         steps_of_peft.zero_grad()
         loss.backward()

@@ -140,6 +140,7 @@ def write_card(
     state: dict[str, Any], report: dict[str, Any], numbers: dict[str, str], hardware: str, out: Path
 ) -> None:
     """Fill the template and write ``README.md`` and ``loss.png`` into ``out``."""
+    report = {"writing": {}, **report}
     draw_losses(state["history"], out / "loss.png")
     fields = {
         **numbers,
