@@ -242,7 +242,7 @@ class Tuner:
 
 def score_own(backbone: Backbone, prompts: Tensor, batch: Batch, labels: Tensor) -> TokenScores:
     """Every example under its own label's prompt."""
-    return backbone.token_log_probs(prompts[labels], batch.sources, batch.targets)
+    return backbone.token_log_probs(prompts.index_select(0, labels), batch.sources, batch.targets)
 
 
 def score_all(backbone: Backbone, prompts: Tensor, batch: Batch, labels: Tensor) -> Scored:
