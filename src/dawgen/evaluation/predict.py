@@ -12,12 +12,14 @@ from torch import Tensor
 
 from dawgen.errors import UserError
 from dawgen.progress import progress
+from dawgen.repeatable import repeatable
 
 if TYPE_CHECKING:
     from dawgen.backbone import Backbone
     from dawgen.tasks import Row, TaskCard
 
 
+@repeatable()
 def predict(
     backbone: Backbone,
     card: TaskCard,

@@ -25,6 +25,7 @@ from dawgen.generator.generator import Generator
 from dawgen.generator.weights import TokenWeights, equal_weights
 from dawgen.progress import progress
 from dawgen.prompts import cycle_tokens
+from dawgen.repeatable import repeatable
 
 if TYPE_CHECKING:
     from dawgen.backbone import Backbone
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 _CENTRAL_STEP = {torch.float32: 0.01, torch.bfloat16: 0.2}
 
 
+@repeatable()
 def fit_generator(
     card: TaskCard,
     shots: Sequence[Row],

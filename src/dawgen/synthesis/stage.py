@@ -12,6 +12,7 @@ from torch import Tensor
 from dawgen.backbone import Backbone
 from dawgen.errors import UserError
 from dawgen.progress import progress, warn
+from dawgen.repeatable import repeatable
 from dawgen.runs import write_text
 from dawgen.settings import SynthesisSettings
 from dawgen.streams import Streams
@@ -55,6 +56,7 @@ class _Attempt:
     seed: int
 
 
+@repeatable()
 def synthesize(
     card: TaskCard,
     shots: Sequence[Row],

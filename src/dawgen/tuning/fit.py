@@ -10,6 +10,7 @@ from torch import Tensor
 
 from dawgen.errors import UserError
 from dawgen.progress import progress
+from dawgen.repeatable import repeatable
 from dawgen.settings import TuningSettings
 from dawgen.tuning.arm import Arm, TunedPrompt
 from dawgen.tuning.combine import Draw
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 OnStep = Callable[[dict[str, Any]], None]
 
 
+@repeatable()
 def fit_prompts(
     card: TaskCard,
     arms: Sequence[Arm],
