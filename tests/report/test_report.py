@@ -109,7 +109,7 @@ def run_folder(tmp_path: Path) -> Path:
     pq.write_table(pa.Table.from_pylist(PREDICTIONS), folder / "predictions.parquet")
     (folder / "scores.json").write_text(json.dumps(SCORES))
     (folder / "run.json").write_text(json.dumps(RUN))
-    card = "columns: {text1: premise, text2: text2, label: label}\n"
+    card = "columns: {text1: premise, text2: text2, label: label}\nlabels: ['yes', 'no']\n"
     (folder / "task.yaml").write_text(card)
     (folder / "config.yaml").write_text(f"seed: 13 # {HOSTILE}\n")
     steps = [
@@ -268,3 +268,13 @@ def test_a_line_without_finite_points_is_left_out() -> None:
     # The line runs from the lower left corner of the axes to the upper right one.
     assert 'points="52.0,192.0 402.0,10.0"' in chart
     assert "(last 4)" in chart
+
+
+def test_a_text_column_called_like_a_probability(run_folder: Path) -> None:
+    rows = [{("p_text" if k == "premise" else k): v for k, v in row.items()} for row in PREDICTIONS]
+    pq.write_table(pa.Table.from_pylist(rows), run_folder / "predictions.parquet")
+    card = "columns: {text1: p_text, text2: text2, label: label}\nlabels: ['yes', 'no']\n"
+    (run_folder / "task.yaml").write_text(card)
+    found = read_run(run_folder).predictions
+    assert [row["confidence"] for row in found][:2] == [0.95, 0.91]
+    assert found[0]["text1"] == PREDICTIONS[0]["premise"]

@@ -57,7 +57,8 @@ def read_run(folder: Path) -> RunFiles:
 def _read_predictions(folder: Path) -> Rows:
     """Rows with text1, text2, label, prediction and confidence, whatever the card's columns."""
     card = folder / "task.yaml"
-    columns = yaml.safe_load(card.read_text("utf-8")).get("columns", {}) if card.is_file() else {}
+    tree = yaml.safe_load(card.read_text("utf-8")) if card.is_file() else {}
+    columns, labels = tree.get("columns", {}), tree.get("labels", [])
     rows = _read_shards(folder, "predictions.parquet")
     names = {role: columns.get(role, role) for role in ("text1", "text2", "label")}
     if rows and names["text1"] not in rows[0]:  # a column called like one of ours
@@ -66,7 +67,7 @@ def _read_predictions(folder: Path) -> Rows:
         {role: row.get(name) for role, name in names.items()}
         | {
             "prediction": row["prediction"],
-            "confidence": max(value for key, value in row.items() if key.startswith("p_")),
+            "confidence": max(row[f"p_{label}"] for label in labels),
         }
         for row in rows
     ]
