@@ -139,7 +139,7 @@ def test_same_seed_same_bytes(tiny_gpt2: Backbone, tmp_path: Path, write_first: 
 def test_a_saved_generator_comes_back_whole(tiny_t5: Backbone, tmp_path: Path, method: str) -> None:
     generator = fit(tiny_t5, method=method)
     generator.save(tmp_path, tiny_t5, CARD.labels)
-    assert equal(generator, Generator.load(tmp_path, CARD.labels, tiny_t5.hidden_size))
+    assert equal(generator, Generator.load(tmp_path, CARD.labels, tiny_t5))
     lines = (tmp_path / "log.jsonl").read_text().splitlines()
     assert [json.loads(line) for line in lines] == generator.history
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -69,7 +70,7 @@ def test_peft_gives_the_same_label_scores(backbone, tmp_path):
 def test_save_and_load_are_inverse(backbone, tmp_path):
     prompt = random_prompt(backbone)
     save_prompt(prompt, tmp_path / "prompt", backbone)
-    assert torch.equal(load_prompt(tmp_path / "prompt", backbone.hidden_size), prompt)
+    assert torch.equal(load_prompt(tmp_path / "prompt", backbone), prompt)
 
 
 def test_the_folder_holds_the_prompt_and_no_model(backbone, tmp_path):
@@ -166,8 +167,16 @@ class TestWhatIsNotAPrompt:
 
     def test_another_models_width(self, tiny_bart, tmp_path):
         save_prompt(random_prompt(tiny_bart), tmp_path, tiny_bart)
+        wider = SimpleNamespace(hidden_size=1024, name="tests/bart")
         with pytest.raises(UserError, match=r"hidden size 32 \(made for tests/bart\).*has 1024"):
-            load_prompt(tmp_path, 1024)
+            load_prompt(tmp_path, wider)
+
+    def test_another_model_of_the_same_width_is_warned_of(self, tiny_bart, tmp_path, capsys):
+        save_prompt(random_prompt(tiny_bart), tmp_path, tiny_bart)
+        load_prompt(tmp_path, tiny_bart)
+        assert capsys.readouterr().err == ""
+        load_prompt(tmp_path, SimpleNamespace(hidden_size=32, name="models/another"))
+        assert "was tuned on tests/bart, the backbone is models/another" in capsys.readouterr().err
 
     def test_another_kind_of_adapter(self, tiny_t5, tmp_path):
         PrefixTuningConfig(task_type="SEQ_2_SEQ_LM").save_pretrained(str(tmp_path))

@@ -58,13 +58,15 @@ class Generator:
         (folder / LOG).write_text("".join(lines), encoding="utf-8")
 
     @classmethod
-    def load(cls, folder: Path, labels: Sequence[str], hidden_size: int | None = None) -> Generator:
-        """Read what :meth:`save` wrote; ``hidden_size`` is H of the model it is meant for.
+    def load(
+        cls, folder: Path, labels: Sequence[str], backbone: Backbone | None = None
+    ) -> Generator:
+        """Read what :meth:`save` wrote; ``backbone`` is the model it is meant for.
 
         Raises:
             UserError: a file is missing or cannot be read, or was made for another model.
         """
-        prompts = load_label_prompts(folder / PROMPTS, labels, hidden_size)
+        prompts = load_label_prompts(folder / PROMPTS, labels, backbone)
         try:
             weights = safetensors.torch.load((folder / WEIGHTS).read_bytes())
             lines = (folder / LOG).read_text(encoding="utf-8").splitlines()

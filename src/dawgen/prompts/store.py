@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from dawgen.errors import UserError
+from dawgen.progress import warn
 
 if TYPE_CHECKING:
     from dawgen.backbone import Backbone
@@ -50,7 +51,7 @@ def save_prompt(prompt: Tensor, folder: Path, backbone: Backbone) -> None:
     _write(folder / CONFIG, config.encode())
 
 
-def load_prompt(folder: Path, hidden_size: int | None = None) -> Tensor:
+def load_prompt(folder: Path, backbone: Backbone | None = None) -> Tensor:
     """Read a PEFT prompt-tuning adapter, dawgen's own or another program's.
 
     An encoder-decoder adapter with two sub-modules (PEFT's default) stores 2·P vectors, of
@@ -58,7 +59,8 @@ def load_prompt(folder: Path, hidden_size: int | None = None) -> Tensor:
 
     Args:
         folder: holds ``adapter_config.json`` and ``adapter_model.safetensors``.
-        hidden_size: H of the model the prompt is meant for, checked where given.
+        backbone: the model the prompt is to steer. Where given, another width is refused and
+            another model's name warned of.
 
     Returns:
         The prompt [P, H] in fp32, on the CPU.
@@ -74,12 +76,8 @@ def load_prompt(folder: Path, hidden_size: int | None = None) -> Tensor:
             f"{folder / WEIGHTS} holds {list(weights.shape)} numbers where {folder / CONFIG} "
             f"speaks of {length} prompt tokens: the two files are not from one adapter."
         )
-    if hidden_size is not None and weights.shape[1] != hidden_size:
-        raise UserError(
-            f"The prompt in {folder} has hidden size {weights.shape[1]} (made for "
-            f"{config.get('base_model_name_or_path')}), but the backbone has {hidden_size}: "
-            f"use the backbone it was tuned on."
-        )
+    if backbone is not None:
+        _check_backbone(folder, config, weights.shape[1], backbone)
     return weights[:length].to(torch.float32)
 
 
@@ -94,14 +92,14 @@ def save_label_prompts(
 
 
 def load_label_prompts(
-    folder: Path, labels: Sequence[str], hidden_size: int | None = None
+    folder: Path, labels: Sequence[str], backbone: Backbone | None = None
 ) -> Tensor:
     """Read one adapter a label and stack them in the order of ``labels``: [C, P, H].
 
     Raises:
         UserError: as ``load_prompt``, or the labels' prompts differ in length.
     """
-    prompts = [load_prompt(folder / label_folder(label), hidden_size) for label in labels]
+    prompts = [load_prompt(folder / label_folder(label), backbone) for label in labels]
     if len({prompt.shape for prompt in prompts}) > 1:
         sizes = ", ".join(f"{la}: {list(p.shape)}" for la, p in zip(labels, prompts, strict=True))
         raise UserError(f"The label prompts in {folder} differ in size ({sizes}); tune them anew.")
@@ -112,6 +110,21 @@ def label_folder(label: str) -> str:
     """The label as a folder name: unsafe characters are percent-encoded."""
     name = quote(label, safe=" ")
     return name.replace(".", "%2E") if set(name) <= {"."} else name
+
+
+def _check_backbone(folder: Path, config: dict[str, Any], width: int, backbone: Backbone) -> None:
+    """Refuse a prompt of another width; warn of one tuned on a model of another name."""
+    base = str(config.get("base_model_name_or_path"))
+    if width != backbone.hidden_size:
+        raise UserError(
+            f"The prompt in {folder} has hidden size {width} (made for {base}), but the backbone "
+            f"has {backbone.hidden_size}: use the backbone it was tuned on."
+        )
+    if Path(base).name != Path(backbone.name).name:
+        warn(
+            f"the prompt in {folder} was tuned on {base}, the backbone is {backbone.name}; a "
+            f"prompt means nothing to another model."
+        )
 
 
 def _config(weights: Tensor, backbone: Backbone) -> dict[str, Any]:
