@@ -60,8 +60,12 @@ def test_a_failing_stage_leaves_what_was_there(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_ours_is_not_touched(tmp_path: Path) -> None:
     (tmp_path / "made").mkdir()
     (tmp_path / "made" / "thesis.txt").write_text("years of work")
+
+    def never(folder: Path) -> None:
+        raise AssertionError("hours of work, and then refused")
+
     with pytest.raises(UserError, match="was not made by dawgen"):
-        RunFolder(tmp_path).stage("s", {"x": 1}, ["made"], _build("one"))
+        RunFolder(tmp_path).stage("s", {"x": 1}, ["made"], never)
     assert (tmp_path / "made" / "thesis.txt").read_text() == "years of work"
 
 

@@ -16,7 +16,9 @@ import dawgen
 from dawgen.errors import UserError
 
 if TYPE_CHECKING:
-    from dawgen.pipeline import Job, Result
+    from dawgen.backbone import Backbone
+    from dawgen.job import Job
+    from dawgen.pipeline import Result
     from dawgen.runs import RunFolder
     from dawgen.settings import Settings
 
@@ -108,17 +110,17 @@ def _compared(scores: dict[str, Any]) -> str:
 
 
 def _open(
-    task: str,
-    train: str | None,
-    dev: str | None,
-    test: str | None,
-    settings: Settings,
-    out: Path,
-) -> tuple[RunFolder, Job]:
-    from dawgen.pipeline import load_job
+    task: str, settings: Settings, out: Path, **files: str | None
+) -> tuple[RunFolder, Job, Backbone]:
+    """The run folder, the job and the backbone of a stage that runs alone."""
+    from dawgen.backbone import load_backbone
+    from dawgen.job import load_job
     from dawgen.runs import RunFolder
 
-    return RunFolder(out), load_job(task, settings, train=train, dev=dev, test=test)
+    job = load_job(task, settings, **files)
+    backbone = load_backbone(settings.backbone)
+    backbone.label_word_ids(job.card)
+    return RunFolder(out), job, backbone
 
 
 @app.command("fit-generator")
@@ -133,11 +135,9 @@ def fit_generator(
 ) -> None:
     """Tune one soft prompt per label on the few shots; fills OUT/generator."""
     from dawgen import pipeline
-    from dawgen.backbone import load_backbone
 
     settings = _settings(preset, config, over)
-    folder, job = _open(task, train, dev, None, settings, out)
-    backbone = load_backbone(settings.backbone)
+    folder, job, backbone = _open(task, settings, out, train=train, dev=dev)
     with folder.lock():
         pipeline.generator_stage(folder, job, backbone, settings)
     typer.echo(f"Label prompts: {out / 'generator'}")
@@ -159,14 +159,12 @@ def synthesize(
 ) -> None:
     """Write labelled rows with a tuned generator; fills OUT/synthetic."""
     from dawgen import pipeline
-    from dawgen.backbone import load_backbone
 
     settings = _settings(preset, config, over)
     source = generator or out / "generator"
     if not (source / "label-prompts").is_dir():
         raise UserError(f"There is no generator in {source}; make one with `dawgen fit-generator`.")
-    folder, job = _open(task, train, dev, test, settings, out)
-    backbone = load_backbone(settings.backbone)
+    folder, job, backbone = _open(task, settings, out, train=train, dev=dev, test=test)
     with folder.lock():
         pipeline.synthesis_stage(folder, job, backbone, settings, source)
     typer.echo(f"Rows and ledger: {out / 'synthetic'}")
@@ -188,22 +186,19 @@ def tune(
 ) -> None:
     """Tune the task's soft prompt on real and synthetic rows; fills OUT/prompt."""
     from dawgen import pipeline
-    from dawgen.backbone import load_backbone
     from dawgen.progress import say
     from dawgen.synthesis import load_synthetic
 
     settings = _settings(preset, config, over)
-    folder, job = _open(task, train, dev, None, settings, out)
+    folder, job, backbone = _open(task, settings, out, train=train, dev=dev)
     rows = load_synthetic(Path(synthetic), job.card) if synthetic else []
     if not rows:
         say("no synthetic rows were named, so the prompt is tuned on the real rows alone.")
         real = settings.tuning.model_copy(update={"combine": "real"})
         settings = settings.model_copy(update={"tuning": real})
-    backbone = load_backbone(settings.backbone)
-    backbone.label_word_ids(job.card)
     with folder.lock():
-        pipeline.keep_description(folder, job, settings)
         pipeline.tuning_stage(folder, job, backbone, settings, rows)
+        pipeline.keep_description(folder, job, settings)
     typer.echo(f"Prompt: {out / 'prompt'}")
 
 
@@ -215,7 +210,9 @@ def evaluate(
         Path | None, typer.Option(help="A tuned prompt's folder, or a run folder.")
     ] = None,
     method: Annotated[str | None, typer.Option(help="zero-shot: no prompt at all.")] = None,
-    out: Out = Path("runs/latest"),
+    out: Annotated[Path, typer.Option(help="Where scores and predictions go.")] = Path(
+        "runs/evaluation"
+    ),
     over: Set = None,
     preset: Preset = None,
     config: Config = None,

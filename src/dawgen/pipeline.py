@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,30 +18,22 @@ import torch
 
 import dawgen
 from dawgen.backbone import Backbone, load_backbone
+from dawgen.errors import UserError
 from dawgen.evaluation import overlap, predict, score, write_predictions
 from dawgen.generator import fit_generator
-from dawgen.hardware import hardware, peak_memory_mib, versions
+from dawgen.job import Job, load_job, rows_hash
 from dawgen.progress import say, warn
 from dawgen.prompts import load_label_prompts, load_prompt, save_prompt
+from dawgen.record import run_record
 from dawgen.report import write_report
 from dawgen.runs import RunFolder, folder_hash, write_json, write_log, write_text
 from dawgen.settings import Settings, dump_settings
-from dawgen.shots import prepare_shots
 from dawgen.streams import Streams
 from dawgen.synthesis import load_synthetic, synthesize
-from dawgen.tasks import Row, Shots, TaskCard, load_card, load_rows, packaged_data
+from dawgen.tasks import Row, TaskCard, load_card, load_rows, packaged_data
 from dawgen.tuning import TunedPrompt, fit_prompts, planned_arms
 
 Scores = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Job:
-    """What a run is about: the task, its few shots, and the rows to score."""
-
-    card: TaskCard
-    shots: Shots
-    test: list[Row] | None
 
 
 @dataclass
@@ -65,44 +57,9 @@ class Result:
         return load_prompt(self.folder / "prompt")
 
 
-def rows_hash(rows: Sequence[Row] | None) -> str | None:
-    """A hash of the rows' texts and labels, in order."""
-    if rows is None:
-        return None
-    text = json.dumps([(row.text1, row.text2, row.label) for row in rows], ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def load_job(
-    task: str,
-    settings: Settings,
-    *,
-    train: str | None = None,
-    dev: str | None = None,
-    test: str | None = None,
-) -> Job:
-    """Read the card and the rows.
-
-    Without any file the rows come with the package, for the tasks that have some, or from
-    the card's data set on the hub.
-    """
-    card = load_card(task)
-    if train is None:
-        packaged = packaged_data(card)
-        train = packaged.get("train", "hub")
-        dev = dev or packaged.get("dev")
-        hub_test = "hub" if card.hub and "test" in card.hub.splits else None
-        test = test or packaged.get("test", hub_test)
-    train_rows = load_rows(card, train, split="train")
-    dev_rows = load_rows(card, dev, split="dev") if dev else None
-    test_rows = load_rows(card, test, split="test") if test else None
-    names = (train, dev or train)
-    shots = prepare_shots(card, train_rows, dev_rows, settings.shots, settings.seed, names=names)
-    return Job(card, shots, test_rows)
-
-
 def _common(job: Job, backbone: Backbone, settings: Settings) -> dict[str, Any]:
     return {
+        "dawgen": dawgen.__version__,
         "card": job.card.model_dump(mode="json"),
         "backbone": backbone.fingerprint,
         "seed": settings.seed,
@@ -160,7 +117,7 @@ def synthesis_stage(
     }
 
     def build(folder: Path) -> None:
-        prompts = load_label_prompts(label_prompts, job.card.labels, backbone.hidden_size)
+        prompts = load_label_prompts(label_prompts, job.card.labels, backbone)
         synthesize(
             job.card,
             job.shots.train,
@@ -201,7 +158,11 @@ def tuning_stage(
         for one in tuned:
             _save_tuned(one, folder / one.arm.name, backbone)
 
-    return run.stage("tuning", inputs, [arm.name for arm in arms], build)
+    names = [arm.name for arm in arms]
+    mark = run.stage("tuning", inputs, names, build)
+    if "baseline" not in names:
+        run.set_aside("baseline")  # another run's; it would be taken for this one's
+    return mark
 
 
 def _save_tuned(tuned: TunedPrompt, folder: Path, backbone: Backbone) -> None:
@@ -218,7 +179,7 @@ def _save_tuned(tuned: TunedPrompt, folder: Path, backbone: Backbone) -> None:
 def evaluation_stage(run: RunFolder, job: Job, backbone: Backbone, settings: Settings) -> Scores:
     """Prompts -> ``scores.json`` and ``predictions.parquet``."""
     rows = job.test if job.test is not None else job.shots.dev
-    arms = [name for name in ("prompt", "baseline") if (run.path / name).is_dir()]
+    arms = [arm.name for arm in planned_arms(settings.tuning, settings.seed)]
     inputs = {
         **_common(job, backbone, settings),
         "prompts": {name: folder_hash(run.path / name) for name in arms},
@@ -234,11 +195,11 @@ def evaluation_stage(run: RunFolder, job: Job, backbone: Backbone, settings: Set
             "seed": settings.seed,
             "scored_on": "test rows" if job.test is not None else "development shots",
         }
-        soft = load_prompt(run.path / "prompt", backbone.hidden_size)
+        soft = load_prompt(run.path / "prompt", backbone)
         probabilities, tuned = evaluate_prompt(job.card, backbone, soft, rows, settings)
         scores.update(tuned)
         if "baseline" in arms:
-            soft = load_prompt(run.path / "baseline", backbone.hidden_size)
+            soft = load_prompt(run.path / "baseline", backbone)
             scores["baseline"] = evaluate_prompt(job.card, backbone, soft, rows, settings)[1]
         scores["zero_shot"] = evaluate_prompt(job.card, backbone, None, rows, settings)[1]
         write_json(out / "scores.json", scores)
@@ -305,7 +266,6 @@ def run(
     folder = RunFolder(Path(out))
     with folder.lock():
         shared = _check_overlap(job)
-        keep_description(folder, job, settings)
         _announce("1/4 tuning the generator on the few shots")
         generator_stage(folder, job, backbone, settings)
         _tell(folder, "generator")
@@ -315,6 +275,7 @@ def run(
         rows = load_synthetic(folder.path / "synthetic", job.card)
         _announce("3/4 tuning the prompt on real and synthetic rows")
         tuning_stage(folder, job, backbone, settings, rows)
+        keep_description(folder, job, settings)
         _tell(folder, "tuning")
         _announce("4/4 scoring")
         scores = evaluation_stage(folder, job, backbone, settings)
@@ -322,7 +283,7 @@ def run(
         _publish(folder, scores)
         write_json(
             folder.path / "run.json",
-            _record(folder, job, settings, preset, command, shared),
+            run_record(folder, job, settings, preset, command, shared),
         )
         write_report(folder.path)
     ledger = json.loads((folder.path / "synthetic" / "ledger.json").read_text("utf-8"))
@@ -330,7 +291,7 @@ def run(
 
 
 def keep_description(run: RunFolder, job: Job, settings: Settings) -> None:
-    """Lay the settings and the card into the run folder, which is whole in itself then."""
+    """Lay the settings and the card beside the prompt they made: predicting needs no more."""
     write_text(run.path / "config.yaml", dump_settings(settings))
     write_text(run.path / "task.yaml", dump_settings(job.card))
 
@@ -339,13 +300,17 @@ def evaluate(
     task: str, test: str | None, prompt: Path | None, settings: Settings, out: Path
 ) -> Scores:
     """Score one prompt (None: zero-shot) on labelled rows; writes scores and predictions."""
+    if (out / "run.json").exists():
+        raise UserError(
+            f"{out} holds a run, whose scores would be lost; name another folder with --out."
+        )
     card = load_card(task)
     rows = load_rows(card, test or packaged_data(card).get("test", "hub"), split="test")
     backbone = load_backbone(settings.backbone)
     soft = None
     if prompt is not None:
         adapter = prompt / "prompt" if (prompt / "prompt").is_dir() else prompt
-        soft = load_prompt(adapter, backbone.hidden_size)
+        soft = load_prompt(adapter, backbone)
     backbone.label_word_ids(card)
     with RunFolder(out).lock():
         probabilities, scores = evaluate_prompt(card, backbone, soft, rows, settings)
@@ -395,35 +360,3 @@ def _publish(run: RunFolder, scores: Scores) -> None:
     partial = run.path / ".predictions.parquet.partial"
     partial.write_bytes(source.read_bytes())
     partial.replace(run.path / "predictions.parquet")
-
-
-def _record(
-    run: RunFolder,
-    job: Job,
-    settings: Settings,
-    preset: str | None,
-    command: Sequence[str],
-    shared: int | None,
-) -> Mapping[str, Any]:
-    return {
-        "dawgen": dawgen.__version__,
-        "task": job.card.name,
-        "seed": settings.seed,
-        "preset": preset,
-        "command": list(command),
-        "rows": {
-            "train": len(job.shots.train),
-            "dev": len(job.shots.dev),
-            "test": len(job.test) if job.test is not None else None,
-        },
-        "data": {
-            "train": rows_hash(job.shots.train),
-            "dev": rows_hash(job.shots.dev),
-            "test": rows_hash(job.test),
-        },
-        "overlap": shared,
-        "stages": run.stages,
-        "peak_memory_mib": peak_memory_mib(),
-        "hardware": hardware(),
-        "versions": versions(),
-    }

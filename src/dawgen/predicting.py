@@ -40,7 +40,7 @@ def predict_rows(folder: str | Path, rows: Sequence[Row]) -> tuple[TaskCard, np.
     """The run's card, and p(label) [N,C] of the rows under its tuned prompt."""
     card, settings = open_run(folder)
     backbone = load_backbone(settings.backbone)
-    prompt = load_prompt(Path(folder) / "prompt", backbone.hidden_size)
+    prompt = load_prompt(Path(folder) / "prompt", backbone)
     tokens = settings.evaluation.tokens_per_batch
     return card, probabilities_of(backbone, card, prompt, rows, tokens_per_batch=tokens)
 

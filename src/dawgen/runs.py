@@ -142,6 +142,8 @@ class RunFolder:
         inputs: Mapping[str, Any],
         build: Callable[[Path], None],
     ) -> None:
+        for folder in folders:
+            self._refuse_foreign(folder)
         partial = self.path / f".{name}.partial"
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
@@ -155,17 +157,25 @@ class RunFolder:
         finally:
             shutil.rmtree(partial, ignore_errors=True)
 
-    def _place(self, source: Path, folder: str) -> None:
-        """Move a finished folder into place; what lay there is kept aside."""
+    def _refuse_foreign(self, folder: str) -> None:
+        """Raise UserError where a folder of that name lies there that no stage has made."""
+        target = self.path / folder
+        if target.exists() and self._mark_of(target) is None:
+            raise UserError(
+                f"{target} exists and was not made by dawgen; name another folder with --out."
+            )
+
+    def set_aside(self, folder: str) -> None:
+        """Keep what lies there, if anything, where its settings find it again."""
         target = self.path / folder
         if target.exists():
-            old = self._mark_of(target)
-            if old is None:
-                raise UserError(
-                    f"{target} exists and was not made by dawgen; name another folder with --out."
-                )
-            aside = self._kept(folder, old)
+            self._refuse_foreign(folder)
+            aside = self._kept(folder, str(self._mark_of(target)))
             shutil.rmtree(aside, ignore_errors=True)
             aside.parent.mkdir(parents=True, exist_ok=True)
             target.replace(aside)
-        source.replace(target)
+
+    def _place(self, source: Path, folder: str) -> None:
+        """Move a finished folder into place; what lay there is kept aside."""
+        self.set_aside(folder)
+        source.replace(self.path / folder)

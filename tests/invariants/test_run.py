@@ -174,6 +174,46 @@ def test_only_what_depends_on_a_changed_setting_is_made_anew(job: SmallJob, tmp_
     assert files_of(out / "prompt") == prompt
 
 
+def test_a_baseline_of_other_settings_is_not_scored(job: SmallJob, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    assert job.run(out).code == 0
+    assert job.run(out, tuning__baseline="false").code == 0
+    assert "baseline" not in json.loads((out / "scores.json").read_text())
+    assert not (out / "baseline").exists()
+
+    assert job.run(out).code == 0
+    assert "baseline" in json.loads((out / "scores.json").read_text())
+    assert skipped(out)["tuning"]
+
+
+def test_settings_lie_beside_the_prompt_they_made(
+    job: SmallJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "run"
+    assert job.run(out).code == 0
+    config = (out / "config.yaml").read_text()
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "fit_prompts", stop)
+        assert job.run(out, tuning__prompt_length=7).code == 130
+    assert (out / "config.yaml").read_text() == config
+
+
+def test_evaluate_does_not_overwrite_a_run(finished: Finished) -> None:
+    job, folder, _ = finished
+    before = (folder / "scores.json").read_bytes()
+    outcome = dawgen(
+        *("evaluate", job.card, "--test", job.data("test"), "--method", "zero-shot"),
+        *("-s", f"backbone.path={job.model}", "--out", folder),
+    )
+    assert outcome.code == 2
+    assert "holds a run" in outcome.err
+    assert (folder / "scores.json").read_bytes() == before
+
+
 def test_what_only_changes_speed_makes_nothing_anew(job: SmallJob, tmp_path: Path) -> None:
     out = tmp_path / "run"
     assert job.run(out).code == 0

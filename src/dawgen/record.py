@@ -1,0 +1,45 @@
+"""The record of a run: everything one needs to judge its figures or to make them again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import dawgen
+from dawgen.hardware import hardware, peak_memory_mib, versions
+from dawgen.job import Job, rows_hash
+from dawgen.runs import RunFolder
+from dawgen.settings import Settings
+
+
+def run_record(
+    run: RunFolder,
+    job: Job,
+    settings: Settings,
+    preset: str | None,
+    command: Sequence[str],
+    shared: int | None,
+) -> dict[str, Any]:
+    """The content of ``run.json``: what was asked, of what, by what, on what, and how long."""
+    return {
+        "dawgen": dawgen.__version__,
+        "task": job.card.name,
+        "seed": settings.seed,
+        "preset": preset,
+        "command": list(command),
+        "rows": {
+            "train": len(job.shots.train),
+            "dev": len(job.shots.dev),
+            "test": len(job.test) if job.test is not None else None,
+        },
+        "data": {
+            "train": rows_hash(job.shots.train),
+            "dev": rows_hash(job.shots.dev),
+            "test": rows_hash(job.test),
+        },
+        "overlap": shared,
+        "stages": run.stages,
+        "peak_memory_mib": peak_memory_mib(),
+        "hardware": hardware(),
+        "versions": versions(),
+    }
