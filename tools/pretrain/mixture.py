@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
-from tools.pretrain import edits, text
+from tools.pretrain import text
+from tools.pretrain.pairs import MadePairs
 from tools.pretrain.vocabulary import piece_id
 
 PROMPT_LENGTH = 20  # soft-prompt vectors of the package's default
 LONGEST_TARGET = 48  # pieces, the end mark not counted; a longer row is dropped, never cut
 LONGEST_SOURCE = 100
 LONGEST_JUDGED = 110
-NLI_WORDS = ("entailment", "neutral", "contradiction")
 Rng = np.random.Generator
 
 
@@ -41,34 +41,6 @@ class Sources:
     judged: list[tuple[str, text.Pair]] = field(default_factory=list)
 
 
-class Neighbours:
-    """Lines of one corpus by content word: another line that shares words with a given one."""
-
-    def __init__(self, lines: list[str], limit: int = 30_000) -> None:
-        self.lines = lines[:limit]
-        self.index: dict[str, list[int]] = {}
-        for number, line in enumerate(self.lines):
-            for word in edits.content(edits.words(line)):
-                self.index.setdefault(word, []).append(number)
-
-    def near(self, parts: edits.Words, rng: Rng) -> edits.Words | None:
-        """A line that shares one of the two rarest of three random content words with it."""
-        mine = [word for word in sorted(edits.content(parts)) if len(self.index.get(word, [])) > 1]
-        if not mine:
-            return None
-        tried = [mine[int(i)] for i in rng.integers(len(mine), size=3)]
-        best: edits.Words | None = None
-        most = 0.0
-        for word in tried:
-            lines = self.index[word]
-            other = edits.words(self.lines[lines[int(rng.integers(len(lines)))]])
-            shared = edits.content(other) & edits.content(parts)
-            overlap = len(shared) / max(len(edits.content(other)), 1)
-            if most < overlap < 0.95:
-                best, most = other, overlap
-        return best
-
-
 class Mixture:
     """Draws rows of every kind; one method a kind, each ``(rng) -> Row | None``."""
 
@@ -78,7 +50,8 @@ class Mixture:
         self.cls = piece_id(tokenizer, "[CLS]")
         self.sep = piece_id(tokenizer, "[SEP]")
         self.mask = piece_id(tokenizer, "[MASK]")
-        self.neighbours = {name: Neighbours(lines) for name, lines in sources.corpora.items()}
+        premises = sorted({pair.text1 for pair in sources.mnli})
+        self.pairs = MadePairs(sources.corpora, premises)
         self.frequent = self._frequent_words()
         self.kinds: dict[str, Callable[[Rng], Row | None]] = {
             "judge_mnli": self.judge_mnli,
@@ -154,12 +127,12 @@ class Mixture:
 
     def judge_same(self, rng: Rng) -> Row | None:
         """A self-made paraphrase or near miss under the paraphrase template."""
-        pair = self.made_same(rng)
+        pair = self.pairs.same(rng)
         return None if pair is None else self.judge(self.sources.cards["mrpc"], pair, rng)
 
     def judge_nli(self, rng: Rng) -> Row | None:
         """A self-made inference row."""
-        pair = self.made_nli(rng)
+        pair = self.pairs.inference(rng)
         return None if pair is None else self.judge(self.sources.cards["mnli"], pair, rng)
 
     def judge_written(self, rng: Rng) -> Row | None:
@@ -204,14 +177,14 @@ class Mixture:
 
     def write_same(self, rng: Rng) -> Row | None:
         """A self-made paraphrase or near miss, written."""
-        pair = self.made_same(rng)
+        pair = self.pairs.same(rng)
         if pair is None:
             return None
         return self.write(self.sources.cards["mrpc"], pair, rng, "?" if "?" in pair.text1 else ".")
 
     def write_nli(self, rng: Rng) -> Row | None:
         """A self-made inference row, written."""
-        pair = self.made_nli(rng)
+        pair = self.pairs.inference(rng)
         return None if pair is None else self.write(self.sources.cards["mnli"], pair, rng)
 
     def write_written(self, rng: Rng) -> Row | None:
@@ -240,14 +213,9 @@ class Mixture:
 
     # -- plain language ----------------------------------------------------------------------
 
-    def line(self, rng: Rng) -> tuple[str, str]:
-        """A corpus name and one of its lines; small corpora are well represented."""
-        name = str(rng.choice(["wikipedia", "captions", "questions"], p=[0.4, 0.35, 0.25]))
-        return name, self.pick(self.sources.corpora[name], rng)
-
     def continue_line(self, rng: Rng) -> Row | None:
         """The beginning of a line in, the rest out."""
-        name, line = self.line(rng)
+        name, line = self.pairs.line(rng)
         ids = self.ids(text.with_end(line, "?" if name == "questions" else "."))
         if len(ids) < 6:
             return None
@@ -258,7 +226,7 @@ class Mixture:
 
     def denoise(self, rng: Rng) -> Row | None:
         """A line with masked spans and dropped pieces in, the whole line out."""
-        name, line = self.line(rng)
+        name, line = self.pairs.line(rng)
         ids = self.ids(text.with_end(line, "?" if name == "questions" else "."))
         if not 4 <= len(ids) <= LONGEST_TARGET:
             return None
@@ -275,105 +243,6 @@ class Mixture:
                 noisy.append(ids[place])
                 place += 1
         return Row([self.cls, *noisy, self.sep], [*ids, self.sep])
-
-    # -- self-made pairs ---------------------------------------------------------------------
-
-    def made_same(self, rng: Rng) -> text.Pair | None:
-        """A line and a paraphrase made by edits, or a near miss of it."""
-        name, line = self.line(rng)
-        parts = edits.words(line)
-        if not 5 <= len(parts) <= 40:
-            return None
-        if rng.random() < 0.5:
-            other = self.rewrite(parts, rng)
-            label = "equivalent"
-        else:
-            other = self.near_miss(parts, name, rng)
-            label = "not_equivalent"
-        if other is None or edits.join(other).lower() == line.lower():
-            return None
-        mark = "?" if name == "questions" else "."
-        first, second = text.with_end(line, mark), text.with_end(edits.join(other), mark)
-        if rng.random() < 0.3:
-            first, second = second, first
-        return text.Pair(first, second, label)
-
-    def rewrite(self, parts: edits.Words, rng: Rng) -> edits.Words | None:
-        """One to three meaning-keeping edits."""
-        out, changed = parts, False
-        for edit in (edits.reorder, edits.synonyms, edits.drop_some):
-            if rng.random() < 0.6:
-                new = edit(out, rng)
-                if new is not None:
-                    out, changed = new, True
-        return out if changed else None
-
-    def near_miss(self, parts: edits.Words, name: str, rng: Rng) -> edits.Words | None:
-        """An edit that changes the meaning and keeps most words; often disguised by others."""
-        chance = rng.random()
-        out: edits.Words | None
-        if chance < 0.35:
-            out = self.neighbours[name].near(parts, rng)
-        elif chance < 0.6:
-            donor = edits.words(self.pick(self.sources.corpora[name], rng))
-            out = edits.replace_content(parts, donor, rng, most=3)
-        elif chance < 0.7:
-            out = edits.change_number(parts, rng)
-        elif chance < 0.8:
-            out = edits.swap_content(parts, rng)
-        elif chance < 0.9:
-            out = edits.oppose(parts, rng)
-        else:
-            out = edits.negate(parts, rng)
-        if out is not None and rng.random() < 0.4:
-            out = self.rewrite(out, rng) or out
-        return out
-
-    def made_nli(self, rng: Rng) -> text.Pair | None:
-        """A caption or Wikipedia line with a second sentence made to follow, to be open, or not."""
-        name = str(rng.choice(["wikipedia", "captions"], p=[0.3, 0.7]))
-        line = self.pick(self.sources.corpora[name], rng)
-        parts = edits.words(line)
-        if not 5 <= len(parts) <= 30:
-            return None
-        label = NLI_WORDS[int(rng.integers(3))]
-        other = getattr(self, f"made_{label}")(parts, name, rng)
-        if other is None or edits.join(other).lower() == line.lower():
-            return None
-        return text.Pair(text.with_end(line), text.with_end(edits.join(other)), label)
-
-    def made_entailment(self, parts: edits.Words, name: str, rng: Rng) -> edits.Words | None:
-        """A contained clause, a wider word, a synonym; the more at once the better."""
-        out, changed = parts, False
-        for edit, share in ((edits.clause, 0.6), (edits.widen, 0.8), (edits.synonyms, 0.5)):
-            if rng.random() < share:
-                new = edit(out, rng)
-                if new is not None:
-                    out, changed = new, True
-        return out if changed else None
-
-    def made_neutral(self, parts: edits.Words, name: str, rng: Rng) -> edits.Words | None:
-        """Something added, a narrower word, or a related line."""
-        chance = rng.random()
-        if chance < 0.35:
-            out = edits.clause(parts, rng) or parts
-            return edits.add_tail(edits.widen(out, rng) or out, name, rng)
-        if chance < 0.55:
-            return edits.narrow(parts, rng)
-        return self.neighbours[name].near(parts, rng)
-
-    def made_contradiction(self, parts: edits.Words, name: str, rng: Rng) -> edits.Words | None:
-        """Negated, opposed or renumbered, then perhaps shortened or reworded."""
-        chance = rng.random()
-        if chance < 0.35:
-            out = edits.negate(parts, rng)
-        elif chance < 0.8:
-            out = edits.oppose(parts, rng)
-        else:
-            out = edits.change_number(parts, rng)
-        if out is not None and rng.random() < 0.4:
-            out = edits.widen(out, rng) or out
-        return out
 
     # -- steps -------------------------------------------------------------------------------
 
