@@ -13,13 +13,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from dawgen.errors import UserError
-
-Positive = Annotated[int, Field(gt=0)]
-Rate = Annotated[float, Field(gt=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
+from dawgen.method_settings import MethodSettings
+from dawgen.section import Positive, Rate, Section, Share
 
 Combine = Literal[
     "surgery",
@@ -32,11 +30,7 @@ Combine = Literal[
 ]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-
-class BackboneSettings(_Section):
+class BackboneSettings(Section):
     """The frozen language model."""
 
     path: str = "dawgen/tiny"
@@ -62,7 +56,7 @@ class BackboneSettings(_Section):
         return value
 
 
-class GeneratorSettings(_Section):
+class GeneratorSettings(Section):
     """Tuning one soft prompt per label on the few shots, method.md §1."""
 
     method: Literal["plain", "fewgen", "dawgen"] = "dawgen"
@@ -89,7 +83,7 @@ class GeneratorSettings(_Section):
     """Most tokens of a text to be generated (FewGen: 128); longer few shots are left out."""
 
 
-class SynthesisSettings(_Section):
+class SynthesisSettings(Section):
     """Writing labelled rows, method.md §2."""
 
     rows_per_label: Positive = 5000
@@ -118,7 +112,7 @@ class SynthesisSettings(_Section):
     """Kept rows a label in one Parquet shard; the best of an over-generation are chosen in each."""
 
 
-class TuningSettings(_Section):
+class TuningSettings(Section):
     """Tuning the task's soft prompt on real and synthetic rows, method.md §3."""
 
     prompt_length: Positive = 100
@@ -160,14 +154,14 @@ class TuningSettings(_Section):
     rows go through in several where there are more. Changes speed and memory only."""
 
 
-class EvaluationSettings(_Section):
+class EvaluationSettings(Section):
     """Scoring rows with a prompt."""
 
     tokens_per_batch: Positive = 8192
     """Tokens scored at once, soft prompts included; changes speed and memory only."""
 
 
-class Settings(_Section):
+class Settings(Section):
     """The whole tree; a run folder's `config.yaml` is exactly this."""
 
     seed: Annotated[int, Field(ge=0)] = 13
@@ -179,6 +173,7 @@ class Settings(_Section):
     synthesis: SynthesisSettings = SynthesisSettings()
     tuning: TuningSettings = TuningSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    methods: MethodSettings = MethodSettings()
 
 
 def preset_names() -> list[str]:

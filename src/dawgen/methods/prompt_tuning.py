@@ -1,0 +1,28 @@
+"""Prompt tuning on the few shots alone (Lester et al. 2021).
+
+As published but for the loss: the cross-entropy over the label words instead of the whole
+vocabulary, which is what the method page asks of every system here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dawgen.methods.base import Task
+from dawgen.methods.prompted import PromptJob
+from dawgen.tuning import Arm
+
+if TYPE_CHECKING:
+    from dawgen.backbone import Backbone
+    from dawgen.settings import Settings
+    from dawgen.streams import Streams
+    from dawgen.tasks import Shots
+
+
+def prepare(
+    task: Task, shots: Shots, backbone: Backbone, settings: Settings, streams: Streams
+) -> PromptJob:
+    """The real rows, the start and the rate that the settings name."""
+    tuning = settings.tuning
+    arm = Arm("prompt-tuning", streams.root, "real", learning_rate=tuning.learning_rate)
+    return PromptJob(arm, shots.train, shots.dev, tuning)

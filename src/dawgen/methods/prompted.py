@@ -1,0 +1,109 @@
+"""Methods that tune a prompt and nothing else: they differ in rows, start and combination.
+
+Each names what its arm of a stack needs (:class:`PromptJob`), so that a grid trains the arms of
+many methods and seeds together, and one alone is a stack of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from dawgen.evaluation import predict
+from dawgen.methods.base import Method, Prediction, Task
+from dawgen.settings import TuningSettings
+from dawgen.tuning import Arm, TunedPrompt
+from dawgen.tuning.fit import fit_stack
+from dawgen.tuning.rows import encode
+from dawgen.tuning.start import start_prompt
+from dawgen.tuning.state import ArmData
+
+if TYPE_CHECKING:
+    from dawgen.backbone import Backbone
+    from dawgen.settings import Settings
+    from dawgen.streams import Streams
+    from dawgen.tasks import Row, Shots, TaskCard
+
+
+@dataclass(frozen=True)
+class PromptJob:
+    """One prompt to be tuned: its arm, its rows, its start and what it shares with others.
+
+    Attributes:
+        arm: seed, combination, rate; its name is free, jobs are numbered in a stack.
+        train: labelled real rows.
+        dev: real rows by which the best step is chosen.
+        settings: jobs of equal settings can train in one stack.
+        synthetic: labelled synthetic rows.
+        start: [P,H]; what the settings name without.
+    """
+
+    arm: Arm
+    train: Sequence[Row]
+    dev: Sequence[Row]
+    settings: TuningSettings
+    synthetic: Sequence[Row] = ()
+    start: Tensor | None = None
+
+
+Prepare = Callable[[Task, "Shots", "Backbone", "Settings", "Streams"], PromptJob]
+
+
+def tune(card: TaskCard, jobs: Sequence[PromptJob], backbone: Backbone) -> list[TunedPrompt]:
+    """Tune the jobs' prompts, those of equal settings and length in one stack; order is kept."""
+    words = backbone.label_word_ids(card)
+    starts = [
+        start_prompt(backbone, words, job.settings, job.arm.seed)
+        if job.start is None
+        else job.start
+        for job in jobs
+    ]
+    stacks: dict[tuple[TuningSettings, int], list[int]] = {}
+    for number, job in enumerate(jobs):
+        stacks.setdefault((job.settings, starts[number].shape[0]), []).append(number)
+    tuned: dict[int, TunedPrompt] = {}
+    for (settings, length), numbers in stacks.items():
+        arms = [Arm(**{**vars(jobs[n].arm), "name": f"{n}"}) for n in numbers]
+        data = [
+            ArmData(
+                *(
+                    encode(card, rows, backbone, length)
+                    for rows in (jobs[n].train, jobs[n].dev, jobs[n].synthetic)
+                )
+            )
+            for n in numbers
+        ]
+        found = fit_stack(card, arms, data, backbone, settings, starts=[starts[n] for n in numbers])
+        tuned.update(zip(numbers, found, strict=True))
+    return [tuned[number] for number in range(len(jobs))]
+
+
+def label(
+    task: Task, job: PromptJob, tuned: TunedPrompt, backbone: Backbone, settings: Settings
+) -> Prediction:
+    """The task's rows under a tuned prompt."""
+    tokens = settings.evaluation.tokens_per_batch
+    found = predict(backbone, task.card, tuned.prompt, task.rows, tokens_per_batch=tokens)
+    details = {
+        "best_step": tuned.best_step,
+        "dev_accuracy": tuned.dev_accuracy,
+        "dev_loss": tuned.dev_loss,
+        "synthetic_rows": len(job.synthetic),
+    }
+    return Prediction(found, details)
+
+
+def alone(prepare: Prepare) -> Method:
+    """The method of the protocol's signature: prepare, tune a stack of one, label."""
+
+    def method(
+        task: Task, shots: Shots, backbone: Backbone, settings: Settings, streams: Streams
+    ) -> Prediction:
+        job = prepare(task, shots, backbone, settings, streams)
+        (tuned,) = tune(task.card, [job], backbone)
+        return label(task, job, tuned, backbone, settings)
+
+    return method
