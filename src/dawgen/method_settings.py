@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from dawgen.section import Positive, Rate, Section, Share
+from dawgen.section import Positive, Rate, Section
 
 
 class InContextSettings(Section):
@@ -95,19 +95,6 @@ class OptimaSettings(Section):
     """(OPTIMA: 1)."""
 
 
-class NoiseSettings(Section):
-    """FewGen's care with noisy synthetic rows: temporal ensembling (Meng et al. 2023)."""
-
-    ensembling: bool = False
-    """Draw synthetic rows' targets towards the mean of the prompt's own past predictions."""
-    momentum: Share = 0.9
-    """Of that mean (FewGen: 0.9)."""
-    weight: Annotated[float, Field(ge=0)] = 20.0
-    """Of the distance to it in the loss (FewGen: 20)."""
-    threshold: Share = 0.8
-    """Rows whose mean prediction of their own label is lower are left out (FewGen: 0.8)."""
-
-
 class MethodSettings(Section):
     """One section a method that has settings of its own."""
 
@@ -116,4 +103,3 @@ class MethodSettings(Section):
     ppt: PptSettings = PptSettings()
     spot: SpotSettings = SpotSettings()
     optima: OptimaSettings = OptimaSettings()
-    noise: NoiseSettings = NoiseSettings()

@@ -112,6 +112,19 @@ class SynthesisSettings(Section):
     """Kept rows a label in one Parquet shard; the best of an over-generation are chosen in each."""
 
 
+class NoiseSettings(Section):
+    """FewGen's care with noisy synthetic rows, temporal ensembling (Meng et al. 2023)."""
+
+    ensembling: bool = False
+    """Draw synthetic rows' targets towards the mean of the prompt's own past predictions."""
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    """Of that mean (FewGen: 0.9)."""
+    weight: Annotated[float, Field(ge=0)] = 20.0
+    """Of the distance to it in the loss (FewGen: 20)."""
+    threshold: Share = 0.8
+    """Rows whose mean prediction of their own label is lower are left out (FewGen: 0.8)."""
+
+
 class TuningSettings(Section):
     """Tuning the task's soft prompt on real and synthetic rows, method.md §3."""
 
@@ -141,6 +154,8 @@ class TuningSettings(Section):
     """How real and synthetic rows combine (method.md §4)."""
     label_smoothing: Share = 0.0
     """Of the synthetic rows' targets (FewGen: 0.15)."""
+    noise: NoiseSettings = NoiseSettings()
+    """How noisy synthetic rows are handled beyond label smoothing."""
     eval_every: Positive = 100
     """Steps between looks at the development shots."""
     patience: Positive | None = None

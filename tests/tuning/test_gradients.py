@@ -107,7 +107,7 @@ def test_gradients_join_by_the_arms_weights_with_and_without_surgery():
         Draw([0], [0], 0.25, 0.75),
         Draw([0], [0], 1.0, 0.0),
     ]
-    update = joint_gradient(Gradients(real, synthetic, torch.zeros(1)), draws)
+    update = joint_gradient(Gradients(real, synthetic, torch.zeros(1), torch.zeros(1, 2)), draws)
     expected = [[3.8, 3.4], [3.5, 3.0], [1.5, -0.5], [3.0, 4.0]]
     torch.testing.assert_close(update.gradient[:, 0], torch.tensor(expected))
 

@@ -125,10 +125,19 @@ class _Stack:
             [state.data.synthetic for state in running],
             [state.arm.label_smoothing for state in running],
         )
+        ensembles = [
+            (state.ensemble, len(running) + number, draw.synthetic)
+            for number, (state, draw) in enumerate(zip(running, draws, strict=True))
+            if state.ensemble is not None and draw.synthetic
+        ]
+        for ensemble, copy, places in ensembles:
+            rows = ensemble.apply(rows, copy, places)
         prompts = torch.stack([state.prompt.detach() for state in running])
         both = both_gradients(
             prompts, rows, self.words, self.backbone, self.settings.tokens_per_batch
         )
+        for ensemble, copy, places in ensembles:
+            ensemble.add(places, both.probabilities[(rows.copy == copy).to(prompts.device)])
         update = joint_gradient(both, draws)
         gradient = clip(update.gradient, self.settings.max_grad_norm)
         rates = [self._rate(step, state) for state in running]

@@ -21,11 +21,15 @@ CALL_COST = {"cpu": 48, "cuda": 8192}
 
 
 class Gradients(NamedTuple):
-    """δ_real and δ_syn [R, P, H] (zero where an arm drew no such row), each row's loss [B]."""
+    """δ_real and δ_syn [R, P, H] (zero where an arm drew no such row).
+
+    Beside them each row's loss [B] and p(label) [B, C].
+    """
 
     real: Tensor
     synthetic: Tensor
     row_losses: Tensor
+    probabilities: Tensor
 
 
 def cross_entropy(scores: Tensor, targets: Tensor) -> Tensor:
@@ -63,14 +67,17 @@ def both_gradients(
     device = prompts.device
     sizes = [length + len(ids) for ids in rows.ids]
     losses = torch.zeros(len(rows.ids), device=device)
+    probabilities = torch.zeros(rows.targets.shape, device=device)
     for piece in pieces(sizes, call_cost(device), tokens_per_batch):
         soft = copies.index_select(0, rows.copy[piece].to(device))
         scores = backbone.label_scores(soft, [rows.ids[row] for row in piece], label_words)
         loss = cross_entropy(scores, rows.targets[piece].to(device))
         (loss * rows.weight[piece].to(device)).sum().backward()
-        losses[torch.tensor(piece, device=device)] = loss.detach()
+        places = torch.tensor(piece, device=device)
+        losses[places] = loss.detach()
+        probabilities[places] = torch.softmax(scores.detach(), dim=-1)
     assert copies.grad is not None
-    return Gradients(copies.grad[:arms], copies.grad[arms:], losses)
+    return Gradients(copies.grad[:arms], copies.grad[arms:], losses, probabilities)
 
 
 class Update(NamedTuple):

@@ -13,6 +13,7 @@ from dawgen.settings import TuningSettings
 from dawgen.tuning.arm import Arm, TunedPrompt
 from dawgen.tuning.combine import Plan
 from dawgen.tuning.develop import DevScore
+from dawgen.tuning.ensemble import Ensemble
 from dawgen.tuning.rows import EncodedRows
 from dawgen.tuning.schedule import make_optimizer
 
@@ -37,6 +38,8 @@ class ArmState:
         self.prompt = nn.Parameter(start.clone())  # [P, H]
         self.optimizer = make_optimizer(settings.optimizer, self.prompt, settings.weight_decay)
         self.plan = Plan(arm, len(data.train), len(data.synthetic), settings)
+        noise = settings.noise
+        self.ensemble = Ensemble(data.synthetic.targets, noise) if noise.ensembling else None
         self.patience = settings.patience
         self.done = False
         self.history: list[dict[str, Any]] = []
