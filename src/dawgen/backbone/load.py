@@ -162,10 +162,10 @@ def check_head(backbone: Backbone) -> None:
     if backbone.is_encoder_decoder:
         start = torch.tensor([backbone.decoder_start], device=device)
         theirs = backbone.model(input_ids=tokens, decoder_input_ids=start).logits[:, -1]
-        hidden = backbone._label_position(None, [ids])
+        hidden = backbone.label_hidden(None, [ids])
     else:
         theirs = backbone.model(input_ids=tokens).logits[:, -1]
-        hidden = backbone._label_position(None, [ids])
+        hidden = backbone.label_hidden(None, [ids])
     ours = backbone.head.logits(hidden)
     tolerance = 1e-3 if backbone.dtype == torch.float32 else 5e-2
     scale = theirs.float().abs().max().clamp(min=1.0)

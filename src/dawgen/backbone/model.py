@@ -193,11 +193,17 @@ class Backbone:
     # --- the model ------------------------------------------------------------------
 
     def _with_prompts(
-        self, prompts: Tensor | None, rows: Sequence[Sequence[int]], device: torch.device
+        self,
+        prompts: Tensor | None,
+        rows: Sequence[Sequence[int]],
+        device: torch.device,
+        perturbation: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """[prompt ; embedded row] -> vectors [B,P+T,H] and mask [B,P+T]."""
+        """[prompt ; embedded row + perturbation] -> vectors [B,P+T,H] and mask [B,P+T]."""
         padded = pad_right(rows, device)
         vectors = self.embed(padded.ids)
+        if perturbation is not None:
+            vectors = vectors + perturbation.to(device, vectors.dtype) * padded.mask[..., None]
         if prompts is None:
             return vectors, padded.mask
         soft = torch.ones(prompts.shape[:2], dtype=torch.bool, device=device)
@@ -205,10 +211,13 @@ class Backbone:
         return joined, torch.cat([soft, padded.mask], dim=1)
 
     def _encode(
-        self, prompts: Tensor | None, rows: Sequence[Sequence[int]]
+        self,
+        prompts: Tensor | None,
+        rows: Sequence[Sequence[int]],
+        perturbation: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Encoder states [B,P+T,H] and their mask [B,P+T]."""
-        vectors, mask = self._with_prompts(prompts, rows, self.device)
+        vectors, mask = self._with_prompts(prompts, rows, self.device, perturbation)
         encoder: Any = self.model.get_encoder()
         out = encoder(inputs_embeds=vectors, attention_mask=mask.long(), return_dict=True)
         return out.last_hidden_state, mask
@@ -227,9 +236,14 @@ class Backbone:
         hidden: Tensor = out.last_hidden_state
         return hidden
 
-    def _read(self, prompts: Tensor | None, rows: Sequence[Sequence[int]]) -> Tensor:
+    def _read(
+        self,
+        prompts: Tensor | None,
+        rows: Sequence[Sequence[int]],
+        perturbation: Tensor | None = None,
+    ) -> Tensor:
         """A causal model's last hidden states [B,P+T,H]."""
-        vectors, mask = self._with_prompts(prompts, rows, self.device)
+        vectors, mask = self._with_prompts(prompts, rows, self.device, perturbation)
         out = self.model.base_model(
             inputs_embeds=vectors, attention_mask=mask.long(), use_cache=False, return_dict=True
         )
@@ -255,18 +269,30 @@ class Backbone:
         rest of the vocabulary; for longer ones the tokens' log-probabilities are summed.
         """
         if all(len(word) == 1 for word in label_words):
-            hidden = self._label_position(prompts, inputs)
+            hidden = self.label_hidden(prompts, inputs)
             ids = torch.tensor([word[0] for word in label_words], device=self.device)
             return self.head.logits(hidden, ids)
         return self._word_log_probs(prompts, inputs, label_words)
 
-    def _label_position(self, prompts: Tensor | None, inputs: Sequence[Sequence[int]]) -> Tensor:
-        """Last hidden state [B,H] from which the label word's first token is predicted."""
+    def label_hidden(
+        self,
+        prompts: Tensor | None,
+        inputs: Sequence[Sequence[int]],
+        perturbation: Tensor | None = None,
+    ) -> Tensor:
+        """Last hidden state [B,H] from which the label word's first token is predicted.
+
+        Args:
+            prompts: [B,P,H], one soft prompt a row, or None.
+            inputs: B rows from :meth:`encode_rows`.
+            perturbation: [B,T,H], T the longest row's length, added to the rows' embedded
+                tokens; what it holds beside them, at padding, is not read.
+        """
         if self.is_encoder_decoder:
-            states, mask = self._encode(prompts, inputs)
+            states, mask = self._encode(prompts, inputs, perturbation)
             start = torch.tensor([self.decoder_start], device=self.device).expand(len(inputs), -1)
             return self._decode(states, mask, start, torch.ones_like(start))[:, -1]
-        hidden = self._read(prompts, inputs)
+        hidden = self._read(prompts, inputs, perturbation)
         length = 0 if prompts is None else prompts.shape[1]
         last = torch.tensor([length + len(row) - 1 for row in inputs], device=self.device)
         return hidden[torch.arange(len(inputs), device=self.device), last]

@@ -91,7 +91,7 @@ def choose_first_sentences(
     if choice == "few-shots":
         return FirstSentences(_from_shots(shots), streams)
     label, path = ("file", Path(choice)) if choice not in CORPORA else (choice, None)
-    lines = _corpus_lines(choice) if path is None else _file_lines(path)
+    lines = corpus_lines(choice) if path is None else file_lines(path)
     prefix = label if path is None else f"file:{path.name}"
     found = list(_usable(lines, prefix, card.first_sentence_words))
     if not found:
@@ -130,13 +130,15 @@ def _usable(
             yield FirstSentence(text, f"{prefix}:{number}")
 
 
-def _corpus_lines(name: str) -> Iterator[str]:
+def corpus_lines(name: str) -> Iterator[str]:
+    """The lines of a packaged corpus."""
     packed = resources.files("dawgen.synthesis") / "corpora" / f"{name}.txt.xz"
     with packed.open("rb") as file, lzma.open(file) as lines:
         yield from (line.decode("utf-8") for line in lines)
 
 
-def _file_lines(path: Path) -> Iterator[str]:
+def file_lines(path: Path) -> Iterator[str]:
+    """The lines of a text file, `.xz` or plain."""
     if not path.is_file():
         raise UserError(
             f"There is no text file {path} to take first sentences from; give the path of one "

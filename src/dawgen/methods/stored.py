@@ -1,0 +1,68 @@
+"""Prompts that are trained once and then start many others: kept by the fingerprint of all
+that they come from."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+import dawgen
+from dawgen.progress import say
+from dawgen.prompts import load_prompt, save_prompt
+from dawgen.runs import RunFolder, fingerprint, write_log
+
+if TYPE_CHECKING:
+    from dawgen.backbone import Backbone
+
+Trained = tuple[Tensor, Sequence[Mapping[str, Any]]]
+"""A prompt [P,H] and the records of its training."""
+
+
+def prompt_folder(folder: Path, inputs: Mapping[str, Any]) -> Path:
+    """Where the prompt of these inputs lies below ``folder``."""
+    return folder / fingerprint({"dawgen": dawgen.__version__, **inputs})[:16]
+
+
+def stored_prompt(
+    folder: Path, inputs: Mapping[str, Any], backbone: Backbone, train: Callable[[], Trained]
+) -> Tensor:
+    """The prompt [P,H] of these inputs, trained only where it is not there yet.
+
+    It lies in :func:`prompt_folder` as a PEFT adapter with ``log.jsonl`` beside it, whole or
+    not at all, and is always read back from there.
+
+    Args:
+        folder: the method's own.
+        inputs: plain values: all that the prompt depends on, nothing that only changes speed.
+        backbone: the model it is for.
+        train: makes it.
+    """
+    inputs = {"dawgen": dawgen.__version__, **inputs}
+    name = prompt_folder(folder, inputs).name
+
+    def build(partial: Path) -> None:
+        prompt, log = train()
+        save_prompt(prompt, partial / name, backbone)
+        write_log(partial / name / "log.jsonl", log)
+
+    with _turn(folder):
+        RunFolder(folder).stage(name, inputs, [name], build)
+    return load_prompt(folder / name, backbone)
+
+
+@contextmanager
+def _turn(folder: Path) -> Iterator[None]:
+    """Wait while another process trains here: what it makes is then found, not made again."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"waiting for another process that trains a prompt in {folder}")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield

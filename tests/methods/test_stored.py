@@ -1,0 +1,50 @@
+"""Prompts that are trained once: one at a time, whole or not at all."""
+
+from __future__ import annotations
+
+from threading import Event, Thread
+
+import pytest
+import torch
+
+from dawgen.methods import stored
+from dawgen.methods.stored import prompt_folder, stored_prompt
+
+
+def test_a_second_one_that_comes_meanwhile_waits_and_trains_nothing(
+    tiny_bart, tmp_path, monkeypatch
+):
+    begun, waiting, trained, found = Event(), Event(), [], []
+    monkeypatch.setattr(stored, "say", lambda message: waiting.set())
+
+    def train():
+        trained.append(1)
+        begun.set()
+        assert waiting.wait(30)
+        return torch.full((4, 32), float(len(trained))), [{"step": 1}]
+
+    def ask():
+        found.append(stored_prompt(tmp_path, {"a": 1}, tiny_bart, train))
+
+    first, second = Thread(target=ask), Thread(target=ask)
+    first.start()
+    assert begun.wait(30)
+    second.start()
+    for thread in (first, second):
+        thread.join(30)
+    assert trained == [1]
+    assert len(found) == 2
+    assert torch.equal(found[0], torch.ones(4, 32))
+    assert torch.equal(found[0], found[1])
+
+
+def test_it_lies_where_its_inputs_say_and_a_failure_leaves_nothing(tiny_bart, tmp_path):
+    def fail():
+        raise RuntimeError("no power")
+
+    with pytest.raises(RuntimeError, match="no power"):
+        stored_prompt(tmp_path, {"a": 1}, tiny_bart, fail)
+    assert not [path for path in tmp_path.iterdir() if path.name != ".lock"]
+    stored_prompt(tmp_path, {"a": 1}, tiny_bart, lambda: (torch.zeros(4, 32), []))
+    assert (prompt_folder(tmp_path, {"a": 1}) / "adapter_model.safetensors").is_file()
+    assert prompt_folder(tmp_path, {"a": 1}) != prompt_folder(tmp_path, {"a": 2})
