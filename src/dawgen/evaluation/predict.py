@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from dawgen.tasks import Row, TaskCard
 
 
-@repeatable()
 def predict(
     backbone: Backbone,
     card: TaskCard,
@@ -43,8 +42,25 @@ def predict(
     length = 0 if prompt is None else int(prompt.shape[0])
     label_words = backbone.label_word_ids(card)
     inputs = backbone.encode_rows(card, rows, length)
-    scores = np.zeros((len(rows), len(card.labels)), dtype=np.float32)
-    with progress("scoring rows", len(rows), "rows") as advance, torch.no_grad():
+    return label_probabilities(backbone, inputs, label_words, prompt, tokens_per_batch)
+
+
+@repeatable()
+def label_probabilities(
+    backbone: Backbone,
+    inputs: Sequence[Sequence[int]],
+    label_words: Sequence[Sequence[int]],
+    prompt: Tensor | None = None,
+    tokens_per_batch: int = 8192,
+) -> npt.NDArray[np.float32]:
+    """As :func:`predict`, [N,C], for N rows that are token ids already.
+
+    Raises:
+        UserError: a score is not finite (named by its row).
+    """
+    length = 0 if prompt is None else int(prompt.shape[0])
+    scores = np.zeros((len(inputs), len(label_words)), dtype=np.float32)
+    with progress("scoring rows", len(inputs), "rows") as advance, torch.no_grad():
         for batch in bucket([len(ids) + length for ids in inputs], tokens_per_batch):
             prompts = None if prompt is None else prompt.expand(len(batch), *prompt.shape)
             found = backbone.label_scores(prompts, [inputs[i] for i in batch], label_words)
@@ -53,7 +69,7 @@ def predict(
     broken = np.flatnonzero(~np.isfinite(scores).all(axis=1))
     if len(broken):
         raise UserError(
-            f"{len(broken)} of {len(rows)} rows have scores that are not finite, the first is "
+            f"{len(broken)} of {len(inputs)} rows have scores that are not finite, the first is "
             f"row {broken[0] + 1}; the prompt or the model's number format is broken."
         )
     return scores
