@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import dawgen
+from dawgen.bench import commands as bench_commands
 from dawgen.errors import UserError
 
 if TYPE_CHECKING:
@@ -336,6 +337,9 @@ def new_task(
     for guess in card.guesses:
         typer.echo(guess)
     typer.echo(f"Card: {target}. Check it, then: dawgen validate {target} --data {data}")
+
+
+bench_commands.register(app)
 
 
 def _version(wanted: bool) -> None:

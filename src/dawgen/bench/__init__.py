@@ -1,0 +1,1 @@
+"""The benchmark: a grid of tasks, seeds, methods and backbones, run cell by cell."""

@@ -1,0 +1,185 @@
+"""One cell of a grid: its place on disk, its fingerprint, its record."""
+
+from __future__ import annotations
+
+import json
+import re
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import dawgen
+from dawgen.bench.measure import Cost
+from dawgen.errors import UserError
+from dawgen.evaluation import overlap, score
+from dawgen.hardware import hardware, versions
+from dawgen.job import rows_hash
+from dawgen.methods.base import Prediction, Task
+from dawgen.runs import fingerprint, write_json, write_text
+from dawgen.settings import Settings, dump_settings
+from dawgen.streams import Streams
+from dawgen.tasks import Shots
+
+_TRACEBACK_LINES = 12
+_ONLY_SPEED: dict[str, Any] = {
+    "backbone": {"device"},
+    "tuning": {"tokens_per_batch"},
+    "evaluation": {"tokens_per_batch"},
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Where in the grid."""
+
+    task: str
+    method: str
+    seed: int
+    backbone: str
+
+    def path(self, out: Path) -> Path:
+        """The file of its figures."""
+        folder = out / "cells" / self.backbone / re.sub(r"[^\w.+-]+", "-", self.task)
+        return folder / f"{self.method}-{self.seed}.json"
+
+    def error_path(self, out: Path) -> Path:
+        """The file that lies there instead where it failed."""
+        path = self.path(out)
+        return path.with_name(f"{path.stem}.error.json")
+
+
+@dataclass(frozen=True)
+class Order:
+    """A cell with everything that its method is given."""
+
+    cell: Cell
+    task: Task
+    shots: Shots
+    settings: Settings
+    data: dict[str, str | None]
+    backbone_fingerprint: str
+
+    @property
+    def streams(self) -> Streams:
+        """New streams from the cell's seed."""
+        return Streams(self.cell.seed)
+
+    @cached_property
+    def settings_hash(self) -> str:
+        """Of the settings without the seed, which names the cell, and without mere speed."""
+        exclude = {"seed": True, **_ONLY_SPEED}
+        return fingerprint(self.settings.model_dump(mode="json", exclude=exclude))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of all that the figures depend on."""
+        return fingerprint(
+            {
+                "dawgen": dawgen.__version__,
+                "method": self.cell.method,
+                "seed": self.cell.seed,
+                "card": self.task.card.model_dump(mode="json"),
+                "source_card": self.task.source and self.task.source.card.model_dump(mode="json"),
+                "backbone": self.backbone_fingerprint,
+                "settings": self.settings.model_dump(mode="json", exclude=_ONLY_SPEED),
+                "data": self.data,
+            }
+        )
+
+    def is_done(self, out: Path) -> bool:
+        """True where the same settings and rows have made its file already."""
+        try:
+            found = json.loads(self.cell.path(out).read_text("utf-8"))
+        except (OSError, ValueError):
+            return False
+        return isinstance(found, dict) and found.get("fingerprint") == self.fingerprint
+
+
+def shots_hashes(shots: Shots) -> dict[str, str | None]:
+    """Of the training and the development shots."""
+    return {"train": rows_hash(shots.train), "dev": rows_hash(shots.dev)}
+
+
+def cell_record(order: Order, prediction: Prediction, cost: Cost, shared_by: int) -> dict[str, Any]:
+    """The content of a cell's file."""
+    card, rows = order.task.card, order.task.rows
+    if not np.isfinite(prediction.probabilities).all():
+        raise ValueError("some of the predicted probabilities are not finite")
+    scores = score(card, [row.label for row in rows], prediction.probabilities)
+    predicted = prediction.probabilities.argmax(axis=1)
+    cell = order.cell
+    return {
+        "task": cell.task,
+        "method": cell.method,
+        "seed": cell.seed,
+        "backbone": cell.backbone,
+        "accuracy": scores.pop("accuracy"),
+        "n": scores.pop("n"),
+        **scores,
+        "details": _plain(prediction.details),
+        "fingerprint": order.fingerprint,
+        "settings_hash": order.settings_hash,
+        "data": order.data,
+        "source": order.task.source.card.name if order.task.source else None,
+        "overlap": overlap([*order.shots.train, *order.shots.dev], rows).count,
+        "backbone_path": order.settings.backbone.path,
+        "backbone_fingerprint": order.backbone_fingerprint,
+        **cost.record(),
+        "shared_by": shared_by,
+        "dawgen": dawgen.__version__,
+        "versions": versions(),
+        "hardware": hardware(),
+        "label_names": card.labels,
+        "gold": _line([card.label_index(str(row.label)) for row in rows]),
+        "predicted": _line(predicted.tolist()),
+    }
+
+
+def write_cell(out: Path, order: Order, record: dict[str, Any]) -> None:
+    """Lay down a finished cell, with the settings that its hash stands for."""
+    settings = out / "settings" / f"{order.settings_hash}.yaml"
+    if not settings.exists():
+        write_text(settings, dump_settings(order.settings))
+    write_json(order.cell.path(out), record)
+    order.cell.error_path(out).unlink(missing_ok=True)
+
+
+def write_failure(out: Path, order: Order, error: Exception) -> None:
+    """Record why a cell has no figures; figures of other settings go."""
+    cell = order.cell
+    lines = "".join(traceback.format_exception(error)).rstrip().splitlines()
+    write_json(
+        cell.error_path(out),
+        {
+            "task": cell.task,
+            "method": cell.method,
+            "seed": cell.seed,
+            "backbone": cell.backbone,
+            "error": type(error).__name__,
+            "message": str(error),
+            "user_error": isinstance(error, UserError),
+            "traceback": lines[-_TRACEBACK_LINES:],
+            "fingerprint": order.fingerprint,
+            "dawgen": dawgen.__version__,
+        },
+    )
+    cell.path(out).unlink(missing_ok=True)
+
+
+def _line(indices: Sequence[int]) -> str:
+    """Label indices on one line, so that a cell stays short to read."""
+    return " ".join(str(index) for index in indices)
+
+
+def _plain(details: dict[str, Any]) -> dict[str, Any]:
+    """Details as JSON has them; numbers of numpy and torch become plain ones."""
+
+    def convert(value: Any) -> Any:
+        return value.tolist() if hasattr(value, "tolist") else str(value)
+
+    return dict(json.loads(json.dumps(details, default=convert)))

@@ -1,0 +1,115 @@
+"""The commands of the benchmark: run a grid, show its tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dawgen.errors import UserError
+
+_TABLES = ("1", "2", "3", "all")
+Tasks = Annotated[str | None, typer.Option(help="Only these tasks, separated by commas.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    app.command()(bench)
+    app.command()(tables)
+
+
+def bench(
+    grid: Annotated[str, typer.Argument(help="table1, table2, table3, or a grid file (YAML).")],
+    data: Annotated[
+        Path | None, typer.Option(help="A folder with TASK/train.jsonl and TASK/test.jsonl.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Where the cells go.")] = Path("results/latest"),
+    tasks: Tasks = None,
+    methods: Annotated[
+        str | None, typer.Option(help="Only these methods, separated by commas.")
+    ] = None,
+    seeds: Annotated[
+        str | None, typer.Option(help="Only these seeds, separated by commas.")
+    ] = None,
+    backbones: Annotated[
+        str | None, typer.Option(help="Backbones of the grid, or presets, separated by commas.")
+    ] = None,
+    test_rows: Annotated[
+        int | None, typer.Option(min=1, help="Most test rows of a task, for all cells the same.")
+    ] = None,
+    stack: Annotated[
+        int | None, typer.Option(min=1, help="Most prompts that train at once.")
+    ] = None,
+    over: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", "-s", metavar="KEY=VALUE", help="One setting, such as tuning.steps=500."
+        ),
+    ] = None,
+) -> None:
+    """Run a grid of tasks, seeds, methods and backbones; finished cells are skipped."""
+    from dawgen.bench.grid import load_grid, narrow
+    from dawgen.bench.run import run_grid
+
+    chosen = narrow(
+        load_grid(grid),
+        tasks=_listed(tasks),
+        methods=_listed(methods),
+        seeds=_numbers(seeds),
+        backbones=_listed(backbones),
+    )
+    changes = {"test_rows": test_rows, "stack": stack}
+    chosen = chosen.model_copy(update={k: v for k, v in changes.items() if v is not None})
+    outcome = run_grid(chosen, out, data=data, overrides=over or [])
+    failed = len(outcome.failures)
+    typer.echo(
+        f"{outcome.total:,} cells: {outcome.there:,} were there, {outcome.made:,} made, "
+        f"{failed:,} failed; {out / 'cells'}"
+    )
+    typer.echo(f"Tables: dawgen tables {out}")
+    if failed:
+        raise typer.Exit(outcome.exit_code)
+
+
+def tables(
+    folder: Annotated[Path, typer.Argument(help="What `dawgen bench` was given as --out.")],
+    table: Annotated[str, typer.Option(help="1, 2, 3 or all.")] = "all",
+    form: Annotated[
+        str, typer.Option("--format", help="terminal, markdown, csv or latex.")
+    ] = "terminal",
+    compare: Annotated[
+        tuple[str, str] | None,
+        typer.Option(metavar="METHOD METHOD", help="Test two methods against each other instead."),
+    ] = None,
+    seeds: Annotated[bool, typer.Option("--seeds", help="Show every seed below its row.")] = False,
+    tasks: Tasks = None,
+) -> None:
+    """The paper's tables from the cells of a benchmark, ours beside the paper's figures."""
+    from dawgen.evaluation.compare import compare as compared
+    from dawgen.evaluation.formats import FORMATS
+    from dawgen.evaluation.results import read_results
+    from dawgen.evaluation.tables import build_tables
+
+    if table not in _TABLES:
+        raise UserError(f"There is no table {table!r}; name one of {', '.join(_TABLES)}.")
+    if form not in FORMATS:
+        raise UserError(f"There is no format {form!r}; name one of {', '.join(FORMATS)}.")
+    results = read_results(folder)
+    if compare is not None:
+        for line in compared(results, *compare, tasks=_listed(tasks)):
+            typer.echo(line)
+        return
+    found = build_tables(results, None if table == "all" else int(table), _listed(tasks))
+    typer.echo(FORMATS[form](found, seeds), nl=False)
+
+
+def _listed(text: str | None) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()] if text else []
+
+
+def _numbers(text: str | None) -> list[int]:
+    try:
+        return [int(part) for part in _listed(text)]
+    except ValueError:
+        raise UserError(f"--seeds {text!r}: write whole numbers with commas, as 13,21.") from None

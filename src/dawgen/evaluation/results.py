@@ -1,0 +1,86 @@
+"""Finished and failed cells of a benchmark, read back from their files."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dawgen.errors import UserError
+
+Key = tuple[str, str, str]
+"""(backbone, method, task)"""
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """What a cell's file says.
+
+    Attributes:
+        accuracy: 0..1.
+        right: [N], whether each test row was labelled right, in the rows' order.
+        test: hash of the test rows.
+        settings: hash of the settings.
+    """
+
+    accuracy: float
+    right: npt.NDArray[np.bool_]
+    test: str
+    settings: str
+
+
+@dataclass
+class Results:
+    """The cells of a results folder."""
+
+    done: dict[Key, dict[int, CellResult]] = field(default_factory=dict)
+    """By seed."""
+    failed: dict[Key, list[int]] = field(default_factory=dict)
+    """Seeds."""
+
+    @property
+    def keys(self) -> list[Key]:
+        """All places of the grid where anything was tried."""
+        return list({**self.done, **self.failed})
+
+    @property
+    def backbones(self) -> list[str]:
+        """Their names, sorted."""
+        return sorted({backbone for backbone, _, _ in self.keys})
+
+    def seeds(self, backbone: str, method: str, task: str) -> dict[int, CellResult]:
+        """Finished cells by seed, in the seeds' order."""
+        return dict(sorted(self.done.get((backbone, method, task), {}).items()))
+
+
+def read_results(out: Path) -> Results:
+    """Every cell below ``out/cells``.
+
+    Raises:
+        UserError: there are none, or one cannot be read.
+    """
+    found = Results()
+    for path in sorted((out / "cells").glob("*/*/*.json")):
+        if path.name.startswith("."):
+            continue  # a file that was being written when its process was killed
+        try:
+            tree = json.loads(path.read_text("utf-8"))
+            key = (tree["backbone"], tree["method"], tree["task"])
+            if path.name.endswith(".error.json"):
+                found.failed.setdefault(key, []).append(tree["seed"])
+            else:
+                found.done.setdefault(key, {})[tree["seed"]] = _cell(tree)
+        except (OSError, ValueError, KeyError, TypeError):
+            raise UserError(f"{path} is not a cell of a benchmark; take it away.") from None
+    if not found.keys:
+        raise UserError(f"There are no cells in {out}; make some with `dawgen bench`.")
+    return found
+
+
+def _cell(tree: dict[str, Any]) -> CellResult:
+    right = np.array(tree["gold"].split()) == np.array(tree["predicted"].split())
+    return CellResult(float(tree["accuracy"]), right, tree["data"]["test"], tree["settings_hash"])
