@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -168,3 +169,11 @@ def test_evaluation_and_card(start: Path, world: Path, tmp_path: Path) -> None:
     known = set("abcdefghijklmnopqrstuvwxyz_12")
     fields = [part.split("}")[0] for part in written.split("{")[1:]]
     assert not [field for field in fields if field and set(field) <= known]
+
+
+def test_a_phase_without_a_group_is_a_gap_in_its_curve() -> None:
+    history = [[10, 1.0, {"a": 4.0}], [20, 2.0, {}], [30, 3.0, {"a": 2.0}], [40, 4.0, {"a": 3.0}]]
+    found = card.curve(history, "a")
+    assert found[0] == 4.0
+    assert math.isnan(found[1])
+    assert found[2:] == pytest.approx([2.0, 0.8 * 2.0 + 0.2 * 3.0])

@@ -7,7 +7,9 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -30,16 +32,23 @@ def smooth(values: list[float], share: float = 0.8) -> list[float]:
     return out
 
 
+def curve(history: list[list[Any]], name: str) -> list[float]:
+    """A group's smoothed losses; NaN, a gap in the picture, where the group had no rows."""
+    out: list[float] = []
+    for present, entries in itertools.groupby(history, key=lambda entry: name in entry[2]):
+        losses = [entry[2].get(name, math.nan) for entry in entries]
+        out += smooth(losses) if present else losses
+    return out
+
+
 def draw_losses(history: list[list[Any]], path: Path) -> None:
     """The loss curve of every group over minutes of training."""
     matplotlib.use("Agg")
     names = sorted({name for _, _, losses in history for name in losses})
     figure, axes = pyplot.subplots(figsize=(6.4, 3.2), dpi=100)
     for name in names:
-        points = [(at, losses[name]) for _, at, losses in history if name in losses]
-        axes.plot(
-            [at for at, _ in points], smooth([loss for _, loss in points]), label=name, lw=1.2
-        )
+        minutes = [at for _, at, _ in history]
+        axes.plot(minutes, curve(history, name), label=name, lw=1.2)
     axes.set_xlabel("minutes of training (wall clock)")
     axes.set_ylabel("loss, nats a token")
     axes.set_ylim(bottom=0)

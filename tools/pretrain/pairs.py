@@ -166,7 +166,7 @@ class MadePairs:
         if chance < 0.75:
             out = edits.clause(parts, rng) or parts
             return parts, edits.add_tail(edits.widen(out, rng) or out, name, rng)
-        if chance < 0.85 or name == "captions":
+        if chance < 0.85:
             narrowed = edits.narrow(parts, rng)
             return None if narrowed is None else (parts, narrowed)
         other = self.neighbours[name].near(parts, rng)
@@ -178,7 +178,7 @@ class MadePairs:
         """Negated, opposed or renumbered; of a caption also another scene with the same subject."""
         chance = rng.random()
         out: edits.Words | None
-        if name == "captions" and chance < 0.35:
+        if name == "captions" and chance < 0.2:
             out = self.neighbours[name].near(parts, rng)
         elif chance < 0.55:
             out = edits.negate(parts, rng)
