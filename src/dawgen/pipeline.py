@@ -18,7 +18,6 @@ import torch
 
 import dawgen
 from dawgen.backbone import Backbone, load_backbone
-from dawgen.errors import UserError
 from dawgen.evaluation import overlap, predict, score, write_predictions
 from dawgen.generator import fit_generator
 from dawgen.job import Job, load_job, rows_hash
@@ -30,7 +29,7 @@ from dawgen.runs import RunFolder, folder_hash, write_json, write_log, write_tex
 from dawgen.settings import Settings, dump_settings
 from dawgen.streams import Streams
 from dawgen.synthesis import load_synthetic, synthesize
-from dawgen.tasks import Row, TaskCard, load_card, load_rows, packaged_data
+from dawgen.tasks import Row, TaskCard
 from dawgen.tuning import TunedPrompt, fit_prompts, planned_arms
 
 Scores = dict[str, Any]
@@ -294,37 +293,6 @@ def keep_description(run: RunFolder, job: Job, settings: Settings) -> None:
     """Lay the settings and the card beside the prompt they made: predicting needs no more."""
     write_text(run.path / "config.yaml", dump_settings(settings))
     write_text(run.path / "task.yaml", dump_settings(job.card))
-
-
-def evaluate(
-    task: str, test: str | None, prompt: Path | None, settings: Settings, out: Path
-) -> Scores:
-    """Score one prompt (None: zero-shot) on labelled rows; writes scores and predictions."""
-    if (out / "run.json").exists():
-        raise UserError(
-            f"{out} holds a run, whose scores would be lost; name another folder with --out."
-        )
-    card = load_card(task)
-    rows = load_rows(card, test or packaged_data(card).get("test", "hub"), split="test")
-    backbone = load_backbone(settings.backbone)
-    soft = None
-    if prompt is not None:
-        adapter = prompt / "prompt" if (prompt / "prompt").is_dir() else prompt
-        soft = load_prompt(adapter, backbone)
-    backbone.label_word_ids(card)
-    with RunFolder(out).lock():
-        probabilities, scores = evaluate_prompt(card, backbone, soft, rows, settings)
-        scores = {
-            "task": card.name,
-            "method": "zero-shot" if prompt is None else "prompt",
-            "backbone": backbone.name,
-            "seed": settings.seed,
-            "scored_on": "test rows",
-            **scores,
-        }
-        write_predictions(out / "predictions.parquet", card, rows, probabilities)
-        write_json(out / "scores.json", scores)
-    return scores
 
 
 def _announce(message: str) -> None:

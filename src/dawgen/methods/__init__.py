@@ -6,15 +6,43 @@
 
 from __future__ import annotations
 
-from dawgen.methods import prompt_tuning
+from dawgen.methods import (
+    dawgen,
+    fewgen,
+    fine_tuning,
+    in_context,
+    optima,
+    ppt,
+    prompt_fine_tuning,
+    prompt_tuning,
+    selected,
+    soft_prompt_fine_tuning,
+    spot,
+    tfidf,
+    zero_shot,
+)
 from dawgen.methods.base import Method, Prediction, Source, Task
 from dawgen.methods.prompted import Prepare, PromptJob, alone, label, tune
 
 PREPARED: dict[str, Prepare] = {
     "prompt-tuning": prompt_tuning.prepare,
+    "ppt": ppt.prepare,
+    "spot": spot.prepare,
+    **fewgen.PREPARED,
+    **dawgen.PREPARED,
+    **selected.PREPARED,
 }
 
-METHODS: dict[str, Method] = {name: alone(prepare) for name, prepare in PREPARED.items()}
+METHODS: dict[str, Method] = {
+    "zero-shot": zero_shot.zero_shot,
+    "in-context": in_context.in_context,
+    "fine-tuning": fine_tuning.fine_tuning,
+    "prompt-fine-tuning": prompt_fine_tuning.prompt_fine_tuning,
+    "soft-prompt-fine-tuning": soft_prompt_fine_tuning.soft_prompt_fine_tuning,
+    "optima": optima.optima,
+    "tfidf": tfidf.tfidf,
+    **{name: alone(prepare) for name, prepare in PREPARED.items()},
+}
 
 __all__ = [
     "METHODS",

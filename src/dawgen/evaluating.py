@@ -1,0 +1,144 @@
+"""Scoring one prompt, or one of the methods dawgen is compared with, on labelled rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dawgen.backbone import Backbone, load_backbone
+from dawgen.errors import UserError
+from dawgen.evaluation import predict, score, write_predictions
+from dawgen.job import load_job
+from dawgen.methods import METHODS, Source, Task
+from dawgen.progress import warn
+from dawgen.prompts import load_prompt
+from dawgen.runs import RunFolder, write_json
+from dawgen.settings import Settings
+from dawgen.streams import Streams
+from dawgen.tasks import Row, Shots, TaskCard, load_card, load_rows, packaged_data
+
+Scores = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class MethodData:
+    """Where a method's rows come from.
+
+    Attributes:
+        train: labelled rows for the few shots; the task's own source without.
+        dev: rows for choosing a checkpoint; drawn from ``train`` without.
+        test: rows to score.
+        source: card of a large labelled task, and ``source_rows`` its rows (transfer).
+        unlabelled: rows of the task whose labels, if any, are not looked at (OPTIMA).
+    """
+
+    train: str | None = None
+    dev: str | None = None
+    test: str | None = None
+    source: str | None = None
+    source_rows: str | None = None
+    unlabelled: str | None = None
+
+
+def evaluate_prompt(
+    task: str, test: str | None, prompt: Path, settings: Settings, out: Path
+) -> Scores:
+    """Score a tuned prompt, or a run's, on labelled rows; writes scores and predictions."""
+    _refuse_run(out)
+    card = load_card(task)
+    rows = _test_rows(card, test)
+    backbone = _backbone(card, settings)
+    adapter = prompt / "prompt" if (prompt / "prompt").is_dir() else prompt
+    soft = load_prompt(adapter, backbone)
+    with RunFolder(out).lock():
+        tokens = settings.evaluation.tokens_per_batch
+        found = predict(backbone, card, soft, rows, tokens_per_batch=tokens)
+        return _write(out, card, rows, found, _about(card, "prompt", backbone, settings), {})
+
+
+def evaluate_method(
+    task: str, method: str, data: MethodData, settings: Settings, out: Path
+) -> Scores:
+    """Run one method of :data:`dawgen.methods.METHODS` alone; writes scores and predictions.
+
+    What a method makes once and uses again lies in ``out/work``.
+    """
+    if method not in METHODS:
+        raise UserError(f"There is no method {method!r}; choose one of {', '.join(METHODS)}.")
+    _refuse_run(out)
+    card = load_card(task)
+    if method == "zero-shot":  # looks at no shots, so none need be named
+        shots, rows = Shots([], []), _test_rows(card, data.test)
+    else:
+        job = load_job(task, settings, train=data.train, dev=data.dev, test=data.test)
+        shots, rows = job.shots, job.test or job.shots.dev
+        if job.test is None:
+            warn("no test rows were given, so the scores are of the development shots.")
+    backbone = _backbone(card, settings)
+    unlabelled = data.unlabelled
+    with RunFolder(out).lock():
+        problem = Task(
+            card,
+            rows,
+            out / "work",
+            load_rows(card, unlabelled, labelled=False) if unlabelled else (),
+            _source(data),
+        )
+        found = METHODS[method](problem, shots, backbone, settings, Streams(settings.seed))
+        about = _about(card, method, backbone, settings)
+        return _write(out, card, rows, found.probabilities, about, found.details)
+
+
+def _refuse_run(out: Path) -> None:
+    if (out / "run.json").exists():
+        raise UserError(
+            f"{out} holds a run, whose scores would be lost; name another folder with --out."
+        )
+
+
+def _backbone(card: TaskCard, settings: Settings) -> Backbone:
+    backbone = load_backbone(settings.backbone)
+    backbone.label_word_ids(card)  # says at once where the label words do not suit the model
+    return backbone
+
+
+def _test_rows(card: TaskCard, test: str | None) -> list[Row]:
+    return load_rows(card, test or packaged_data(card).get("test", "hub"), split="test")
+
+
+def _source(data: MethodData) -> Source | None:
+    if data.source is None and data.source_rows is None:
+        return None
+    if data.source is None:
+        raise UserError("--source-rows needs --source, the card of the task they belong to.")
+    card = load_card(data.source)
+    return Source(card, load_rows(card, data.source_rows or "hub", split="train"))
+
+
+def _about(card: TaskCard, method: str, backbone: Backbone, settings: Settings) -> Scores:
+    return {
+        "task": card.name,
+        "method": method,
+        "backbone": backbone.name,
+        "seed": settings.seed,
+        "scored_on": "test rows",
+    }
+
+
+def _write(
+    out: Path,
+    card: TaskCard,
+    rows: Sequence[Row],
+    probabilities: np.ndarray,
+    about: Scores,
+    details: dict[str, Any],
+) -> Scores:
+    labels = [row.label for row in rows if row.label is not None]
+    scores = {**about, **score(card, labels, probabilities), "details": details}
+    write_predictions(out / "predictions.parquet", card, rows, probabilities)
+    write_json(out / "scores.json", scores)
+    return scores

@@ -1,0 +1,83 @@
+"""Prompts tuned on real rows and on rows that a generator wrote, in every way of table 2."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Literal
+
+from dawgen.job import Job
+from dawgen.methods.base import Task
+from dawgen.methods.prompted import Prepare, PromptJob
+from dawgen.pipeline import generator_stage, synthesis_stage
+from dawgen.runs import RunFolder
+from dawgen.settings import Combine
+from dawgen.synthesis import SyntheticRow, load_synthetic
+from dawgen.tuning import Arm
+
+if TYPE_CHECKING:
+    from dawgen.backbone import Backbone
+    from dawgen.settings import Settings
+    from dawgen.streams import Streams
+    from dawgen.tasks import Shots
+
+Generator = Literal["fewgen", "dawgen"]
+Choose = Callable[[Sequence[SyntheticRow]], Sequence[SyntheticRow]]
+
+LABEL_SMOOTHING = 0.15  # of Real+Syn+LS: FewGen's
+
+WAYS: dict[str, tuple[Combine, float]] = {
+    "synthetic": ("synthetic", 0.0),
+    "mixed": ("mixed", 0.0),
+    "mixed-smoothed": ("mixed", LABEL_SMOOTHING),
+    "real-then-synthetic": ("real-then-synthetic", 0.0),
+    "synthetic-then-real": ("synthetic-then-real", 0.0),
+    "paired": ("paired", 0.0),
+    "surgery": ("surgery", 0.0),
+}
+"""Name of a way to combine: the strategy and the label smoothing of its synthetic rows. In the
+paper's words: synthetic only, Real+Syn, Real+Syn+LS, Real→Syn, Syn→Real, (Real,Syn), the same
+with surgery."""
+
+
+def written_rows(
+    task: Task, shots: Shots, backbone: Backbone, settings: Settings, generator: Generator
+) -> list[SyntheticRow]:
+    """The kept rows of a generator tuned on the few shots; made once, kept in the task's folder.
+
+    Texts of the rows to be labelled are forbidden to the generator's dataset.
+    """
+    chosen = settings.generator.model_copy(update={"method": generator})
+    settings = settings.model_copy(update={"generator": chosen})
+    job = Job(task.card, shots, list(task.rows))
+    folder = RunFolder(task.folder / generator)
+    with folder.lock():
+        generator_stage(folder, job, backbone, settings)
+        synthesis_stage(folder, job, backbone, settings)
+        return load_synthetic(folder.path / "synthetic", task.card)
+
+
+def combined(generator: Generator, way: str, choose: Choose | None = None) -> Prepare:
+    """The prepare function of one generator and one of :data:`WAYS`.
+
+    Args:
+        choose: which of the rows to learn from; all without.
+    """
+    combine, smoothing = WAYS[way]
+
+    def prepare(
+        task: Task, shots: Shots, backbone: Backbone, settings: Settings, streams: Streams
+    ) -> PromptJob:
+        tuning = settings.tuning
+        rows = written_rows(task, shots, backbone, settings, generator)
+        arm = Arm(
+            f"{generator}-{way}",
+            streams.root,
+            combine,
+            tuning.epsilon,
+            tuning.learning_rate,
+            smoothing or tuning.label_smoothing,
+        )
+        used = rows if choose is None else choose(rows)
+        return PromptJob(arm, shots.train, shots.dev, tuning, used)
+
+    return prepare

@@ -1,0 +1,77 @@
+"""Generators and ways to combine, on the small job of the invariants."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dawgen.methods import METHODS, PREPARED
+from dawgen.methods.selected import best_of_each_label
+from dawgen.methods.synthetic import WAYS
+from dawgen.synthesis import SyntheticRow
+from tests.invariants.jobs import SmallJob, dawgen
+
+
+def evaluate(small: SmallJob, method: str, out: Path, *more: object) -> dict[str, object]:
+    outcome = dawgen(
+        *("evaluate", small.card, "--method", method, "--test", small.data("test")),
+        *(*small.arguments(), "--out", out, *more),
+    )
+    assert outcome.code == 0, outcome.err
+    return json.loads((out / "scores.json").read_text())  # type: ignore[no-any-return]
+
+
+def test_every_way_of_table_2_is_there_for_both_generators() -> None:
+    ways = {
+        *("synthetic", "mixed", "mixed-smoothed", "real-then-synthetic"),
+        *("synthetic-then-real", "paired", "surgery"),
+    }
+    assert set(WAYS) == ways
+    assert {f"{g}-{w}" for g in ("fewgen", "dawgen") for w in ways} <= set(PREPARED) <= set(METHODS)
+
+
+def test_one_generator_serves_all_ways_and_surgery_is_what_run_does(
+    job: SmallJob,
+    tmp_path: Path,
+) -> None:
+    found = evaluate(job, "dawgen-surgery", tmp_path / "out")
+    made = (tmp_path / "out" / "work" / "dawgen" / "generator" / "fingerprint.json").stat()
+    assert found["method"] == "dawgen-surgery"
+    assert found["details"]["synthetic_rows"] == 12  # type: ignore[index]
+
+    evaluate(job, "dawgen-mixed-smoothed", tmp_path / "out")
+    again = (tmp_path / "out" / "work" / "dawgen" / "generator" / "fingerprint.json").stat()
+    assert made.st_mtime_ns == again.st_mtime_ns
+
+    assert job.run(tmp_path / "run").code == 0
+    whole = json.loads((tmp_path / "run" / "scores.json").read_text())
+    assert found["confusion"] == whole["confusion"]
+
+
+@pytest.mark.parametrize("method", ["fewgen-paired", "dawgen-selected", "tfidf", "in-context"])
+def test_methods_run_through_the_command_line(
+    job: SmallJob,
+    tmp_path: Path,
+    method: str,
+) -> None:
+    found = evaluate(job, method, tmp_path / "out")
+    assert found["n"] == 30
+    assert found["method"] == method
+    if method == "dawgen-selected":
+        assert found["details"]["synthetic_rows"] == 6  # type: ignore[index]
+
+
+def test_an_unknown_method_names_those_there_are(job: SmallJob, tmp_path: Path) -> None:
+    outcome = dawgen("evaluate", job.card, "--method", "magic", "--out", tmp_path)
+    assert outcome.code == 2
+    assert "no method 'magic'" in outcome.err
+    assert "dawgen-surgery" in outcome.err
+
+
+def test_the_best_rows_of_each_label_by_ratio() -> None:
+    ratios = [("a", 0.2), ("b", None), ("a", 0.9), ("a", 0.5), ("b", 0.1), ("a", 0.6)]
+    rows = [SyntheticRow(str(n), None, la, label_ratio=r) for n, (la, r) in enumerate(ratios)]
+    assert [row.text1 for row in best_of_each_label(rows)] == ["2", "4", "5"]
+    assert len(best_of_each_label(rows, share=0.01)) == 2
