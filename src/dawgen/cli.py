@@ -206,11 +206,24 @@ def tune(
 @app.command()
 def evaluate(
     task: Task,
-    test: Annotated[str | None, typer.Option(help="Labelled rows to score.")] = None,
+    train: Train = None,
+    dev: Dev = None,
+    test: Test = None,
     prompt: Annotated[
         Path | None, typer.Option(help="A tuned prompt's folder, or a run folder.")
     ] = None,
-    method: Annotated[str | None, typer.Option(help="zero-shot: no prompt at all.")] = None,
+    method: Annotated[
+        str | None, typer.Option(help="A method to run and score, such as zero-shot.")
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option(help="Methods of transfer: card of the source task.")
+    ] = None,
+    source_rows: Annotated[
+        str | None, typer.Option(help="Labelled rows of the source task.")
+    ] = None,
+    unlabelled: Annotated[
+        str | None, typer.Option(help="OPTIMA: rows of the task, labels not looked at.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Where scores and predictions go.")] = Path(
         "runs/evaluation"
     ),
@@ -218,16 +231,19 @@ def evaluate(
     preset: Preset = None,
     config: Config = None,
 ) -> None:
-    """Score a tuned prompt, or the bare model; writes OUT/scores.json and predictions."""
-    from dawgen import pipeline
+    """Score a tuned prompt, or run and score a method that dawgen is compared with."""
+    from dawgen import evaluating
 
-    if method not in (None, "zero-shot"):
+    settings = _settings(preset, config, over)
+    if prompt is not None and method is None:
+        scores = evaluating.evaluate_prompt(task, test, prompt, settings, out)
+    elif method is not None and prompt is None:
+        data = evaluating.MethodData(train, dev, test, source, source_rows, unlabelled)
+        scores = evaluating.evaluate_method(task, method, data, settings, out)
+    else:
         raise UserError(
-            f"There is no method {method!r}; name zero-shot, or a prompt with --prompt."
+            "Name what to score: a tuned prompt with --prompt, or a method with --method."
         )
-    if (prompt is None) == (method is None):
-        raise UserError("Name what to score: a tuned prompt with --prompt, or --method zero-shot.")
-    scores = pipeline.evaluate(task, test, prompt, _settings(preset, config, over), out)
     typer.echo(
         f"accuracy {100 * scores['accuracy']:.2f} % on {scores['n']:,} rows; {out / 'scores.json'}"
     )
