@@ -83,7 +83,8 @@ class Meter:
             cost.wall_seconds = perf_counter() - wall
             cost.cpu_seconds = process_time() - cpu
             if self._tracker:
-                cost.energy_kwh = float(self._tracker.stop_task().energy_consumed)
+                found = self._tracker.stop_task()  # None where it failed, which it only logs
+                cost.energy_kwh = float(found.energy_consumed) if found else None
             cost.peak_memory_mib = _peak_mib()
             if torch.cuda.is_available():
                 cost.peak_gpu_memory_mib = round(torch.cuda.max_memory_allocated() / 2**20, 1)
