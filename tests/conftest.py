@@ -43,8 +43,8 @@ def shared() -> Path:
     return SHARED
 
 
-def word_tokenizer() -> PreTrainedTokenizerFast:
-    """A BERT-like tokenizer of whole words and letters: [CLS] x [SEP]."""
+def word_tokenizer(single: str = "[CLS] $A [SEP]") -> PreTrainedTokenizerFast:
+    """A tokenizer of whole words and letters that frames a text like BERT's, or as it is told."""
     specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
     letters = "abcdefghijklmnopqrstuvwxyz0123456789"
     pieces = [*specials, *dict.fromkeys([*WORDS, *letters, *(f"##{c}" for c in letters)])]
@@ -52,7 +52,7 @@ def word_tokenizer() -> PreTrainedTokenizerFast:
     raw.normalizer = normalizers.BertNormalizer(lowercase=True)
     raw.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     raw.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+        single=single, special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
     return PreTrainedTokenizerFast(
         tokenizer_object=raw,
@@ -141,7 +141,7 @@ def t5_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     """The real T5 vocabulary where the development data is here, else the small one."""
     spiece = SHARED / "vocab" / "t5-spiece.model"
     if not spiece.exists():
-        return word_tokenizer()
+        return word_tokenizer(single="$A [SEP]")  # as T5's: nothing in front of a text
     shutil.copyfile(spiece, folder / "spiece.model")
     return T5TokenizerFast.from_pretrained(folder)
 

@@ -179,7 +179,7 @@ def test_test_rows_that_are_training_rows_are_counted_and_warned_of(
         (["run"], "Missing argument"),
         (["run", "demo", "--rows", "3"], "--rows"),
         (["rum"], "rum"),
-        (["evaluate", "demo"], "--method zero-shot"),
+        (["evaluate", "demo"], "a method with --method"),
         (["evaluate", "demo", "--method", "magic"], "magic"),
         (["predict", "nowhere", "rows.csv"], "nowhere"),
         (["predict", "nowhere", "rows.csv", "--out", "labels.doc"], "labels.doc"),

@@ -24,7 +24,8 @@ def test_two_threads_give_the_same_bytes_twice(tmp_path: Path) -> None:
     sets = [part for name, value in SHORT.items() for part in ("-s", f"{name}={value}")]
     environment = os.environ | {"OMP_NUM_THREADS": "2", "HF_HUB_OFFLINE": "1"}
     for name in ("first", "second"):
-        command = [sys.executable, "-m", "dawgen.cli", "run", "demo", "--out", tmp_path / name]
+        out = str(tmp_path / name)
+        command = [sys.executable, "-m", "dawgen.cli", "run", "demo", "--out", out]
         subprocess.run([*command, *sets], env=environment, check=True, capture_output=True)
     for name in ("generator", "synthetic", "prompt", "baseline", "evaluation"):
         first, second = files_of(tmp_path / "first" / name), files_of(tmp_path / "second" / name)

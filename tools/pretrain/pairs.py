@@ -66,7 +66,7 @@ class MadePairs:
         parts = edits.words(line)
         if not 5 <= len(parts) <= 40:
             return None
-        if rng.random() < 0.55:
+        if rng.random() < 0.62:
             other = self.rewrite(parts, rng)
             label = "equivalent"
         else:
@@ -87,7 +87,7 @@ class MadePairs:
             (edits.reorder, 0.5),
             (edits.synonyms, 0.6),
             (edits.drop_some, 0.6),
-            (edits.clause, 0.2),
+            (edits.clause, 0.35),
         )
         for edit, share in chances:
             if rng.random() < share:
@@ -100,16 +100,16 @@ class MadePairs:
         """An edit that changes the meaning and keeps many words; often disguised by others."""
         chance = rng.random()
         out: edits.Words | None
-        if chance < 0.5:
+        if chance < 0.62:
             out = self.neighbours[name].near(parts, rng)
-        elif chance < 0.75:
+        elif chance < 0.8:
             donor = edits.words(self.draw(name, rng))
             out = edits.replace_content(parts, donor, rng, most=3)
-        elif chance < 0.8:
+        elif chance < 0.84:
             out = edits.change_number(parts, rng)
-        elif chance < 0.85:
+        elif chance < 0.88:
             out = edits.swap_content(parts, rng)
-        elif chance < 0.93:
+        elif chance < 0.94:
             out = edits.oppose(parts, rng)
         else:
             out = edits.negate(parts, rng)
