@@ -72,8 +72,8 @@ def optima(
     source = as_target(task.needed_source("OPTIMA"), task.card, "OPTIMA")
     if not task.unlabelled:
         raise UserError(
-            f"OPTIMA adapts to unlabelled rows of {task.card.name}, and there are none; give "
-            f"some beside the few shots."
+            f"OPTIMA adapts to unlabelled rows of {task.card.name}, and there are none; name "
+            f"some with --unlabelled."
         )
     prompt, step, score = adapt(task, source, shots, backbone, settings, streams)
     tokens = settings.evaluation.tokens_per_batch
