@@ -238,14 +238,22 @@ def evaluate(
     if prompt is not None and method is None:
         scores = evaluating.evaluate_prompt(task, test, prompt, settings, out)
     elif method is not None and prompt is None:
-        data = evaluating.MethodData(train, dev, test, source, source_rows, unlabelled)
+        data = evaluating.MethodData(
+            train=train,
+            dev=dev,
+            test=test,
+            source=source,
+            source_rows=source_rows,
+            unlabelled=unlabelled,
+        )
         scores = evaluating.evaluate_method(task, method, data, settings, out)
     else:
         raise UserError(
             "Name what to score: a tuned prompt with --prompt, or a method with --method."
         )
     typer.echo(
-        f"accuracy {100 * scores['accuracy']:.2f} % on {scores['n']:,} rows; {out / 'scores.json'}"
+        f"accuracy {100 * scores['accuracy']:.2f} % on {scores['n']:,} {scores['scored_on']}; "
+        f"{out / 'scores.json'}"
     )
 
 

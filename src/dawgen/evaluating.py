@@ -22,6 +22,7 @@ from dawgen.streams import Streams
 from dawgen.tasks import Row, Shots, TaskCard, load_card, load_rows, packaged_data
 
 Scores = dict[str, Any]
+_TEST, _DEV = "test rows", "development shots"
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,8 @@ def evaluate_prompt(
     with RunFolder(out).lock():
         tokens = settings.evaluation.tokens_per_batch
         found = predict(backbone, card, soft, rows, tokens_per_batch=tokens)
-        return _write(out, card, rows, found, _about(card, "prompt", backbone, settings), {})
+        about = _about(card, "prompt", backbone, settings, _TEST)
+        return _write(out, card, rows, found, about, {})
 
 
 def evaluate_method(
@@ -72,11 +74,12 @@ def evaluate_method(
     _refuse_run(out)
     card = load_card(task)
     if method == "zero-shot":  # looks at no shots, so none need be named
-        shots, rows = Shots([], []), _test_rows(card, data.test)
+        shots, rows, scored_on = Shots([], []), _test_rows(card, data.test), _TEST
     else:
         job = load_job(task, settings, train=data.train, dev=data.dev, test=data.test)
-        shots, rows = job.shots, job.test or job.shots.dev
-        if job.test is None:
+        shots, rows, scored_on = job.shots, job.test, _TEST
+        if rows is None:
+            rows, scored_on = shots.dev, _DEV
             warn("no test rows were given, so the scores are of the development shots.")
     backbone = _backbone(card, settings)
     unlabelled = data.unlabelled
@@ -89,7 +92,7 @@ def evaluate_method(
             _source(data),
         )
         found = METHODS[method](problem, shots, backbone, settings, Streams(settings.seed))
-        about = _about(card, method, backbone, settings)
+        about = _about(card, method, backbone, settings, scored_on)
         return _write(out, card, rows, found.probabilities, about, found.details)
 
 
@@ -119,13 +122,15 @@ def _source(data: MethodData) -> Source | None:
     return Source(card, load_rows(card, data.source_rows or "hub", split="train"))
 
 
-def _about(card: TaskCard, method: str, backbone: Backbone, settings: Settings) -> Scores:
+def _about(
+    card: TaskCard, method: str, backbone: Backbone, settings: Settings, scored_on: str
+) -> Scores:
     return {
         "task": card.name,
         "method": method,
         "backbone": backbone.name,
         "seed": settings.seed,
-        "scored_on": "test rows",
+        "scored_on": scored_on,
     }
 
 

@@ -63,6 +63,16 @@ def test_methods_run_through_the_command_line(
         assert found["details"]["synthetic_rows"] == 6  # type: ignore[index]
 
 
+def test_scores_of_the_development_shots_say_so(job: SmallJob, tmp_path: Path) -> None:
+    arguments = [*job.arguments(), "--out", tmp_path / "out"]
+    outcome = dawgen("evaluate", job.card, "--method", "tfidf", *arguments)
+    assert outcome.code == 0, outcome.err
+    assert "no test rows were given" in outcome.err
+    assert "8 development shots" in outcome.out
+    scores = json.loads((tmp_path / "out" / "scores.json").read_text())
+    assert (scores["scored_on"], scores["n"]) == ("development shots", 8)
+
+
 def test_an_unknown_method_names_those_there_are(job: SmallJob, tmp_path: Path) -> None:
     outcome = dawgen("evaluate", job.card, "--method", "magic", "--out", tmp_path)
     assert outcome.code == 2
