@@ -73,13 +73,14 @@ def evaluate_method(
         raise UserError(f"There is no method {method!r}; choose one of {', '.join(METHODS)}.")
     _refuse_run(out)
     card = load_card(task)
+    scored_on = _TEST
     if method == "zero-shot":  # looks at no shots, so none need be named
-        shots, rows, scored_on = Shots([], []), _test_rows(card, data.test), _TEST
+        shots, rows = Shots([], []), _test_rows(card, data.test)
     else:
         job = load_job(task, settings, train=data.train, dev=data.dev, test=data.test)
-        shots, rows, scored_on = job.shots, job.test, _TEST
-        if rows is None:
-            rows, scored_on = shots.dev, _DEV
+        shots, rows = job.shots, job.test or job.shots.dev
+        if job.test is None:
+            scored_on = _DEV
             warn("no test rows were given, so the scores are of the development shots.")
     backbone = _backbone(card, settings)
     unlabelled = data.unlabelled
