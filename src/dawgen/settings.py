@@ -18,6 +18,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator
 from dawgen.errors import UserError
 from dawgen.method_settings import MethodSettings
 from dawgen.section import Positive, Rate, Section, Share
+from dawgen.yamltext import parse_yaml
 
 Combine = Literal[
     "surgery",
@@ -217,15 +218,12 @@ def _preset_for(tree: Mapping[str, Any]) -> str | None:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        tree = yaml.safe_load(path.read_text("utf-8"))
+        text = path.read_text("utf-8")
     except FileNotFoundError:
         raise UserError(f"There is no settings file {path}.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        raise UserError(
-            f"{path}{where}: this is not readable YAML; mend it and try again."
-        ) from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not a text file in UTF-8; save it as one.") from None
+    tree = parse_yaml(text, str(path))
     if tree is None:
         return {}
     if not isinstance(tree, dict):

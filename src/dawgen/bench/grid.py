@@ -10,12 +10,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from dawgen.errors import UserError
 from dawgen.section import Positive, Section
 from dawgen.settings import Settings, build_settings, preset_names
+from dawgen.yamltext import parse_yaml
 
 Names = Annotated[list[str], Field(min_length=1)]
 
@@ -112,12 +112,7 @@ def parse_grid(text: str, where: str, default_name: str | None = None) -> Grid:
     Raises:
         UserError: the text is not YAML, or not a grid.
     """
-    try:
-        tree = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        raise UserError(f"{where}{line}: this is not readable YAML.") from None
+    tree = parse_yaml(text, where)
     if not isinstance(tree, dict):
         raise UserError(f"{where}: a grid is a list of `name: value` lines, and this is not.")
     if default_name:

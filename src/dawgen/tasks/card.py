@@ -29,6 +29,7 @@ from pydantic import (
 
 from dawgen.errors import UserError
 from dawgen.tasks.row import Row
+from dawgen.yamltext import parse_yaml
 
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _ROLES = ("text1", "text2", "label")
@@ -304,13 +305,7 @@ def parse_card(text: str, where: str, default_name: str | None = None) -> TaskCa
     Raises:
         UserError: the text is not YAML, or not a card.
     """
-    try:
-        tree = yaml.load(text, _CardLoader)  # a SafeLoader with one type fewer
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "a character that YAML does not allow"
-        raise UserError(f"{where}{line}: this is not readable YAML ({problem}).") from None
+    tree = parse_yaml(text, where, _CardLoader)  # a SafeLoader with one type fewer
     if not isinstance(tree, dict):
         raise UserError(f"{where}: a card is a list of `name: value` lines, and this is not.")
     if default_name:
