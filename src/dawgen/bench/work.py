@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from dawgen import methods
 from dawgen.backbone import Backbone, load_backbone
@@ -15,6 +16,8 @@ from dawgen.methods.prompted import PromptJob
 from dawgen.progress import say
 from dawgen.settings import BackboneSettings
 from dawgen.tuning import TunedPrompt
+
+Found = TypeVar("Found")
 
 
 class Holder:
@@ -68,22 +71,32 @@ def work(unit: Sequence[Order], holder: Holder, meter: Meter) -> Iterator[Done]:
         yield _alone(unit[0], holder, meter)
 
 
-def _failed(error: Exception, holder: Holder) -> Exception:
-    """The error without what its frames held: models and activations would stay in memory."""
-    holder.drop()
-    traceback.clear_frames(error.__traceback__)
-    return error
+def _attempt(
+    job: Callable[[Backbone], Found], holder: Holder, meter: Meter
+) -> tuple[Found | Exception, Cost]:
+    """What the job gives back or raises, and what it cost; loading the backbone costs it nothing.
+
+    An error comes without what its frames held: models and activations would stay in memory.
+    """
+    backbone = holder.get()
+    found: Found | Exception
+    with meter.measure() as cost:
+        try:
+            found = job(backbone)
+        except Exception as error:
+            holder.drop()
+            traceback.clear_frames(error.__traceback__)
+            found = error
+    return found, cost
 
 
 def _alone(order: Order, holder: Holder, meter: Meter) -> Done:
-    result: Prediction | Exception
-    holder.get()
-    with meter.measure() as cost:
-        try:
-            method = methods.METHODS[order.cell.method]
-            result = method(order.task, order.shots, holder.get(), order.settings, order.streams)
-        except Exception as error:
-            result = _failed(error, holder)
+    method = methods.METHODS[order.cell.method]
+    result, cost = _attempt(
+        lambda backbone: method(order.task, order.shots, backbone, order.settings, order.streams),
+        holder,
+        meter,
+    )
     return Done(order, result, cost)
 
 
@@ -118,29 +131,19 @@ def _stack(unit: Sequence[Order], holder: Holder, meter: Meter) -> Iterator[Done
 
 
 def _prepare(order: Order, holder: Holder, meter: Meter) -> _Arm | Done:
-    result: PromptJob | Exception
-    holder.get()
-    with meter.measure() as cost:
-        try:
-            prepare = methods.PREPARED[order.cell.method]
-            result = prepare(order.task, order.shots, holder.get(), order.settings, order.streams)
-        except Exception as error:
-            result = _failed(error, holder)
-    if isinstance(result, Exception):
-        return Done(order, result, cost)
-    return _Arm(order, result, cost)
+    prepare = methods.PREPARED[order.cell.method]
+    job, cost = _attempt(
+        lambda backbone: prepare(order.task, order.shots, backbone, order.settings, order.streams),
+        holder,
+        meter,
+    )
+    return Done(order, job, cost) if isinstance(job, Exception) else _Arm(order, job, cost)
 
 
 def _tune(arms: Sequence[_Arm], holder: Holder, meter: Meter) -> list[TunedPrompt] | Exception:
     """Tune the arms' prompts; each bears an equal share of the cost, of a failure too."""
-    result: list[TunedPrompt] | Exception
-    holder.get()
-    with meter.measure() as cost:
-        try:
-            jobs = [arm.job for arm in arms]
-            result = methods.tune(arms[0].order.task.card, jobs, holder.get())
-        except Exception as error:
-            result = _failed(error, holder)
+    card, jobs = arms[0].order.task.card, [arm.job for arm in arms]
+    result, cost = _attempt(lambda backbone: methods.tune(card, jobs, backbone), holder, meter)
     for arm in arms:
         arm.cost += cost.share(len(arms))
         arm.shared_by = len(arms)
@@ -150,12 +153,10 @@ def _tune(arms: Sequence[_Arm], holder: Holder, meter: Meter) -> list[TunedPromp
 def _finish(arm: _Arm, tuned: list[TunedPrompt] | Exception, holder: Holder, meter: Meter) -> Done:
     if isinstance(tuned, Exception):
         return Done(arm.order, tuned, arm.cost, arm.shared_by)
-    result: Prediction | Exception
-    order = arm.order
-    holder.get()
-    with meter.measure() as cost:
-        try:
-            result = methods.label(order.task, arm.job, tuned[0], holder.get(), order.settings)
-        except Exception as error:
-            result = _failed(error, holder)
+    order, (prompt,) = arm.order, tuned
+    result, cost = _attempt(
+        lambda backbone: methods.label(order.task, arm.job, prompt, backbone, order.settings),
+        holder,
+        meter,
+    )
     return Done(order, result, arm.cost + cost, arm.shared_by)
