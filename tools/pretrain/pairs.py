@@ -2,12 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 
 from tools.pretrain import edits, text
 
 INFERENCE = ("entailment", "neutral", "contradiction")
 Rng = np.random.Generator
+
+
+Edit = Callable[[edits.Words, Rng], edits.Words | None]
+REWRITES: tuple[tuple[Edit, float], ...] = (
+    (edits.reorder, 0.5),
+    (edits.synonyms, 0.6),
+    (edits.drop_some, 0.6),
+    (edits.clause, 0.35),
+)
+ENTAILMENTS: tuple[tuple[Edit, float], ...] = (
+    (edits.clause, 0.6),
+    (edits.widen, 0.8),
+    (edits.synonyms, 0.5),
+)
+
+
+def edited(
+    parts: edits.Words, chances: Sequence[tuple[Edit, float]], rng: Rng
+) -> edits.Words | None:
+    """One edit after another, each with its chance; None where nothing was changed."""
+    out, changed = parts, False
+    for edit, chance in chances:
+        if rng.random() < chance:
+            new = edit(out, rng)
+            if new is not None:
+                out, changed = new, True
+    return out if changed else None
 
 
 class Neighbours:
@@ -82,19 +111,7 @@ class MadePairs:
 
     def rewrite(self, parts: edits.Words, rng: Rng) -> edits.Words | None:
         """One to four edits that keep the meaning, or lose a detail."""
-        out, changed = parts, False
-        chances = (
-            (edits.reorder, 0.5),
-            (edits.synonyms, 0.6),
-            (edits.drop_some, 0.6),
-            (edits.clause, 0.35),
-        )
-        for edit, share in chances:
-            if rng.random() < share:
-                new = edit(out, rng)
-                if new is not None:
-                    out, changed = new, True
-        return out if changed else None
+        return edited(parts, REWRITES, rng)
 
     def near_miss(self, parts: edits.Words, name: str, rng: Rng) -> edits.Words | None:
         """An edit that changes the meaning and keeps many words; often disguised by others."""
@@ -144,13 +161,8 @@ class MadePairs:
         self, parts: edits.Words, name: str, rng: Rng
     ) -> tuple[edits.Words, edits.Words] | None:
         """A contained clause, a wider word, a synonym; the more at once the better."""
-        out, changed = parts, False
-        for edit, share in ((edits.clause, 0.6), (edits.widen, 0.8), (edits.synonyms, 0.5)):
-            if rng.random() < share:
-                new = edit(out, rng)
-                if new is not None:
-                    out, changed = new, True
-        return (parts, out) if changed else None
+        out = edited(parts, ENTAILMENTS, rng)
+        return None if out is None else (parts, out)
 
     def open(
         self, parts: edits.Words, name: str, rng: Rng
