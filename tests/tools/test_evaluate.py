@@ -85,7 +85,7 @@ def test_self_training_keeps_what_it_is_sure_of(
 ) -> None:
     """Kept rows are rows the model gives their label, at most the share of every label."""
     rows = [text.Pair(a, b, "neutral") for a in LINES for b in LINES]
-    kept, agreement = selftrain.keep_sure(model, tokenizer, cards["mnli"], rows, 0.5)
+    kept, agreement = selftrain.keep_sure([model, model], tokenizer, cards["mnli"], rows, 0.5)
     assert len(kept) <= 18
     if kept:
         scores = scoring.label_scores(model, tokenizer, cards["mnli"], kept)

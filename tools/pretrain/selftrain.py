@@ -1,16 +1,19 @@
 """Self-training rows: texts the model writes, kept where its own judgement is sure of the label.
 
-    python -m tools.pretrain.selftrain --model DIR --data DATA --corpora CORPORA \\
+    python -m tools.pretrain.selftrain --model DIR [--also DIR ...] --data DATA --corpora CORPORA \\
         --cards src/dawgen/tasks/cards --out runs/pretrain/written --firsts 2000 --seed 1
 
-Uses MNLI and QNLI training rows and unlabelled lines only. Writes ``<card>.<source>.write.jsonl``
-with the columns text1, text2, label; several calls with several seeds add up.
+``--also`` names other checkpoints of the backbone; the mean of all their judgements decides. Uses
+MNLI and QNLI training rows and unlabelled lines only, and no judge that saw other labels. Writes
+``<card>.<source>.write.jsonl`` with the columns text1, text2, label; several calls with several
+seeds add up.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -40,14 +43,15 @@ def first_sentences(
 
 
 def keep_sure(
-    model: BartForConditionalGeneration,
+    models: Sequence[BartForConditionalGeneration],
     tokenizer: Tokenizer,
     card: text.Card,
     rows: list[text.Pair],
     share: float,
 ) -> tuple[list[text.Pair], float]:
-    """The ``share`` of rows of each label that the model is surest of; and its agreement."""
-    scores = scoring.label_scores(model, tokenizer, card, rows)
+    """The ``share`` of rows of each label that the models are surest of; and their agreement."""
+    found = [scoring.label_scores(model, tokenizer, card, rows) for model in models]
+    scores = torch.stack(found).mean(0)
     own = torch.tensor([card.labels.index(row.label) for row in rows])
     chosen = scores.gather(1, own[:, None])[:, 0]
     right = scores.argmax(-1) == own
@@ -65,6 +69,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     for option in ("model", "data", "corpora", "cards", "out"):
         parser.add_argument(f"--{option}", type=Path, required=True)
+    parser.add_argument("--also", type=Path, nargs="*", default=[], help="further judges")
     parser.add_argument("--firsts", type=int, default=2000)
     parser.add_argument("--share", type=float, default=0.4, help="share kept of every label")
     parser.add_argument("--temperature", type=float, default=0.8)
@@ -73,9 +78,10 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    model = BartForConditionalGeneration.from_pretrained(
-        str(arguments.model), dtype=torch.float32
-    ).eval()
+    models = [
+        BartForConditionalGeneration.from_pretrained(str(path), dtype=torch.float32).eval()
+        for path in (arguments.model, *arguments.also)
+    ]
     tokenizer = Tokenizer.from_file(str(arguments.model / "tokenizer.json"))
     cards = text.read_cards(arguments.cards)
     end = piece_id(tokenizer, "[SEP]")
@@ -88,7 +94,7 @@ def main() -> None:
         rows: list[text.Pair] = []
         for label in card.labels:
             texts, pieces = scoring.write(
-                model,
+                models[0],
                 tokenizer,
                 card.label_prompts[label],
                 firsts,
@@ -103,7 +109,7 @@ def main() -> None:
                 and normal(first) != normal(second)
                 and len(second.split()) >= 3
             ]
-        kept, agreement = keep_sure(model, tokenizer, card, rows, arguments.share)
+        kept, agreement = keep_sure(models, tokenizer, card, rows, arguments.share)
         path = arguments.out / f"{name}.{source}-{arguments.seed}.write.jsonl"
         lines = (json.dumps({"text1": r.text1, "text2": r.text2, "label": r.label}) for r in kept)
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
