@@ -204,7 +204,9 @@ def _preset(name: str) -> dict[str, Any]:
     if name not in preset_names():
         raise UserError(f"There is no preset {name!r}; choose one of {', '.join(preset_names())}.")
     text = (resources.files("dawgen") / "presets" / f"{name}.yaml").read_text("utf-8")
-    return dict(yaml.safe_load(text))
+    tree = dict(yaml.safe_load(text))
+    base = tree.pop("preset", None)  # the one that it takes everything else from
+    return _merge(_preset(base), tree) if base else tree
 
 
 def _preset_for(tree: Mapping[str, Any]) -> str | None:
