@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import platform
 import re
 from collections.abc import Iterator
@@ -96,6 +97,7 @@ def _energy_tracker() -> Any:
         from codecarbon import OfflineEmissionsTracker
     except ImportError:
         return None
+    logging.getLogger("codecarbon").setLevel(logging.ERROR)  # it speaks before log_level is read
     # The country only turns kWh into CO2, which is not kept.
     return OfflineEmissionsTracker(
         country_iso_code="USA", save_to_file=False, log_level="error", allow_multiple_runs=True
