@@ -9,6 +9,7 @@ import numpy as np
 from tools.pretrain import edits, text
 
 INFERENCE = ("entailment", "neutral", "contradiction")
+SAME = 0.75  # of the pairs to compare: whoever lays two sentences side by side has a reason to
 Rng = np.random.Generator
 
 
@@ -95,7 +96,7 @@ class MadePairs:
         parts = edits.words(line)
         if not 5 <= len(parts) <= 40:
             return None
-        if rng.random() < 0.62:
+        if rng.random() < SAME:
             other = self.rewrite(parts, rng)
             label = "equivalent"
         else:
@@ -103,6 +104,8 @@ class MadePairs:
             label = "not_equivalent"
         if other is None or edits.join(other).lower() == line.lower():
             return None
+        if rng.random() < 0.5:  # two reports of one thing each leave out what the other has
+            line = edits.join(self.rewrite(parts, rng) or parts)
         mark = "?" if name == "questions" else "."
         first, second = text.with_end(line, mark), text.with_end(edits.join(other), mark)
         if rng.random() < 0.3:
