@@ -170,12 +170,13 @@ class _ForcedCTranslate2(CTranslate2Engine):
     def _write(self, model: Any, rows: Any) -> list[list[int]]:
         label = rows[0][0]
         group = self.backbone.is_encoder_decoder
-        self.now = [self.lengths[r.seed] for r in self.left if group or r.label == label]
+        self.missing = [self.lengths[r.seed] for r in self.left if group or r.label == label]
         return super()._write(model, rows)
 
     def _options(self, label: int) -> dict[str, Any]:
         def ends(step: Any) -> bool:
-            return step.step + 1 >= self.now[step.batch_id]
+            self.missing[step.batch_id] -= 1
+            return self.missing[step.batch_id] <= 0
 
         options = {**super()._options(label), "max_batch_size": 0, "callback": ends}
         return {**options, "suppress_sequences": [[str(self.backbone.end_id)]]}
@@ -228,11 +229,11 @@ def serve(arm: str, job: Job, line: Connection) -> None:
         line.send(("ready", before))
         while line.recv():
             gc.collect()
-            started = time.perf_counter()
+            started, busy = time.perf_counter(), time.process_time()
             tokens = write()
             if job.device != "cpu":
                 torch.cuda.synchronize()
-            line.send((tokens, time.perf_counter() - started))
+            line.send((tokens, time.perf_counter() - started, time.process_time() - busy))
         gpu = torch.cuda.max_memory_allocated() / 2**20 if job.device != "cpu" else None
         line.send({"memory_mib": peak_memory_mib(), "loaded_mib": before, "gpu_mib": gpu})
     except Exception as error:

@@ -26,7 +26,7 @@ from dawgen.hardware import hardware, versions
 
 
 def measure(job: Job, arms: str, repeats: int) -> dict[str, dict[str, Any]]:
-    """Figures of each arm: every repeat's seconds and tokens, peak memory; or why there are none."""
+    """Figures of each arm: its repeats' seconds and tokens, peak memory; or why there are none."""
     context = get_context("spawn")
     lines, found = {}, {}
     for arm in arms:
@@ -38,13 +38,12 @@ def measure(job: Job, arms: str, repeats: int) -> dict[str, dict[str, Any]]:
             found[arm] = {"failed": note}
         else:
             lines[arm] = (line, process)
-            found[arm] = {"seconds": [], "tokens": []}
+            found[arm] = {"seconds": [], "cpu_seconds": [], "tokens": []}
     for _ in range(repeats):
         for arm, (line, _process) in lines.items():
             line.send(True)
-            tokens, seconds = line.recv()
-            found[arm]["tokens"].append(tokens)
-            found[arm]["seconds"].append(seconds)
+            for name, figure in zip(("tokens", "seconds", "cpu_seconds"), line.recv(), strict=True):
+                found[arm][name].append(figure)
     for arm, (line, process) in lines.items():
         line.send(False)
         found[arm].update(line.recv())
@@ -108,9 +107,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=13)
     parser.add_argument("--out", type=Path, help="writes this name with .md and .json")
     given = parser.parse_args()
-    models = given.models or (
-        ["gpt2-large", "t5-large"] if given.big else ["shipped", "gpt2-small"]
-    )
+    usual = ["gpt2-large", "t5-large"] if given.big else ["shipped", "gpt2-small"]
     machine = hardware()
     made = {"commit": _commit(), "hardware": machine, "versions": versions()}
     about = f"{machine['gpu'] if given.device != 'cpu' else machine['processor']}"
@@ -120,7 +117,7 @@ def main() -> None:
         + ".\n"
     ]
     results = []
-    for model in models:
+    for model in given.models or usual:
         job = Job(
             model=model,
             device=given.device,

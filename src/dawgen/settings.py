@@ -98,10 +98,10 @@ class SynthesisSettings(DecodingSettings):
     """`card`, `few-shots`, `captions`, `questions`, `wikipedia`, `generator`, or a text file."""
     engine: Literal["auto", "transformers", "ctranslate2"] = "auto"
     """Who decodes. With `transformers` a row depends on its own seed only; with `ctranslate2`
-    on the seeds of all rows written in the same call, and so on the machine's threads too.
-    `auto` takes the quicker one that can do what is asked, and says which."""
+    on the seeds of all rows asked for with it, on the machine and on its number of threads.
+    `auto` takes `transformers`, or where int8 is asked for and can be had `ctranslate2`."""
     quantization: Literal["none", "int8"] = "none"
-    """Of the weights, by the engine `ctranslate2`: int8 is quicker and nearly as exact."""
+    """Of the weights: int8 is quicker, needs `ctranslate2`, and shifts probabilities a little."""
     batch_size: Positive = 64
     """Rows decoded at once."""
     max_attempts_factor: Annotated[float, Field(ge=1)] = 10.0
