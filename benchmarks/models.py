@@ -53,7 +53,7 @@ def _gpt2(vocabulary: int, layers: int, end: int) -> PreTrainedModel:
 
 
 def _t5(end: int) -> PreTrainedModel:
-    config = T5Config(
+    config = T5Config(  # type: ignore[call-arg]
         vocab_size=32_128,
         d_model=1024,
         d_kv=64,

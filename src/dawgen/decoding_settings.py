@@ -37,8 +37,10 @@ class DecodingSettings(Section):
     @field_validator("repetition_penalty", mode="before")
     @classmethod
     def _penalty(cls, value: object) -> object:
-        penalties = value.values() if isinstance(value, dict) else [value]
-        for penalty in penalties:
+        by_label = value if isinstance(value, dict) else {"all": value}
+        for label, penalty in by_label.items():
+            if isinstance(label, bool):
+                raise ValueError("YAML reads it as a truth value; quote labels such as 'no'")
             if isinstance(penalty, bool) or not isinstance(penalty, int | float) or penalty < 1:
                 raise ValueError("it must be a number of at least 1, or one for each label")
-        return {str(k): v for k, v in value.items()} if isinstance(value, dict) else value
+        return {str(k): v for k, v in by_label.items()} if isinstance(value, dict) else value

@@ -8,8 +8,6 @@ from transformers import (
     GenerationConfig,
     LogitsProcessor,
     LogitsProcessorList,
-    MistralConfig,
-    MistralForCausalLM,
 )
 
 from dawgen.backbone import Backbone, load_backbone
@@ -19,34 +17,12 @@ from dawgen.synthesis.engines import transformers as engine_module
 from dawgen.synthesis.engines.base import allowed_tokens, read_ids
 from dawgen.synthesis.engines.sampling import Sampler, contrasted
 from dawgen.synthesis.engines.states import PlainCausalState
-from tests.conftest import plain_tokenizer
 from tests.synthesis.helpers import next_logits, random_prompts
 
 SOURCES = ["", "a dog runs", "two young children and a woman", "no"]
 
 
-@pytest.fixture(scope="session")
-def sliding() -> Backbone:
-    """A causal model that sees four tokens back, so its cache is not plain keys and values."""
-    tokenizer = plain_tokenizer()
-    torch.manual_seed(0)
-    config = MistralConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        sliding_window=4,
-        bos_token_id=0,
-        eos_token_id=0,
-        initializer_range=0.2,
-    )
-    model = MistralForCausalLM(config)
-    return Backbone(model, tokenizer, name="tests/mistral", fingerprint="mistral", max_length=256)
-
-
-@pytest.fixture(params=["writer", "tiny_t5", "tiny_gpt2", "sliding"])
+@pytest.fixture(params=["writer", "small_t5", "tiny_gpt2", "sliding"])
 def backbone(request) -> Backbone:
     return request.getfixturevalue(request.param)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +26,7 @@ def bake(backbone: Backbone, prompts: Tensor) -> PreTrainedModel:
     baked: PreTrainedModel = copy.deepcopy(model)  # a converter may write into its weights
     size, rows = len(backbone.table()), prompts.flatten(0, 1)
     baked.resize_token_embeddings(size + len(rows), mean_resizing=False)
-    embedding = baked.get_input_embeddings()
+    embedding: Any = baked.get_input_embeddings()
     scale = getattr(embedding, "embed_scale", 1.0)  # BART's own multiplies what it looks up
     with torch.no_grad():
         embedding.weight[size:] = (rows / scale).to(embedding.weight)

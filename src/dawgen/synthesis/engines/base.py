@@ -99,3 +99,12 @@ def read_ids(backbone: Backbone, ids: Sequence[int]) -> Generation:
     finished = end in ids
     text = ids[: list(ids).index(end)] if finished else ids
     return Generation(backbone.decode(text), len(text) + finished, finished)
+
+
+def encode_sources(
+    backbone: Backbone, requests: Sequence[Request], prompt_length: int
+) -> list[tuple[int, ...]]:
+    """Each request's source as token ids, every text encoded once."""
+    texts = dict.fromkeys(request.source for request in requests)
+    ids = {text: tuple(backbone.encode_source(text, prompt_length)) for text in texts}
+    return [ids[request.source] for request in requests]

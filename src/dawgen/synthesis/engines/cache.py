@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,6 +18,9 @@ class InPlaceLayer(DynamicLayer):
     time. Here a new column is written behind the last, and a row that leaves is overwritten by
     one from the end: what is copied is what changes.
     """
+
+    keys: Tensor
+    values: Tensor
 
     def __init__(self, columns: int) -> None:
         """columns: most that will ever be held."""
@@ -75,4 +79,5 @@ class InPlaceCache(DynamicCache):
 
     def __init__(self, columns: int) -> None:
         """columns: most that each layer will ever hold."""
-        Cache.__init__(self, layer_class_to_replicate=partial(InPlaceLayer, columns))
+        make: Any = partial(InPlaceLayer, columns)  # called like the class it is taken for
+        Cache.__init__(self, layer_class_to_replicate=make)

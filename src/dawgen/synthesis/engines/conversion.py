@@ -34,7 +34,7 @@ class _Names:
         return str(token)
 
 
-class _Converter(TransformersConverter):  # type: ignore[misc]
+class _Converter(TransformersConverter):
     """Takes a model from memory, and forbids tokens by the bias of its output layer."""
 
     def __init__(self, folder: Path, model: PreTrainedModel, allowed: Tensor, end: int) -> None:
@@ -46,7 +46,8 @@ class _Converter(TransformersConverter):  # type: ignore[misc]
         return self.model
 
     def load_tokenizer(self, *_: Any, **__: Any) -> _Names:
-        return _Names(len(self.model.get_input_embeddings().weight), self.end)
+        embedding: Any = self.model.get_input_embeddings()
+        return _Names(len(embedding.weight), self.end)
 
     def _load(self) -> Any:
         spec = super()._load()

@@ -14,7 +14,13 @@ from torch import Tensor
 from dawgen.backbone import Backbone
 from dawgen.errors import UserError
 from dawgen.synthesis.engines.baking import prompt_ids
-from dawgen.synthesis.engines.base import Decoding, Generation, Request, read_ids
+from dawgen.synthesis.engines.base import (
+    Decoding,
+    Generation,
+    Request,
+    encode_sources,
+    read_ids,
+)
 
 Ids = Sequence[int]
 
@@ -83,14 +89,13 @@ class CTranslate2Engine:
         """One generation a request, in the requests' order."""
         self.library.set_random_seed(_seed_of(requests))
         model = self._open()  # its worker takes up the seed when it starts, and only then
-        length = self.prompts.shape[1]
-        sources = {r.source: self.backbone.encode_source(r.source, length) for r in requests}
+        sources = encode_sources(self.backbone, requests, self.prompts.shape[1])
         groups: dict[tuple[object, ...], list[int]] = {}
         for i, request in enumerate(requests):
-            groups.setdefault(self._group(request, sources[request.source]), []).append(i)
+            groups.setdefault(self._group(request, sources[i]), []).append(i)
         written: dict[int, Generation] = {}
         for indices in groups.values():
-            rows = [(requests[i].label, sources[requests[i].source]) for i in indices]
+            rows = [(requests[i].label, sources[i]) for i in indices]
             for i, ids in zip(indices, self._write(model, rows), strict=True):
                 written[i] = read_ids(self.backbone, ids)
         return [written[i] for i in range(len(requests))]
@@ -132,13 +137,14 @@ class CTranslate2Engine:
     def _group(self, request: Request, source: Ids) -> tuple[object, ...]:
         """What rows of one call have in common.
 
-        A causal model's call has one static prompt. And rows of different lengths go through
-        the sampling loop with their sources' last tokens, where the penalty would count them.
+        A causal model's call has one static prompt. Rows of different lengths go through the
+        sampling loop with their sources' last tokens: the penalty would count these, and where
+        a row has no source the library would give them back as text.
         """
         penalty = self.decoding.penalty(request.label)
         if self.backbone.is_encoder_decoder:
             return (penalty,)
-        return (request.label, len(source) if penalty != 1.0 else None)
+        return (request.label, bool(source) if penalty == 1.0 else len(source))
 
     def _write(self, model: Any, rows: Sequence[tuple[int, Ids]]) -> list[list[int]]:
         """Written ids of the rows of one group."""

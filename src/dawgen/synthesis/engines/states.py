@@ -87,7 +87,8 @@ class PromptCache:
                 past_key_values=cache,
                 use_cache=True,
             )
-            self.layers = [(layer.keys, layer.values) for layer in cache.layers]
+            layers: Any = cache.layers
+            self.layers = [(layer.keys, layer.values) for layer in layers]
 
     def start(self, labels: Tensor, columns: int) -> Cache:
         """A cache that holds the prompts of labels [B], with room for ``columns`` more."""

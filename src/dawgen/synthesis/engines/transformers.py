@@ -13,6 +13,7 @@ from dawgen.synthesis.engines.base import (
     Generation,
     Request,
     allowed_tokens,
+    encode_sources,
     read_ids,
 )
 from dawgen.synthesis.engines.sampling import Sampler
@@ -61,10 +62,7 @@ class TransformersEngine:
     @torch.inference_mode()
     def generate(self, requests: Sequence[Request]) -> list[Generation]:
         """One generation a request, in the requests' order."""
-        length = self.prompts.shape[1]
-        encoded = {r.source: () for r in requests}
-        encoded = {text: tuple(self.backbone.encode_source(text, length)) for text in encoded}
-        sources = [encoded[r.source] for r in requests]
+        sources = encode_sources(self.backbone, requests, self.prompts.shape[1])
         order = sorted(range(len(requests)), key=lambda i: (len(sources[i]), i))
         written: dict[int, Generation] = {}
         for batch in self._batches(order, [len(source) for source in sources]):
