@@ -20,7 +20,7 @@ from dawgen.backbone import Backbone
 from dawgen.hardware import peak_memory_mib
 from dawgen.prompts.initialise import cycle_tokens, from_tokens
 from dawgen.synthesis.engines import Decoding, Request, TransformersEngine
-from dawgen.synthesis.engines.base import read_ids
+from dawgen.synthesis.engines.base import allowed_tokens, read_ids
 from dawgen.synthesis.engines.ctranslate2 import CTranslate2Engine
 from dawgen.synthesis.engines.sampling import Sampler
 from dawgen.tasks import load_card, load_rows, packaged_data
@@ -186,16 +186,11 @@ def ours(texts: Texts) -> Write:
     """The engine `transformers`."""
     engine = TransformersEngine(texts.backbone, texts.prompts, texts.decoding)
     if texts.forced:
-        sampler = _ForcedSampler(~_mask(engine.sampler), texts.backbone.end_id, texts.decoding)
+        allowed = allowed_tokens(texts.backbone)
+        sampler = _ForcedSampler(allowed, texts.backbone.end_id, texts.decoding)
         sampler.lengths = torch.tensor(texts.lengths, device=texts.backbone.device)
         engine.sampler = sampler
     return lambda: sum(text.tokens for text in engine.generate(texts.requests))
-
-
-def _mask(sampler: Sampler) -> Tensor:
-    forbidden = torch.zeros(int(sampler.forbidden.max()) + 1, dtype=torch.bool)
-    forbidden[sampler.forbidden] = True
-    return forbidden
 
 
 def theirs(texts: Texts, quantization: str) -> Write:

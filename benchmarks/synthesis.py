@@ -23,6 +23,7 @@ import torch
 from benchmarks.arms import ARMS, Job, serve
 from benchmarks.models import SHAPES
 from dawgen.hardware import hardware, versions
+from dawgen.settings import GeneratorSettings, build_settings
 
 
 def measure(job: Job, arms: str, repeats: int) -> dict[str, dict[str, Any]]:
@@ -86,6 +87,13 @@ def _times(rate: float, found: dict[str, dict[str, Any]], arm: str) -> str:
     return f"{rate / base:.1f}" if base else ""
 
 
+def _prompt_length(model: str) -> int:
+    """What a user gets who names no other: the preset's for the shipped model, or the default."""
+    if model == "shipped":
+        return build_settings(preset="tiny")[0].generator.prompt_length
+    return GeneratorSettings().prompt_length
+
+
 def _commit() -> str:
     asked = subprocess.run(
         ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
@@ -103,7 +111,7 @@ def main() -> None:
     parser.add_argument("--big", action="store_true", help="GPT-2-large and T5-large in bf16")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--prompt-length", type=int, default=20)
+    parser.add_argument("--prompt-length", type=int, help="default: the settings' for each model")
     parser.add_argument("--seed", type=int, default=13)
     parser.add_argument("--out", type=Path, help="writes this name with .md and .json")
     given = parser.parse_args()
@@ -122,7 +130,7 @@ def main() -> None:
             model=model,
             device=given.device,
             rows=given.rows,
-            prompt_length=given.prompt_length,
+            prompt_length=given.prompt_length or _prompt_length(model),
             seed=given.seed,
             threads=given.threads,
             forced=model != "shipped",
