@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
+from dawgen.decoding_settings import DecodingSettings
 from dawgen.errors import UserError
 from dawgen.settings import Settings, build_settings, dump_settings, preset_names
+from dawgen.tasks import load_card, parse_card
 
 
 @pytest.mark.parametrize("name", preset_names())
@@ -55,6 +57,9 @@ def test_a_dump_is_read_back_the_same(tmp_path: Path) -> None:
         ("backbone.dtype=fp16", "T5 overflows"),
         ("tuning.combine=magic", "'tuning.combine' cannot be 'magic'"),
         ("tuning.steps", "write it as section.name=value"),
+        ("synthesis.repetition_penalty={neutral: 0.5}", "at least 1, or one for each label"),
+        ("synthesis.repetition_penalty=high", "cannot be 'high'"),
+        ("synthesis.engine=vllm", "'synthesis.engine' cannot be 'vllm'"),
         ("backbone=5", "'backbone' cannot be 5"),
     ],
 )
@@ -104,7 +109,8 @@ def test_the_papers_presets_spell_out_the_defaults() -> None:
     written = yaml.safe_load(preset_file("t5-large").read_text())
     ours = {"seed", "backbone.revision", "backbone.device", "backbone.trust_remote_code"}
     ours |= {"synthesis.first_sentences", "synthesis.engine", "synthesis.batch_size"}
-    ours |= {"synthesis.shard_rows", "tuning.baseline"}
+    ours |= {"synthesis.quantization", "synthesis.shard_rows", "tuning.baseline"}
+    ours |= {f"synthesis.{name}" for name in DecodingSettings.model_fields}  # left to the card
     ours |= {"tuning.tokens_per_batch", "evaluation.tokens_per_batch"}
     assert keys(Settings().model_dump()) - keys(written) == ours
     built = {name: build_settings(preset=name)[0] for name in ("t5-large", "flan-t5-large")}
@@ -126,3 +132,36 @@ def test_every_value_of_the_papers_presets_has_a_source(name: str) -> None:
         setting, _, comment = line.partition("#")
         if setting.strip() and not setting.strip().endswith(":"):
             assert "ours, not published" in comment or any(s in comment for s in sources), line
+
+
+def test_a_card_decides_what_neither_preset_nor_user_names(tmp_path: Path) -> None:
+    """Defaults, then the card, then the preset, then the user."""
+    text = yaml.safe_dump(
+        {
+            **load_card("demo").model_dump(),
+            "decoding": {"temperature": 0.2, "top_k": 3, "top_p": 0.9},
+        }
+    )
+    card = parse_card(text, "a card")
+    synthesis = build_settings(overrides=["synthesis.top_k=7"])[0].synthesis.for_card(card)
+    assert synthesis.temperature == 0.7  # the preset's
+    assert synthesis.top_k == 7
+    assert synthesis.top_p == 0.9
+    assert synthesis.min_p == 0.0
+    assert synthesis.for_card(card) == synthesis
+    assert (
+        build_settings()[0].synthesis.for_card(load_card("demo")) == build_settings()[0].synthesis
+    )
+
+
+def test_a_penalty_by_label_is_read(tmp_path: Path) -> None:
+    settings, _ = build_settings(overrides=["synthesis.repetition_penalty={'no': 1.5}"])
+    assert settings.synthesis.repetition_penalty == {"no": 1.5}
+    with pytest.raises(UserError, match="quote labels such as 'no'"):
+        build_settings(overrides=["synthesis.repetition_penalty={no: 1.5}"])
+    file = tmp_path / "mine.yaml"
+    file.write_text("synthesis: {repetition_penalty: {entailment: 1, neutral: 1.5}}\n")
+    assert build_settings(preset="t5-large", file=file)[0].synthesis.repetition_penalty == {
+        "entailment": 1,
+        "neutral": 1.5,
+    }

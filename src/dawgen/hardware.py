@@ -10,7 +10,16 @@ from pathlib import Path
 
 import torch
 
-_PACKAGES = ("dawgen", "torch", "transformers", "peft", "datasets", "tokenizers", "numpy")
+_PACKAGES = (
+    "dawgen",
+    "torch",
+    "transformers",
+    "peft",
+    "datasets",
+    "tokenizers",
+    "numpy",
+    "ctranslate2",
+)
 
 
 def _processor() -> str:

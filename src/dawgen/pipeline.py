@@ -106,7 +106,8 @@ def synthesis_stage(
     """
     label_prompts = (generator or run.path / "generator") / "label-prompts"
     forbidden = [*job.shots.dev, *(job.test or [])]
-    synthesis = settings.synthesis.model_dump(mode="json", exclude={"batch_size"})
+    chosen = settings.synthesis.for_card(job.card)
+    synthesis = chosen.model_dump(mode="json", exclude={"batch_size"})
     inputs = {
         **_common(job, backbone, settings),
         "generator": folder_hash(label_prompts),
@@ -122,7 +123,7 @@ def synthesis_stage(
             job.shots.train,
             prompts,
             backbone,
-            settings.synthesis,
+            chosen,
             Streams(settings.seed),
             folder / "synthetic",
             forbidden=forbidden,
@@ -291,7 +292,8 @@ def run(
 
 def keep_description(run: RunFolder, job: Job, settings: Settings) -> None:
     """Lay the settings and the card beside the prompt they made: predicting needs no more."""
-    write_text(run.path / "config.yaml", dump_settings(settings))
+    chosen = settings.model_copy(update={"synthesis": settings.synthesis.for_card(job.card)})
+    write_text(run.path / "config.yaml", dump_settings(chosen))
     write_text(run.path / "task.yaml", dump_settings(job.card))
 
 

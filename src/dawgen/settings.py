@@ -1,7 +1,8 @@
 """Every setting once: typed, documented, and with the published default where there is one.
 
-Settings are built in layers, later ones winning: the defaults here, a preset (what differs
-for one backbone), the user's YAML file, the command line's ``-s key=value``.
+Settings are built in layers, later ones winning: the defaults here, the task card's `decoding`
+section, a preset (what differs for one backbone), the user's YAML file, the command line's
+``-s key=value``.
 """
 
 from __future__ import annotations
@@ -10,15 +11,19 @@ import difflib
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
+from dawgen.decoding_settings import DecodingSettings
 from dawgen.errors import UserError
 from dawgen.method_settings import MethodSettings
 from dawgen.section import Positive, Rate, Section, Share
 from dawgen.yamltext import parse_yaml
+
+if TYPE_CHECKING:
+    from dawgen.tasks import TaskCard
 
 Combine = Literal[
     "surgery",
@@ -84,25 +89,21 @@ class GeneratorSettings(Section):
     """Most tokens of a text to be generated (FewGen: 128); longer few shots are left out."""
 
 
-class SynthesisSettings(Section):
+class SynthesisSettings(DecodingSettings):
     """Writing labelled rows, method.md §2."""
 
     rows_per_label: Positive = 5000
     """Kept rows a label (FewGen: 5,000)."""
     first_sentences: str = "card"
     """`card`, `few-shots`, `captions`, `questions`, `wikipedia`, `generator`, or a text file."""
-    engine: Literal["transformers"] = "transformers"
-    """Who decodes."""
+    engine: Literal["auto", "transformers", "ctranslate2"] = "auto"
+    """Who decodes. With `transformers` a row depends on its own seed only; with `ctranslate2`
+    on the seeds of all rows asked for with it, on the machine and on its number of threads.
+    `auto` takes `transformers`, or where int8 is asked for and can be had `ctranslate2`."""
+    quantization: Literal["none", "int8"] = "none"
+    """Of the weights: int8 is quicker, needs `ctranslate2`, and shifts probabilities a little."""
     batch_size: Positive = 64
     """Rows decoded at once."""
-    temperature: Annotated[float, Field(ge=0)] = 1.0
-    """0 is greedy decoding."""
-    top_k: Annotated[int, Field(ge=0)] = 10
-    """Sample from the k likeliest tokens (FewGen: 10); 0 is all of them."""
-    repetition_penalty: Annotated[float, Field(ge=1)] = 1.0
-    """Above 1, tokens already written become less likely (FewGen: 1.0 to 1.5 by label)."""
-    max_new_tokens: Positive = 50
-    """Longest text, in tokens (FewGen: 50)."""
     max_attempts_factor: Annotated[float, Field(ge=1)] = 10.0
     """Give up on a label after this many attempts per wanted row."""
     oversample: Annotated[float, Field(ge=1)] = 1.0
@@ -111,6 +112,15 @@ class SynthesisSettings(Section):
     """Reject rows below it: the generator's p(text | label) over its sum for all labels."""
     shard_rows: Positive = 1000
     """Kept rows a label in one Parquet shard; the best of an over-generation are chosen in each."""
+
+    def for_card(self, card: TaskCard) -> SynthesisSettings:
+        """With the card's decoding settings where neither preset nor user named another value."""
+        theirs = {
+            name: value
+            for name, value in card.decoding.model_dump(exclude_unset=True).items()
+            if name not in self.model_fields_set
+        }
+        return self.model_copy(update=theirs)
 
 
 class NoiseSettings(Section):

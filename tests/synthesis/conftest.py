@@ -7,10 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from transformers import MistralConfig, MistralForCausalLM, T5Config, T5ForConditionalGeneration
 
 from dawgen.backbone import Backbone
 from dawgen.settings import SynthesisSettings
 from dawgen.tasks import Row, TaskCard
+from tests.conftest import plain_tokenizer, word_tokenizer
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -30,6 +32,51 @@ def writer(tiny_bart: Backbone) -> Backbone:
     return Backbone(
         model, tiny_bart.tokenizer, name="tests/writer", fingerprint="writer", max_length=128
     )
+
+
+@pytest.fixture(scope="session")
+def small_t5() -> Backbone:
+    """A random backbone shaped like T5 1.1: what it writes is not the table it reads."""
+    tokenizer = word_tokenizer(single="$A [SEP]")
+    torch.manual_seed(0)
+    config = T5Config(
+        vocab_size=len(tokenizer) + 28,
+        d_model=32,
+        d_kv=8,
+        d_ff=64,
+        num_layers=2,
+        num_heads=4,
+        dropout_rate=0.0,
+        feed_forward_proj="gated-gelu",
+        tie_word_embeddings=False,
+        pad_token_id=0,
+        eos_token_id=tokenizer.eos_token_id,
+        decoder_start_token_id=0,
+    )
+    model = T5ForConditionalGeneration(config)
+    model.lm_head.weight = torch.nn.Parameter(torch.randn_like(model.lm_head.weight) / 4)
+    return Backbone(model, tokenizer, name="tests/t5", fingerprint="small t5", max_length=128)
+
+
+@pytest.fixture(scope="session")
+def sliding() -> Backbone:
+    """A causal model that sees four tokens back, so its cache is not plain keys and values."""
+    tokenizer = plain_tokenizer()
+    torch.manual_seed(0)
+    config = MistralConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        sliding_window=4,
+        bos_token_id=0,
+        eos_token_id=0,
+        initializer_range=0.2,
+    )
+    model = MistralForCausalLM(config)
+    return Backbone(model, tokenizer, name="tests/mistral", fingerprint="mistral", max_length=256)
 
 
 @pytest.fixture(scope="session")

@@ -14,3 +14,13 @@ def random_prompts(backbone: Backbone, labels: int, length: int = 3, seed: int =
     ordinary = torch.tensor(backbone.ordinary_token_ids())
     chosen = torch.randint(len(ordinary), (labels, length), generator=generator)
     return backbone.table()[ordinary[chosen]].float()
+
+
+@torch.no_grad()
+def next_logits(backbone: Backbone, prompt: Tensor, source: list[int], ids: list[int]) -> Tensor:
+    """Logits [V] of the token after source and ids, without cache, batch or padding."""
+    if not ids:
+        every = [[i] for i in range(backbone.head.weight.shape[0])]
+        return backbone.label_scores(prompt[None], [source], every)[0]
+    scores = backbone.token_log_probs(prompt[None], [source], [ids])
+    return backbone.head.logits(scores.hidden[0, -1:])[0]

@@ -1,18 +1,28 @@
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 import pytest
 import torch
+from transformers import (
+    GenerationConfig,
+    LogitsProcessor,
+    LogitsProcessorList,
+)
 
-from dawgen.backbone import Backbone
-from dawgen.synthesis.engines import Decoding, Request, TransformersEngine
-from dawgen.synthesis.engines.sampling import Sampler
-from dawgen.synthesis.engines.transformers import allowed_tokens
-from tests.synthesis.helpers import random_prompts
+from dawgen.backbone import Backbone, load_backbone
+from dawgen.settings import BackboneSettings
+from dawgen.synthesis.engines import Decoding, Generation, Request, TransformersEngine
+from dawgen.synthesis.engines import transformers as engine_module
+from dawgen.synthesis.engines.base import allowed_tokens, read_ids
+from dawgen.synthesis.engines.sampling import Sampler, contrasted
+from dawgen.synthesis.engines.states import PlainCausalState
+from tests.synthesis.helpers import next_logits, random_prompts
 
 SOURCES = ["", "a dog runs", "two young children and a woman", "no"]
 
 
-@pytest.fixture(params=["writer", "tiny_t5", "tiny_gpt2"])
+@pytest.fixture(params=["writer", "small_t5", "tiny_gpt2", "sliding"])
 def backbone(request) -> Backbone:
     return request.getfixturevalue(request.param)
 
@@ -47,16 +57,6 @@ def best_next(backbone, prompt, source, ids) -> int:
     return int(allowed[next_logits(backbone, prompt, source, ids)[allowed].argmax()])
 
 
-@torch.no_grad()
-def next_logits(backbone, prompt, source, ids) -> torch.Tensor:
-    """Logits [V] of the token after source and ids, without cache, batch or padding."""
-    if not ids:
-        every = [[i] for i in range(backbone.head.weight.shape[0])]
-        return backbone.label_scores(prompt[None], [source], every)[0]
-    scores = backbone.token_log_probs(prompt[None], [source], [ids])
-    return backbone.head.logits(scores.hidden[0, -1:])[0]
-
-
 def test_sampled_texts_depend_on_their_own_seed_only(backbone):
     prompts = random_prompts(backbone, 2)
     asked = requests()
@@ -78,21 +78,6 @@ def test_the_same_requests_give_the_same_texts_whatever_torchs_own_state(writer)
     assert engine.generate(requests()) == first
     torch.manual_seed(1)
     assert torch.equal(torch.get_rng_state(), state)  # nor is that state used
-
-
-def test_first_tokens_follow_the_models_own_probabilities(writer):
-    prompts = random_prompts(writer, 1)
-    engine = TransformersEngine(
-        writer, prompts, Decoding(max_new_tokens=1, top_k=0, batch_size=500)
-    )
-    n = 3000
-    written = engine.generate([Request("a dog", 0, seed) for seed in range(n)])
-    ended = sum(w.finished for w in written)
-    logits = next_logits(writer, prompts[0], writer.encode_source("a dog", 3), [])
-    logits = logits.masked_fill(~allowed_tokens(writer), -torch.inf)
-    p = logits.softmax(-1)[writer.end_id].item()
-    assert abs(ended / n - p) < 4 * (p * (1 - p) / n) ** 0.5
-    assert 0.02 < p < 0.98
 
 
 def test_a_checkpoints_own_decoding_settings_stay_out(writer):
@@ -120,61 +105,158 @@ def test_specials_and_padding_rows_are_never_written(backbone):
     assert allowed.sum() == len(backbone.ordinary_token_ids()) + 1
 
 
-# --- the choice of one token, by hand -------------------------------------------------
-
-LOGITS = torch.tensor([[1.0, 5.0, 4.0, 3.0], [2.0, -1.0, 9.0, 0.0]])
-ALLOWED = torch.tensor([True, True, False, True])
-
-
-def sampler(seeds=(1, 2), start=0, **decoding) -> Sampler:
-    return Sampler(ALLOWED, torch.tensor(seeds), Decoding(**decoding), start)
-
-
-def nothing(rows: int) -> torch.Tensor:
-    return torch.zeros(rows, 0, dtype=torch.long)
-
-
-def test_greedy_choice_passes_over_what_is_not_allowed():
-    assert sampler(temperature=0).choose(nothing(2), LOGITS).tolist() == [1, 0]
+def test_a_text_does_not_depend_on_when_finished_rows_leave(backbone, monkeypatch):
+    prompts = random_prompts(backbone, 2)
+    asked = requests(seeds=8)
+    ended = TransformersEngine(backbone, prompts, Decoding(max_new_tokens=1, top_k=0)).sampler
+    monkeypatch.setattr(ended.__class__, "choose", _ends_often(ended.__class__.choose))
+    written = []
+    for share in (0.0, 1 / 8, 2.0):  # at once; as it is; never
+        monkeypatch.setattr(engine_module, "DROP", share)
+        engine = TransformersEngine(backbone, prompts, Decoding(max_new_tokens=9, top_k=10))
+        written.append(engine.generate(asked))
+    assert written[0] == written[1] == written[2]
+    assert len({text.tokens for text in written[0]}) > 4
 
 
-def test_top_1_is_greedy_at_any_temperature():
-    assert sampler(temperature=7.0, top_k=1).choose(nothing(2), LOGITS).tolist() == [1, 0]
+def _ends_often(choose):
+    """Every third row or so ends at a step of its own, whatever the model says."""
+
+    def chosen(self, scores, written, labels, seeds):
+        found = choose(self, scores, written, labels, seeds)
+        return torch.where((seeds + written.shape[1]) % 7 == 0, self.end_id, found)
+
+    return chosen
 
 
-def test_penalty_divides_positive_and_multiplies_negative_logits():
-    written = torch.tensor([[1, 1], [0, 1]])
-    # row 0: 5 -> 2.5 < 3: token 3; row 1: 2 -> 1, still above -2 and 0
-    chosen = sampler(temperature=0, repetition_penalty=2.0).choose(written, LOGITS)
-    assert chosen.tolist() == [3, 0]
-    # at 30, row 1 has 2 -> 0.07 and -1 -> -30: token 0 still; at logit 0 nothing changes
-    chosen = sampler(temperature=0, repetition_penalty=30.0).choose(written, LOGITS)
-    assert chosen.tolist() == [3, 0]
+class _Choice(LogitsProcessor):
+    """The sampler inside `generate`, which then takes the one token left."""
+
+    def __init__(self, sampler: Sampler, labels, seeds, start: int) -> None:
+        self.sampler, self.labels, self.seeds, self.start = sampler, labels, seeds, start
+
+    def __call__(self, input_ids, scores):
+        written = input_ids[:, self.start :]
+        chosen = self.sampler.choose(scores.float(), written, self.labels, self.seeds)
+        return torch.full_like(scores, -torch.inf).scatter_(1, chosen[:, None], 0.0)
 
 
-def test_the_decoders_start_mark_is_not_penalised():
-    start = torch.tensor([[1], [1]])
-    scores = sampler(temperature=0, repetition_penalty=9.0, start=1)(start, LOGITS)
-    assert scores.argmax(-1).tolist() == [1, 0]
-    assert torch.isinf(scores).sum() == 6
+def by_generate(backbone, prompts, decoding, asked) -> list[Generation]:
+    """The texts as transformers' own loop decodes them, all in one padded batch."""
+    sources = [backbone.encode_source(r.source, prompts.shape[1]) for r in asked]
+    labels = torch.tensor([r.label for r in asked])
+    seeds = torch.tensor([r.seed for r in asked])
+    start = len(backbone.decoder_start) if backbone.is_encoder_decoder else 0
+    sampler = Sampler(allowed_tokens(backbone), backbone.end_id, decoding)
+    config = GenerationConfig(
+        max_new_tokens=decoding.max_new_tokens,
+        do_sample=False,
+        eos_token_id=backbone.end_id,
+        pad_token_id=backbone.end_id,
+    )
+    ids = backbone.model.generate(
+        **backbone.generation_inputs(prompts[labels], sources),
+        generation_config=config,
+        logits_processor=LogitsProcessorList([_Choice(sampler, labels, seeds, start)]),
+    )
+    return [read_ids(backbone, row) for row in ids[:, start:].tolist()]
 
 
-def test_sampling_stays_within_top_k_and_reaches_all_of_it():
-    rows = 400
-    logits = torch.tensor([[0.0, 0.2, 9.0, 0.1]]).expand(rows, -1)
-    two = sampler(seeds=range(rows), top_k=2).choose(nothing(rows), logits)
-    assert set(two.tolist()) == {1, 3}
-    everything = sampler(seeds=range(rows), top_k=0).choose(nothing(rows), logits)
-    assert set(everything.tolist()) == {0, 1, 3}
-
-
-def test_low_temperature_sharpens():
-    rows = 400
-    logits = torch.tensor([[0.0, 0.5, 0.0, 0.0]]).expand(rows, -1)
-    share = [
-        (sampler(seeds=range(rows), top_k=0, temperature=t).choose(nothing(rows), logits) == 1)
-        .float()
-        .mean()
-        for t in (0.1, 1.0, 10.0)
+def test_the_shipped_backbone_writes_what_generate_would():
+    """The loop, the caches and the leaving of rows change no text."""
+    backbone = load_backbone(BackboneSettings())
+    prompts = random_prompts(backbone, 2, length=5)
+    asked = [
+        Request(f"a man {verb} a dog", i % 2, i)
+        for i, verb in enumerate(("is", "has", "sees and feeds", "walks", "plays with", "the"))
     ]
-    assert share[0] > 0.95 > share[1] > share[2] > 0.25
+    decoding = Decoding(temperature=0.7, max_new_tokens=12)
+    written = TransformersEngine(backbone, prompts, decoding).generate(asked)
+    assert written == by_generate(backbone, prompts, decoding, asked)
+
+
+def test_what_is_read_is_counted(tiny_gpt2, tiny_bart):
+    """Label prompts once; equal (label, source) pairs once; then a token for each row."""
+    prompts = random_prompts(tiny_gpt2, 2, length=6)
+    asked = [Request(source, label, 0) for source in ("a", "a", "the") for label in (0, 1)]
+    with positions_read(tiny_gpt2.model.base_model) as read:
+        engine = TransformersEngine(tiny_gpt2, prompts, Decoding(max_new_tokens=1))
+        assert read == [2 * 5]  # all but the last vector of each
+        engine.generate(asked)
+    longest = max(len(tiny_gpt2.encode_source(text, 6)) for text in ("a", "the"))
+    assert read[1:] == [4 * (1 + longest)]
+    prompts = random_prompts(tiny_bart, 2, length=6)
+    with positions_read(tiny_bart.model.get_encoder()) as read:
+        TransformersEngine(tiny_bart, prompts, Decoding(max_new_tokens=3)).generate(asked)
+    longest = max(len(tiny_bart.encode_source(text, 6)) for text in ("a", "the"))
+    assert read == [4 * (6 + longest)]
+
+
+@contextmanager
+def positions_read(module):
+    """Rows times columns of each call of the module."""
+    read: list[int] = []
+
+    def note(_module, _args, kwargs):
+        vectors, ids = kwargs.get("inputs_embeds"), kwargs.get("input_ids")
+        read.append(ids.numel() if vectors is None else vectors.shape[:2].numel())
+
+    hook = module.register_forward_pre_hook(note, with_kwargs=True)
+    try:
+        yield read
+    finally:
+        hook.remove()
+
+
+def test_finished_rows_are_read_no_more(tiny_gpt2, monkeypatch):
+    monkeypatch.setattr(Sampler, "choose", _ends_often(Sampler.choose))
+    monkeypatch.setattr(engine_module, "DROP", 0.0)
+    engine = TransformersEngine(tiny_gpt2, random_prompts(tiny_gpt2, 1), Decoding(max_new_tokens=9))
+    asked = [Request("a", 0, seed) for seed in range(7)]  # they end with token 7, 6, ... 1
+    with positions_read(tiny_gpt2.model.base_model) as read:
+        tokens = [text.tokens for text in engine.generate(asked)]
+    assert tokens == [1, 7, 6, 5, 4, 3, 2]
+    assert read[1:] == [6, 5, 4, 3, 2, 1]
+
+
+def test_a_sliding_windows_cache_is_left_to_transformers(sliding):
+    engine = TransformersEngine(sliding, random_prompts(sliding, 1), Decoding())
+    assert isinstance(engine._start_rows([(0, (5, 6))], 3), PlainCausalState)
+
+
+def test_no_text_ends_before_its_least_length(backbone):
+    prompts = random_prompts(backbone, 2)
+    decoding = Decoding(max_new_tokens=6, min_new_tokens=4, top_k=0, temperature=5.0)
+    written = TransformersEngine(backbone, prompts, decoding).generate(requests(seeds=8))
+    assert {text.tokens for text in written if text.finished} <= {5, 6}
+    assert all(text.tokens == 6 for text in written if not text.finished)
+
+
+def test_the_penalty_is_the_rows_own_labels(backbone):
+    prompts = random_prompts(backbone, 1).repeat(2, 1, 1)  # labels differ in nothing else
+    both = Decoding(temperature=0, max_new_tokens=12, repetition_penalty=(1.0, 5.0))
+    asked = [Request(source, label, 0) for source in SOURCES for label in (0, 1)]
+    written = TransformersEngine(backbone, prompts, both).generate(asked)
+    for label, penalty in ((0, 1.0), (1, 5.0)):
+        one = Decoding(temperature=0, max_new_tokens=12, repetition_penalty=penalty)
+        alone = TransformersEngine(backbone, prompts, one).generate(asked)
+        assert written[label::2] == alone[label::2]
+    assert written[0::2] != written[1::2]
+
+
+def test_contrasted_texts_are_what_step_by_step_scoring_finds(backbone):
+    prompts = random_prompts(backbone, 3)
+    decoding = Decoding(temperature=0, max_new_tokens=5, contrast=0.5)
+    allowed = allowed_tokens(backbone)
+    asked = [Request(source, label, 0) for source in SOURCES[:2] for label in range(3)]
+    for request, written in zip(
+        asked, TransformersEngine(backbone, prompts, decoding).generate(asked), strict=True
+    ):
+        source = backbone.encode_source(request.source, prompts.shape[1])
+        ids: list[int] = []
+        while len(ids) < 5 and backbone.end_id not in ids:
+            logits = torch.stack([next_logits(backbone, p, source, ids) for p in prompts])
+            logits = logits.masked_fill(~allowed, -torch.inf)[None]
+            scores = contrasted(logits, torch.tensor([request.label]), 0.5)
+            ids.append(int(scores[0].argmax()))
+        assert written == read_ids(backbone, ids)

@@ -199,7 +199,7 @@ def script(monkeypatch):
     """Let the next synthesis write these texts."""
 
     def use(texts: list[str]) -> None:
-        monkeypatch.setattr("dawgen.synthesis.stage.TransformersEngine", lambda *_: Scripted(texts))
+        monkeypatch.setattr("dawgen.synthesis.stage.choose_engine", lambda *_: Scripted(texts))
 
     return use
 

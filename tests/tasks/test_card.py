@@ -193,3 +193,26 @@ def test_a_wrong_card_is_one_sentence(
     message = error_of(write(tmp_path, **changes))
     assert words in message
     assert "mood.yaml" in message
+
+
+def test_a_card_may_say_how_its_texts_are_decoded(tmp_path: Path) -> None:
+    named = {"temperature": 0.5, "repetition_penalty": {"sad": 1.2}}
+    card = load_card(write(tmp_path, decoding=named))
+    assert card.decoding.temperature == 0.5
+    assert card.decoding.model_fields_set == {"temperature", "repetition_penalty"}
+    again = TaskCard.model_validate(card.model_dump(mode="json"))
+    assert again.decoding.model_fields_set == card.decoding.model_fields_set
+    assert again == card
+
+
+@pytest.mark.parametrize(
+    ("decoding", "words"),
+    [
+        ({"repetition_penalty": {"glad": 1.2}}, "has 'glad', which is no label of the task"),
+        ({"temperatur": 1}, "did you mean 'decoding.temperature'"),
+        ({"repetition_penalty": 0.5}, "a number of at least 1, or one for each label"),
+        ({"top_p": 0}, "decoding.top_p"),
+    ],
+)
+def test_wrong_decoding_is_told(tmp_path: Path, decoding: object, words: str) -> None:
+    assert words in error_of(write(tmp_path, decoding=decoding))

@@ -18,7 +18,13 @@ from dawgen.settings import SynthesisSettings
 from dawgen.streams import Streams
 from dawgen.synthesis import cleaning
 from dawgen.synthesis.card import Provenance, dataset_card
-from dawgen.synthesis.engines import Decoding, Engine, Generation, Request, TransformersEngine
+from dawgen.synthesis.engines import (
+    Engine,
+    Generation,
+    Request,
+    choose_engine,
+    decoding_of,
+)
 from dawgen.synthesis.first_sentences import (
     FirstSentence,
     FirstSentences,
@@ -33,8 +39,6 @@ from dawgen.tasks import Row, TaskCard
 
 ATTEMPTS_PER_ROUND = 512
 """Texts asked for between two looks at what is still missing; bounds memory and overshoot."""
-LONGEST_TEXT = 1.5
-"""Of the longest few-shot text, in tokens: decoding stops there, or at max_new_tokens."""
 
 
 @dataclass(frozen=True)
@@ -133,9 +137,8 @@ class _Stage:
             settings.first_sentences, card, shots, streams
         )
         self.reference = cleaning.reference(shots, forbidden)
-        self.engine: Engine = TransformersEngine(
-            backbone, self.prompts, _decoding(settings, shots, backbone, self.writes_first)
-        )
+        decoding = decoding_of(settings, card, shots, backbone, self.writes_first)
+        self.engine: Engine = choose_engine(settings, backbone, self.prompts, decoding)
         self.ledger = Ledger(card.labels)
         self.seen: set[tuple[str, str]] = set()
 
@@ -352,19 +355,3 @@ def keep_best(rows: Sequence[SyntheticRow], quota: int) -> list[SyntheticRow]:
         else row
         for i, row in enumerate(rows)
     ]
-
-
-def _decoding(
-    settings: SynthesisSettings, shots: Sequence[Row], backbone: Backbone, first: bool
-) -> Decoding:
-    """Settings of the engine; no text longer than the few shots make likely is waited for."""
-    texts = [row.text1 if row.text2 is None or first else row.text2 for row in shots]
-    texts += [row.text2 for row in shots if row.text2 is not None]
-    longest = max(len(backbone.encode_target(text)) for text in texts)
-    return Decoding(
-        temperature=settings.temperature,
-        top_k=settings.top_k,
-        repetition_penalty=settings.repetition_penalty,
-        max_new_tokens=min(settings.max_new_tokens, math.ceil(LONGEST_TEXT * longest)),
-        batch_size=settings.batch_size,
-    )

@@ -23,10 +23,12 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    field_serializer,
     field_validator,
     model_validator,
 )
 
+from dawgen.decoding_settings import DecodingSettings
 from dawgen.errors import UserError
 from dawgen.tasks.row import Row
 from dawgen.yamltext import parse_yaml
@@ -78,6 +80,8 @@ class TaskCard(BaseModel):
     """Kind of unlabelled text that first sentences come from."""
     first_sentence_words: tuple[int, int] | None = None
     """Fewest and most words of a first sentence."""
+    decoding: DecodingSettings = DecodingSettings()
+    """How this task's texts are decoded, where neither preset nor user says otherwise."""
     metric: Literal["accuracy"] = "accuracy"
     data: Literal["demo"] | None = None
     """Rows that are shipped with the package and used where no file is given."""
@@ -197,6 +201,21 @@ class TaskCard(BaseModel):
             fewest, most = self.first_sentence_words
             if not 1 <= fewest <= most:
                 raise ValueError("first_sentence_words must be [fewest, most], such as [4, 30]")
+        return self
+
+    @field_serializer("decoding")
+    def _only_what_is_named(self, decoding: DecodingSettings) -> dict[str, Any]:
+        """Values that the card leaves open stay open in a card written back to a file."""
+        return decoding.model_dump(mode="json", exclude_unset=True)
+
+    @model_validator(mode="after")
+    def _check_decoding(self) -> Self:
+        penalty = self.decoding.repetition_penalty
+        unknown = sorted(set(penalty) - set(self.labels)) if isinstance(penalty, dict) else []
+        if unknown:
+            raise ValueError(
+                f"decoding.repetition_penalty has {unknown[0]!r}, which is no label of the task"
+            )
         return self
 
     @model_validator(mode="after")
@@ -321,7 +340,11 @@ def _explain(error: ValidationError) -> str:
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        known = [*TaskCard.model_fields, *(f"hub.{k}" for k in HubSource.model_fields)]
+        known = [
+            *TaskCard.model_fields,
+            *(f"hub.{k}" for k in HubSource.model_fields),
+            *(f"decoding.{k}" for k in DecodingSettings.model_fields),
+        ]
         near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
         hint = f"did you mean {near[0]!r}?" if near else f"a card has {', '.join(known)}."
         return f"a card has no entry {key!r}; {hint}"

@@ -1,60 +1,112 @@
-"""Choosing the next token, as a logits processor."""
+"""Choosing the next token: the one place where a distribution becomes a choice."""
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
-from transformers import LogitsProcessor
 
 from dawgen.synthesis.engines.base import Decoding
 from dawgen.synthesis.engines.noise import gumbel
 
+PLAUSIBLE = 0.1
+"""Contrast looks only at tokens at least this share as likely as the likeliest (Li et al. 2023)."""
 
-class Sampler(LogitsProcessor):
-    """Leaves one token standing: what greedy search then takes was sampled here.
 
-    Doing every step of the choice in one place keeps the model's own generation settings
-    (forced tokens, penalties over the start mark...) out of it, and is the reference that
-    another engine has to match.
-    """
+class Sampler:
+    """Chooses tokens as a :class:`Decoding` says; the reference that other engines must match."""
 
-    def __init__(self, allowed: Tensor, seeds: Tensor, decoding: Decoding, start: int) -> None:
+    def __init__(self, allowed: Tensor, end_id: int, decoding: Decoding) -> None:
         """
         Args:
             allowed: [V] bool, tokens that may be written (ordinary ones and the end mark).
-            seeds: [B] int64, one a row.
-            start: columns of the ids that come before the text (the decoder's start mark).
+            end_id: the end mark.
         """
-        self.allowed = allowed
-        self.seeds = seeds
+        self.forbidden = (~allowed).nonzero()[:, 0]
+        self.end_id = end_id
         self.decoding = decoding
-        self.start = start
 
-    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        """input_ids [B,T] so far, scores [B,V] raw logits -> 0 at the chosen token, else -inf."""
-        chosen = self.choose(input_ids[:, self.start :], scores)
-        out = torch.full_like(scores, -torch.inf)
-        return out.scatter_(1, chosen[:, None], 0.0)
+    def choose(self, scores: Tensor, written: Tensor, labels: Tensor, seeds: Tensor) -> Tensor:
+        """The next token of every row.
 
-    def choose(self, written: Tensor, scores: Tensor) -> Tensor:
-        """written [B,t] token ids, scores [B,V] raw logits -> chosen token ids [B]."""
-        logits = scores.float()
-        if self.decoding.repetition_penalty != 1.0 and written.shape[1]:
-            logits = _penalise(logits, written, self.decoding.repetition_penalty)
-        logits = logits.masked_fill(~self.allowed, -torch.inf)
-        if self.decoding.temperature == 0:
-            return logits.argmax(dim=-1)
-        if self.decoding.top_k:
-            logits, tokens = logits.topk(min(self.decoding.top_k, logits.shape[1]), dim=-1)
+        Args:
+            scores: [B,V] logits, or with contrast [B,C,V], one row of them a label; fp32,
+                changed in place.
+            written: [B,t] token ids so far.
+            labels: [B] each row's label.
+            seeds: [B] int64, each row's own random numbers.
+
+        Returns:
+            [B] token ids.
+        """
+        decoding, step = self.decoding, written.shape[1]
+        if decoding.contrast:
+            scores.index_fill_(-1, self.forbidden, -torch.inf)
+            scores = contrasted(scores, labels, decoding.contrast)
+        if step:
+            scores = self._penalised(scores, written, labels)
+        scores.index_fill_(-1, self.forbidden, -torch.inf)
+        if step < decoding.min_new_tokens:
+            scores[:, self.end_id] = -torch.inf
+        if decoding.temperature == 0:
+            return scores.argmax(dim=-1)
+        scores, tokens = self._candidates(scores)
+        best = (scores + gumbel(seeds, step, tokens)).argmax(dim=-1, keepdim=True)
+        return tokens.gather(1, best)[:, 0] if tokens.ndim == 2 else best[:, 0]
+
+    def _candidates(self, scores: Tensor) -> tuple[Tensor, Tensor]:
+        """Tempered scores [B,K] of the tokens [B,K] or [K] that may be sampled."""
+        decoding, size = self.decoding, scores.shape[1]
+        if decoding.top_k:
+            scores, tokens = scores.topk(min(decoding.top_k, size), dim=-1)
+        elif decoding.top_p < 1:
+            scores, tokens = scores.sort(dim=-1, descending=True)
         else:
-            tokens = torch.arange(logits.shape[1], device=logits.device).expand_as(logits)
-        noise = gumbel(self.seeds, written.shape[1], tokens)
-        best = (logits / self.decoding.temperature + noise).argmax(dim=-1, keepdim=True)
-        return tokens.gather(1, best)[:, 0]
+            tokens = torch.arange(size, device=scores.device)
+        scores = scores / decoding.temperature
+        if decoding.top_p < 1:  # sorted: a token stays while those before it are not enough
+            shares = scores.softmax(dim=-1)
+            scores = scores.masked_fill(shares.cumsum(-1) - shares >= decoding.top_p, -torch.inf)
+        if decoding.min_p:
+            least = scores.amax(dim=-1, keepdim=True) + math.log(decoding.min_p)
+            scores = scores.masked_fill(scores < least, -torch.inf)
+        return scores, tokens
+
+    def _penalised(self, scores: Tensor, written: Tensor, labels: Tensor) -> Tensor:
+        """Tokens already written become less likely (Keskar et al. 2019, equation of §4.1)."""
+        given = self.decoding.repetition_penalty
+        if given == 1.0:
+            return scores
+        penalty = torch.tensor(given, device=scores.device)
+        penalty = penalty[labels][:, None] if penalty.ndim else penalty
+        held = scores.gather(1, written)
+        held = torch.where(held < 0, held * penalty, held / penalty)
+        return scores.scatter(1, written, held)
 
 
-def _penalise(logits: Tensor, written: Tensor, penalty: float) -> Tensor:
-    """Tokens already written become less likely (Keskar et al. 2019, equation of §4.1)."""
-    held = logits.gather(1, written)
-    held = torch.where(held < 0, held * penalty, held / penalty)
-    return logits.scatter(1, written, held)
+def contrasted(logits: Tensor, labels: Tensor, weight: float) -> Tensor:
+    """What the label's prompt says, and the others do not.
+
+    log p_l + weight · (log p_l - log mean_{l' ≠ l} p_l'), among the tokens that p_l finds
+    plausible, -inf elsewhere. Contrastive decoding (Li et al. 2023) with the other labels'
+    prompts in the amateur's place, weighted as by Liu et al. 2021 (DExperts).
+
+    Args:
+        logits: [B,C,V] under every label's prompt.
+        labels: [B] each row's own label.
+
+    Returns:
+        [B,V] scores; with one label alone its log-probabilities.
+    """
+    log_probs = logits.log_softmax(dim=-1)
+    rows = torch.arange(len(labels), device=labels.device)
+    own = log_probs[rows, labels]
+    count = logits.shape[1]
+    if count == 1:
+        return own
+    log_probs[rows, labels] = -torch.inf
+    others = log_probs.logsumexp(dim=1) - math.log(count - 1)
+    implausible = own < own.amax(dim=-1, keepdim=True) + math.log(PLAUSIBLE)
+    scores = own + weight * (own - others)
+    return scores.masked_fill(implausible, -torch.inf)

@@ -1,97 +1,174 @@
-"""Decoding by ``model.generate`` in batches, for whatever model transformers can run."""
+"""Decoding by a model of transformers in a loop of our own; the reference engine."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import GenerationConfig, LogitsProcessorList, PreTrainedModel
 
 from dawgen.backbone import Backbone
-from dawgen.synthesis.engines.base import Decoding, Generation, Request
+from dawgen.synthesis.engines.base import (
+    Decoding,
+    Generation,
+    Request,
+    allowed_tokens,
+    encode_sources,
+    read_ids,
+)
 from dawgen.synthesis.engines.sampling import Sampler
+from dawgen.synthesis.engines.states import (
+    CausalState,
+    EncoderDecoderState,
+    PlainCausalState,
+    PromptCache,
+    Source,
+    State,
+    reads_behind_prompts,
+)
+
+DROP = 1 / 8
+"""Finished rows leave the batch when they are this share of it."""
 
 
 class TransformersEngine:
-    """The reference engine: batches of like source length through ``model.generate``."""
+    """Batches of like source length; label prompts read once; finished rows leave.
+
+    Counted in tokens through the model for N rows of S source and T text tokens behind a
+    prompt of P: plain batched decoding reads N·(P+S) and then N·max(T), padding included. Here
+    a causal model reads C·P once, then N·S and the sum of T. The prompt of a
+    sequence-to-sequence model meets its source in the bidirectional encoder, so there it is
+    N·(P+S), less what rows share.
+
+    A text depends on its request's seed only: not on its batch, nor on who left it when.
+    """
+
+    name = "transformers"
 
     def __init__(self, backbone: Backbone, prompts: Tensor, decoding: Decoding) -> None:
         """prompts: [C,P,H], one soft prompt a label."""
         self.backbone = backbone
         self.prompts = prompts.detach().to(backbone.device)
         self.decoding = decoding
-        self.allowed = allowed_tokens(backbone)
-        self.config = GenerationConfig(
-            max_new_tokens=decoding.max_new_tokens,
-            do_sample=False,
-            num_beams=1,
-            eos_token_id=backbone.end_id,
-            pad_token_id=backbone.end_id,
-            decoder_start_token_id=backbone.decoder_start[0]
-            if backbone.is_encoder_decoder
-            else None,
-        )
+        self.sampler = Sampler(allowed_tokens(backbone), backbone.end_id, decoding)
+        self.label_prompts: PromptCache | None = None
+        self.one_length = False
+        if not backbone.is_encoder_decoder:
+            self.one_length = not reads_behind_prompts(backbone)
+            if not self.one_length:
+                with torch.inference_mode():
+                    self.label_prompts = PromptCache(backbone, self.prompts)
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def generate(self, requests: Sequence[Request]) -> list[Generation]:
         """One generation a request, in the requests' order."""
-        length = self.prompts.shape[1]
-        sources = [self.backbone.encode_source(r.source, length) for r in requests]
+        sources = encode_sources(self.backbone, requests, self.prompts.shape[1])
         order = sorted(range(len(requests)), key=lambda i: (len(sources[i]), i))
         written: dict[int, Generation] = {}
-        with _own_generation_config(self.backbone.model, self.config):
-            for start in range(0, len(order), self.decoding.batch_size):
-                batch = order[start : start + self.decoding.batch_size]
-                texts = self._batch([requests[i] for i in batch], [sources[i] for i in batch])
-                written.update(zip(batch, texts, strict=True))
+        for batch in self._batches(order, [len(source) for source in sources]):
+            ids = self._write([requests[i] for i in batch], [sources[i] for i in batch])
+            texts = [read_ids(self.backbone, row) for row in ids.tolist()]
+            written.update(zip(batch, texts, strict=True))
         return [written[i] for i in range(len(requests))]
 
-    def _batch(
-        self, requests: Sequence[Request], sources: Sequence[Sequence[int]]
-    ) -> Iterator[Generation]:
-        device = self.backbone.device
+    @torch.inference_mode()
+    def log_probs(self, label: int, source: Sequence[int], target: Sequence[int]) -> list[float]:
+        """log p(x_t | x_<t, source, label's prompt) of the target's ids, allowed tokens only.
+
+        Read token by token, as when writing; the decoding settings play no part.
+        """
+        state = self._start_rows([(label, tuple(source))], len(target))
+        hidden, found = state.first, []
+        for token in target:
+            scores = self.backbone.head.logits(hidden)
+            scores[:, self.sampler.forbidden] = -torch.inf
+            found.append(float(scores.log_softmax(-1)[0, token]))
+            hidden = state.read(torch.tensor([token], device=self.backbone.device))
+        return found
+
+    def _batches(self, order: Sequence[int], lengths: Sequence[int]) -> Iterator[list[int]]:
+        """Indices in batches, in the given order."""
+        batch: list[int] = []
+        for i in order:
+            full = len(batch) == self.decoding.batch_size
+            if batch and (full or (self.one_length and lengths[i] != lengths[batch[0]])):
+                yield batch
+                batch = []
+            batch.append(i)
+        if batch:
+            yield batch
+
+    def _write(self, requests: Sequence[Request], sources: Sequence[tuple[int, ...]]) -> Tensor:
+        """Token ids [B,max_new_tokens] of a batch; behind an end mark they mean nothing."""
+        device, longest = self.backbone.device, self.decoding.max_new_tokens
+        state = self._start([r.label for r in requests], sources)
         labels = torch.tensor([r.label for r in requests], device=device)
         seeds = torch.tensor([r.seed for r in requests], dtype=torch.int64, device=device)
-        inputs = self.backbone.generation_inputs(self.prompts[labels], sources)
-        start = len(self.backbone.decoder_start) if self.backbone.is_encoder_decoder else 0
-        sampler = Sampler(self.allowed, seeds, self.decoding, start)
-        model: Any = self.backbone.model
-        ids = model.generate(
-            **inputs,
-            generation_config=self.config,
-            logits_processor=LogitsProcessorList([sampler]),
-        )
-        return map(self._read, ids[:, start:].tolist())
+        texts = torch.full((len(requests), longest), self.backbone.end_id, device=device)
+        rows = torch.arange(len(requests), device=device)  # of texts, in the state's order
+        written = texts.clone()
+        going = torch.ones_like(rows, dtype=torch.bool)
+        hidden = state.first
+        for step in range(longest):
+            scores = self._scores(hidden)
+            chosen = self.sampler.choose(scores, written[:, :step], labels, seeds)
+            written[:, step] = chosen
+            going &= chosen != self.backbone.end_id
+            left = int(going.sum())
+            if not left or step + 1 == longest:
+                break
+            if len(rows) - left >= DROP * len(rows) and not isinstance(state, PlainCausalState):
+                texts[rows] = written
+                stay = _fill_from_the_end(going)
+                state.keep(self._copies(stay))
+                rows, labels, seeds = rows[stay], labels[stay], seeds[stay]
+                written, going, chosen = written[stay], going[stay], chosen[stay]
+            hidden = state.read(self._copies_of(chosen))
+        texts[rows] = written
+        return texts
 
-    def _read(self, ids: list[int]) -> Generation:
-        """A row of written ids, cut at its end mark."""
-        end = self.backbone.end_id
-        finished = end in ids
-        text = ids[: ids.index(end)] if finished else ids
-        return Generation(self.backbone.decode(text), len(text) + finished, finished)
+    def _start(self, labels: Sequence[int], sources: Sequence[tuple[int, ...]]) -> State:
+        rows = list(zip(labels, sources, strict=True))
+        if self._contrast:
+            every = range(len(self.prompts))
+            rows = [(label, source) for source in sources for label in every]
+        return self._start_rows(rows, self.decoding.max_new_tokens)
+
+    def _start_rows(self, rows: Sequence[Source], columns: int) -> State:
+        if self.label_prompts is not None:
+            return CausalState(self.backbone, self.label_prompts, rows, columns)
+        if self.backbone.is_encoder_decoder:
+            return EncoderDecoderState(self.backbone, self.prompts, rows, columns)
+        return PlainCausalState(self.backbone, self.prompts, rows)
+
+    # With contrast the state holds every text C times, once under each label's prompt.
+
+    def _scores(self, hidden: Tensor) -> Tensor:
+        """Logits [B,V], with contrast [B,C,V]."""
+        logits = self.backbone.head.logits(hidden)
+        return logits.view(-1, len(self.prompts), logits.shape[1]) if self._contrast else logits
+
+    def _copies(self, rows: Tensor) -> Tensor:
+        """The state's rows [N] or [N·C] that hold the texts ``rows`` [N]."""
+        if not self._contrast:
+            return rows
+        count = len(self.prompts)
+        return (rows[:, None] * count + torch.arange(count, device=rows.device)).flatten()
+
+    def _copies_of(self, chosen: Tensor) -> Tensor:
+        """Chosen tokens [B] for each of the state's rows."""
+        return chosen.repeat_interleave(len(self.prompts)) if self._contrast else chosen
+
+    @property
+    def _contrast(self) -> bool:
+        return self.decoding.contrast > 0
 
 
-def allowed_tokens(backbone: Backbone) -> Tensor:
-    """[V] bool: tokens that may be written. Specials, unknown and padding rows may not."""
-    size = int(backbone.head.weight.shape[0])
-    allowed = torch.zeros(size, dtype=torch.bool)
-    allowed[[i for i in backbone.ordinary_token_ids() if i < size]] = True
-    allowed[backbone.end_id] = True
-    return allowed.to(backbone.device)
-
-
-@contextmanager
-def _own_generation_config(model: PreTrainedModel, config: GenerationConfig) -> Iterator[None]:
-    """Keep a checkpoint's own decoding settings (beams, forced or banned tokens) out of ours.
-
-    ``generate`` fills what a passed config leaves open from the model's, so that has to go.
-    """
-    before = model.generation_config
-    model.generation_config = config
-    try:
-        yield
-    finally:
-        model.generation_config = before
+def _fill_from_the_end(going: Tensor) -> Tensor:
+    """Indices [N] of the rows that go on, as few as possible of them moved: the places of
+    finished rows are taken by the last ones."""
+    count = int(going.sum())
+    stay = torch.arange(count, device=going.device)
+    holes = (~going[:count]).nonzero()[:, 0]
+    stay[holes] = count + going[count:].nonzero()[:, 0]
+    return stay

@@ -1,0 +1,235 @@
+"""Five ways of writing the same texts, each in a process of its own."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
+from transformers.utils import logging
+
+from benchmarks.models import load
+from dawgen.backbone import Backbone
+from dawgen.hardware import peak_memory_mib
+from dawgen.prompts.initialise import cycle_tokens, from_tokens
+from dawgen.synthesis.engines import Decoding, Request, TransformersEngine
+from dawgen.synthesis.engines.base import allowed_tokens, read_ids
+from dawgen.synthesis.engines.ctranslate2 import CTranslate2Engine
+from dawgen.synthesis.engines.sampling import Sampler
+from dawgen.tasks import load_card, load_rows, packaged_data
+
+ARMS = {
+    "a": "one row at a time, `generate`",
+    "b": "batched `generate`",
+    "c": "dawgen, transformers",
+    "d": "dawgen, ctranslate2 fp32",
+    "e": "dawgen, ctranslate2 int8",
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every arm does.
+
+    Attributes:
+        forced: whether texts end at a length drawn from the demo task's texts; a random model
+            does not know when to end, the shipped one does.
+    """
+
+    model: str
+    device: str
+    rows: int
+    prompt_length: int
+    seed: int
+    threads: int
+    forced: bool
+
+
+@dataclass
+class Texts:
+    """The texts to write, and in what way."""
+
+    backbone: Backbone
+    prompts: Tensor
+    requests: list[Request]
+    lengths: list[int]
+    decoding: Decoding
+    forced: bool
+
+
+Write = Callable[[], int]
+"""Writes all texts; how many tokens they have, end marks included."""
+
+
+def prepare(job: Job) -> Texts:
+    """The demo task's first sentences in turn, under each of its labels' first prompts."""
+    backbone = load(job.model, job.device, job.seed)
+    card = load_card("demo")
+    demo = load_rows(card, packaged_data(card)["train"], split="train")
+    prompts = torch.stack(
+        [
+            from_tokens(
+                backbone.table(),
+                cycle_tokens(backbone.text_ids(card.label_prompts[label]), job.prompt_length),
+            )
+            for label in card.labels
+        ]
+    )
+    rng = np.random.default_rng(job.seed)
+    texts = [len(backbone.encode_target(row.text2 or "")) for row in demo]
+    return Texts(
+        backbone,
+        prompts,
+        [Request(demo[i % len(demo)].text1, i % len(card.labels), seed=i) for i in range(job.rows)],
+        [int(n) for n in rng.choice(texts, job.rows)],
+        Decoding(top_k=10, max_new_tokens=-(-3 * max(texts) // 2), batch_size=job.rows),
+        job.forced,
+    )
+
+
+# --- plain transformers ----------------------------------------------------------------
+
+
+class _Lengths(StoppingCriteria):
+    """Row i ends with its ``lengths[i]``-th token."""
+
+    def __init__(self, lengths: Sequence[int], start: int) -> None:
+        self.lengths, self.start = torch.tensor(lengths), start
+
+    def __call__(self, input_ids: Tensor, scores: Any, **_: Any) -> Tensor:
+        return (input_ids.shape[1] - self.start >= self.lengths).to(input_ids.device)
+
+
+def _generate(texts: Texts, chosen: Sequence[int]) -> int:
+    """Tokens of the chosen texts, written by one call of ``generate``."""
+    backbone, requests = texts.backbone, [texts.requests[i] for i in chosen]
+    length = texts.prompts.shape[1]
+    sources = [backbone.encode_source(r.source, length) for r in requests]
+    inputs = backbone.generation_inputs(texts.prompts[[r.label for r in requests]], sources)
+    start = len(backbone.decoder_start) if backbone.is_encoder_decoder else 0
+    config = GenerationConfig(
+        do_sample=True,
+        top_k=texts.decoding.top_k,
+        max_new_tokens=texts.decoding.max_new_tokens,
+        eos_token_id=backbone.end_id,
+        pad_token_id=backbone.end_id,
+        suppress_tokens=[backbone.end_id] if texts.forced else None,
+        decoder_start_token_id=backbone.decoder_start[0] if start else None,
+    )
+    lengths = [texts.lengths[i] for i in chosen]
+    stop = StoppingCriteriaList([_Lengths(lengths, start)] if texts.forced else [])
+    model: Any = backbone.model
+    with torch.inference_mode():
+        ids = model.generate(**inputs, generation_config=config, stopping_criteria=stop)
+    if texts.forced:
+        return sum(lengths)
+    return sum(read_ids(backbone, row).tokens for row in ids[:, start:].tolist())
+
+
+def one_by_one(texts: Texts) -> Write:
+    """As FewGen's published code writes its rows."""
+    return lambda: sum(_generate(texts, [i]) for i in range(len(texts.requests)))
+
+
+def batched(texts: Texts) -> Write:
+    """One padded batch."""
+    return lambda: _generate(texts, range(len(texts.requests)))
+
+
+# --- ours ------------------------------------------------------------------------------
+
+
+class _ForcedSampler(Sampler):
+    """Chooses the end mark as a row's last token and never before; rows are told by seeds."""
+
+    lengths: Tensor
+
+    def choose(self, scores: Tensor, written: Tensor, labels: Tensor, seeds: Tensor) -> Tensor:
+        scores[:, self.end_id] = -torch.inf
+        chosen = super().choose(scores, written, labels, seeds)
+        last = self.lengths[seeds] == written.shape[1] + 1
+        return torch.where(last, self.end_id, chosen)
+
+
+class _ForcedCTranslate2(CTranslate2Engine):
+    """Stops each row at its length by the library's callback; rows are told by their place."""
+
+    lengths: list[int]
+
+    def generate(self, requests: Sequence[Request]) -> Any:
+        self.left = list(requests)
+        return super().generate(requests)
+
+    def _write(self, model: Any, rows: Any) -> list[list[int]]:
+        label = rows[0][0]
+        group = self.backbone.is_encoder_decoder
+        self.missing = [self.lengths[r.seed] for r in self.left if group or r.label == label]
+        return super()._write(model, rows)
+
+    def _options(self, label: int) -> dict[str, Any]:
+        def ends(step: Any) -> bool:
+            self.missing[step.batch_id] -= 1
+            return self.missing[step.batch_id] <= 0
+
+        options = {**super()._options(label), "max_batch_size": 0, "callback": ends}
+        return {**options, "suppress_sequences": [[str(self.backbone.end_id)]]}
+
+
+def ours(texts: Texts) -> Write:
+    """The engine `transformers`."""
+    engine = TransformersEngine(texts.backbone, texts.prompts, texts.decoding)
+    if texts.forced:
+        allowed = allowed_tokens(texts.backbone)
+        sampler = _ForcedSampler(allowed, texts.backbone.end_id, texts.decoding)
+        sampler.lengths = torch.tensor(texts.lengths, device=texts.backbone.device)
+        engine.sampler = sampler
+    return lambda: sum(text.tokens for text in engine.generate(texts.requests))
+
+
+def theirs(texts: Texts, quantization: str) -> Write:
+    """The engine `ctranslate2`."""
+    kind = _ForcedCTranslate2 if texts.forced else CTranslate2Engine
+    engine = kind(texts.backbone, texts.prompts, texts.decoding, quantization)
+    if isinstance(engine, _ForcedCTranslate2):
+        engine.lengths = texts.lengths
+    # The library runs a model of its own: an engine alone would not hold the other.
+    return lambda: sum(text.tokens for text in engine.generate(texts.requests))
+
+
+MAKE: dict[str, Callable[[Texts], Write]] = {
+    "a": one_by_one,
+    "b": batched,
+    "c": ours,
+    "d": lambda texts: theirs(texts, "none"),
+    "e": lambda texts: theirs(texts, "int8"),
+}
+
+
+def serve(arm: str, job: Job, line: Connection) -> None:
+    """An arm's process: get ready, then write all texts whenever asked, and report."""
+    logging.set_verbosity_error()
+    torch.set_num_threads(job.threads)
+    try:
+        texts = prepare(job)
+        before = peak_memory_mib()
+        write = MAKE[arm](texts)
+        write()  # the first time pages memory in
+        line.send(("ready", before))
+        while line.recv():
+            gc.collect()
+            started, busy = time.perf_counter(), time.process_time()
+            tokens = write()
+            if job.device != "cpu":
+                torch.cuda.synchronize()
+            line.send((tokens, time.perf_counter() - started, time.process_time() - busy))
+        gpu = torch.cuda.max_memory_allocated() / 2**20 if job.device != "cpu" else None
+        line.send({"memory_mib": peak_memory_mib(), "loaded_mib": before, "gpu_mib": gpu})
+    except Exception as error:
+        line.send(("failed", f"{type(error).__name__}: {error}"))

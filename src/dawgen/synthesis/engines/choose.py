@@ -1,0 +1,49 @@
+"""Which engine decodes: what the settings say, or what model, machine and settings allow."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from dawgen.backbone import Backbone
+from dawgen.errors import UserError
+from dawgen.progress import say
+from dawgen.settings import SynthesisSettings
+from dawgen.synthesis.engines.base import Decoding, Engine
+from dawgen.synthesis.engines.ctranslate2 import CTranslate2Engine, UnsupportedError
+from dawgen.synthesis.engines.transformers import TransformersEngine
+
+
+def choose_engine(
+    settings: SynthesisSettings, backbone: Backbone, prompts: Tensor, decoding: Decoding
+) -> Engine:
+    """The engine that ``settings.engine`` names; what ``auto`` takes is said in one line.
+
+    ``auto`` takes ``transformers`` unless int8 is asked for, which only ``ctranslate2`` has: of
+    unquantized weights our own loop makes as many tokens a second or more (``python -m
+    benchmarks.synthesis``), and its rows depend on their own seeds only.
+
+    Args:
+        prompts: [C,P,H], one soft prompt a label.
+
+    Raises:
+        UserError: the engine named cannot do what is asked.
+    """
+    int8 = settings.quantization == "int8"
+    if settings.engine == "ctranslate2":
+        return CTranslate2Engine(backbone, prompts, decoding, settings.quantization)
+    if settings.engine == "transformers" and int8:
+        raise UserError(
+            "The engine transformers does not quantize; set synthesis.engine to auto or "
+            "ctranslate2, or synthesis.quantization to none."
+        )
+    if settings.engine == "auto" and int8:
+        try:
+            engine = CTranslate2Engine(backbone, prompts, decoding, settings.quantization)
+        except UnsupportedError as error:
+            say(f"  decoding with transformers, and so without int8: {error}")
+        else:
+            say("  decoding with ctranslate2, which has int8")
+            return engine
+    elif settings.engine == "auto":
+        say("  decoding with transformers, where a row depends on its own seed only")
+    return TransformersEngine(backbone, prompts, decoding)

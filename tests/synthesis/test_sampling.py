@@ -1,0 +1,125 @@
+"""The choice of one token, by hand."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from dawgen.synthesis.engines import Decoding
+from dawgen.synthesis.engines.sampling import Sampler, contrasted
+
+LOGITS = torch.tensor([[1.0, 5.0, 4.0, 3.0], [2.0, -1.0, 9.0, 0.0]])
+ALLOWED = torch.tensor([True, True, False, True])
+END = 1
+
+
+def choose(logits, written=None, labels=None, seeds=None, **decoding) -> list[int]:
+    rows = len(logits)
+    written = torch.zeros(rows, 0, dtype=torch.long) if written is None else torch.tensor(written)
+    labels = torch.tensor(labels or [0] * rows)
+    seeds = torch.tensor(seeds if seeds is not None else range(1, rows + 1))
+    sampler = Sampler(ALLOWED, END, Decoding(**decoding))
+    return sampler.choose(logits.clone(), written, labels, seeds).tolist()
+
+
+def drawn(logits, rows=400, **decoding) -> set[int]:
+    """All tokens that some of many rows with these logits choose."""
+    return set(choose(torch.tensor([logits]).expand(rows, -1), seeds=range(rows), **decoding))
+
+
+def test_greedy_choice_passes_over_what_is_not_allowed():
+    assert choose(LOGITS, temperature=0) == [1, 0]
+
+
+def test_top_1_is_greedy_at_any_temperature():
+    assert choose(LOGITS, temperature=7.0, top_k=1) == [1, 0]
+
+
+def test_penalty_divides_positive_and_multiplies_negative_logits():
+    written = [[1, 1], [0, 1]]
+    # row 0: 5 -> 2.5 < 3: token 3; row 1: 2 -> 1, still above -2 and 0
+    assert choose(LOGITS, written, temperature=0, repetition_penalty=2.0) == [3, 0]
+    # at 30, row 1 has 2 -> 0.07 and -1 -> -30: token 0 still; at logit 0 nothing changes
+    assert choose(LOGITS, written, temperature=0, repetition_penalty=30.0) == [3, 0]
+
+
+def test_penalty_by_label():
+    same = LOGITS[:1].expand(3, -1)  # 5 against 3: a penalty of 1.5 is not enough, one of 2 is
+    penalties = (1.0, 1.5, 2.0)
+    written = [[1], [1], [1]]
+    chosen = choose(same, written, [2, 0, 1], temperature=0, repetition_penalty=penalties)
+    assert chosen == [3, 1, 1]
+
+
+def test_the_end_mark_waits_for_the_least_length():
+    for length, chosen in ((0, 3), (1, 3), (2, END)):
+        written = [[0] * length]
+        assert choose(LOGITS[:1], written, temperature=0, min_new_tokens=2) == [chosen]
+
+
+def test_sampling_stays_within_top_k_and_reaches_all_of_it():
+    logits = [0.0, 0.2, 9.0, 0.1]
+    assert drawn(logits, top_k=2) == {1, 3}
+    assert drawn(logits, top_k=0) == {0, 1, 3}
+
+
+@pytest.mark.parametrize("top_k", [0, 3])
+def test_top_p_keeps_the_likeliest_that_make_up_the_share(top_k):
+    logits = torch.tensor([0.2, 0.5, 1.0, 0.3]).log().tolist()  # token 2 is not allowed
+    assert drawn(logits, top_k=top_k, top_p=0.49) == {1}
+    assert drawn(logits, top_k=top_k, top_p=0.51) == {1, 3}
+    assert drawn(logits, top_k=top_k, top_p=0.79) == {1, 3}
+    assert drawn(logits, top_k=top_k, top_p=0.81) == {0, 1, 3}
+
+
+def test_top_p_comes_after_the_temperature():
+    logits = torch.tensor([0.2, 0.5, 1.0, 0.3]).log().tolist()
+    # at temperature 1/2 the shares are 4, 25 and 9 of 38: 0.66 of it are enough for 0.6
+    assert drawn(logits, top_k=0, top_p=0.6, temperature=0.5) == {1}
+
+
+def test_min_p_is_a_share_of_the_likeliest():
+    logits = torch.tensor([0.1, 0.6, 1.0, 0.3]).log().tolist()
+    assert drawn(logits, top_k=0, min_p=0.6) == {1}
+    assert drawn(logits, top_k=0, min_p=0.4) == {1, 3}
+    assert drawn(logits, top_k=0, min_p=0.1) == {0, 1, 3}
+
+
+def test_low_temperature_sharpens():
+    logits = torch.tensor([[0.0, 0.5, 0.0, 0.0]]).expand(400, -1)
+    share = [
+        choose(logits, seeds=range(400), top_k=0, temperature=t).count(1) / 400
+        for t in (0.1, 1.0, 10.0)
+    ]
+    assert share[0] > 0.95 > share[1] > share[2] > 0.25
+
+
+# --- one label's prompt against the others' ---------------------------------------------
+
+
+def test_contrast_prefers_what_the_other_label_would_not_say():
+    own, other = [0.5, 0.4, 0.1], [0.8, 0.1, 0.1]
+    scores = contrasted(torch.tensor([[own, other]]).log(), torch.tensor([0]), 1.0)
+    # own²/other: 0.25/0.8, 0.16/0.1, 0.01/0.1
+    assert torch.allclose(scores.exp(), torch.tensor([[0.3125, 1.6, 0.1]]))
+
+
+def test_contrast_leaves_out_what_is_implausible():
+    own, other = [0.6, 0.38, 0.02], [0.9, 0.0999, 0.0001]
+    scores = contrasted(torch.tensor([[other, own]]).log(), torch.tensor([1]), 1.0)
+    # 0.0004/0.0001 would be the largest, but 0.02 is less than a tenth of 0.6
+    assert scores[0, 2] == -torch.inf
+    assert scores.argmax() == 1
+
+
+def test_contrast_takes_the_mean_of_several_other_labels():
+    labels = torch.tensor([[[0.5, 0.5], [0.2, 0.8], [0.6, 0.4]]]).log()
+    scores = contrasted(labels, torch.tensor([0]), 2.0)
+    # 0.5³ over 0.4² and over 0.6²
+    assert torch.allclose(scores.exp(), torch.tensor([[0.125 / 0.16, 0.125 / 0.36]]))
+
+
+def test_one_label_alone_has_nothing_to_be_set_against():
+    logits = torch.tensor([[[1.0, 2.0, 0.5]]])
+    expected = logits[:, 0].log_softmax(-1)
+    assert torch.equal(contrasted(logits, torch.tensor([0]), 3.0), expected)
