@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
+from dawgen.cleaning_settings import CleaningSettings
 from dawgen.errors import UserError
 from dawgen.method_settings import MethodSettings
 from dawgen.section import Positive, Rate, Section, Share
@@ -89,8 +90,12 @@ class SynthesisSettings(Section):
 
     rows_per_label: Positive = 5000
     """Kept rows a label (FewGen: 5,000)."""
-    first_sentences: str = "card"
-    """`card`, `few-shots`, `captions`, `questions`, `wikipedia`, `generator`, or a text file."""
+    first_sentences: str | dict[str, Rate] = "card"
+    """`card`, `few-shots`, `captions`, `questions`, `wikipedia`, `generator`, a text file, the
+    column of a table (`rows.csv#column`, `hub:owner/name/config@split#column`), or shares of
+    several (`{captions: 0.7, few-shots: 0.3}`)."""
+    first_sentence_kind: Literal["task", "question", "statement", "any"] = "task"
+    """Which sentences of a corpus may be first ones; `task` takes the kind of the few shots'."""
     engine: Literal["transformers"] = "transformers"
     """Who decodes."""
     batch_size: Positive = 64
@@ -111,6 +116,10 @@ class SynthesisSettings(Section):
     """Reject rows below it: the generator's p(text | label) over its sum for all labels."""
     shard_rows: Positive = 1000
     """Kept rows a label in one Parquet shard; the best of an over-generation are chosen in each."""
+    keep_rejected: bool = False
+    """Write rejected rows into the shards too, marked; the ledger counts them either way."""
+    cleaning: CleaningSettings = CleaningSettings()
+    """Which rows are rejected."""
 
 
 class NoiseSettings(Section):

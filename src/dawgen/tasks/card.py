@@ -78,6 +78,8 @@ class TaskCard(BaseModel):
     """Kind of unlabelled text that first sentences come from."""
     first_sentence_words: tuple[int, int] | None = None
     """Fewest and most words of a first sentence."""
+    copies: list[str] = []
+    """Labels that a pair of twice the same text has: a paraphrase, an entailment."""
     metric: Literal["accuracy"] = "accuracy"
     data: Literal["demo"] | None = None
     """Rows that are shipped with the package and used where no file is given."""
@@ -111,7 +113,7 @@ class TaskCard(BaseModel):
     def _name_is_text(cls, value: object) -> object:
         return str(value) if isinstance(value, int) else value
 
-    @field_validator("labels", mode="before")
+    @field_validator("labels", "copies", mode="before")
     @classmethod
     def _labels_are_text(cls, value: object) -> object:
         if isinstance(value, list):
@@ -197,6 +199,13 @@ class TaskCard(BaseModel):
             fewest, most = self.first_sentence_words
             if not 1 <= fewest <= most:
                 raise ValueError("first_sentence_words must be [fewest, most], such as [4, 30]")
+        return self
+
+    @model_validator(mode="after")
+    def _check_copies(self) -> Self:
+        for label in self.copies:
+            if label not in self.labels:
+                raise ValueError(f"copies has {label!r}, which is no label of the task")
         return self
 
     @model_validator(mode="after")
