@@ -20,7 +20,8 @@ import torch
 import dawgen
 from dawgen.backbone import Backbone, load_backbone
 from dawgen.evaluation import overlap, predict, score, write_predictions
-from dawgen.generator import fit_generator
+from dawgen.generator import fit_generator, weighted_texts
+from dawgen.generator.examples import make_shots
 from dawgen.job import Job, load_job, rows_hash
 from dawgen.progress import say, warn
 from dawgen.prompts import load_label_prompts, load_prompt, save_prompt
@@ -90,6 +91,17 @@ def generator_stage(run: RunFolder, job: Job, backbone: Backbone, settings: Sett
             write_first=writes_first,
         )
         generator.save(folder / "generator", backbone, job.card.labels)
+        shots = make_shots(
+            job.card,
+            job.shots.train,
+            backbone,
+            prompt_length=settings.generator.prompt_length,
+            max_length=settings.generator.max_length,
+            write_first=writes_first,
+            tell=False,
+        )
+        texts = weighted_texts(generator, shots, job.shots.train, job.card, backbone)
+        write_json(folder / "generator" / "token-weights.json", texts)
 
     return run.stage("generator", inputs, ["generator"], build)
 

@@ -15,6 +15,7 @@ from dawgen.tasks import Row, TaskCard
 LOW_LABEL_RATIO = "low label ratio"
 NOT_AMONG_BEST = "lower label ratio than others"
 UNBALANCED = "more rows than the other labels"
+NOT_ASKED_FOR = "more rows than asked for"
 
 
 class Cleaner:
@@ -91,28 +92,13 @@ class Cleaner:
         return cleaning.is_copy(cleaning.Candidate(row.text1, row.text2, True), self.reference)
 
 
-def keep_best(rows: Sequence[SyntheticRow], quota: int) -> list[SyntheticRow]:
+def keep_best(
+    rows: Sequence[SyntheticRow], quota: int, reason: str = NOT_AMONG_BEST
+) -> list[SyntheticRow]:
     """Marks all but each label's ``quota`` kept rows of the highest label ratio as rejected.
 
-    Order stays; of equal ratios the earlier row wins.
+    Order stays; of equal ratios, or where there are none, the earlier row wins.
     """
-    return _keep_highest(rows, quota, NOT_AMONG_BEST)
-
-
-def balanced(rows: Sequence[SyntheticRow], most: float | None) -> list[SyntheticRow]:
-    """Marks what a label has above ``most`` times the rows of the label that has fewest.
-
-    Those of the highest label ratio stay. A label without a kept row counts only where the
-    rows hold rejected ones of it.
-    """
-    if most is None or not rows:
-        return list(rows)
-    kept = Counter({row.label: 0 for row in rows})
-    kept.update(row.label for row in rows if row.kept)
-    return _keep_highest(rows, int(most * min(kept.values())), UNBALANCED)
-
-
-def _keep_highest(rows: Sequence[SyntheticRow], quota: int, reason: str) -> list[SyntheticRow]:
     best: dict[str | None, list[int]] = {}
     for i, row in enumerate(rows):
         if row.kept:
@@ -126,6 +112,19 @@ def _keep_highest(rows: Sequence[SyntheticRow], quota: int, reason: str) -> list
         replace(row, kept=False, reason=reason) if row.kept and i not in chosen else row
         for i, row in enumerate(rows)
     ]
+
+
+def balanced(rows: Sequence[SyntheticRow], most: float | None) -> list[SyntheticRow]:
+    """Marks what a label has above ``most`` times the rows of the label that has fewest.
+
+    Those of the highest label ratio stay. A label without a kept row counts only where the
+    rows hold rejected ones of it.
+    """
+    if most is None or not rows:
+        return list(rows)
+    kept = Counter({row.label: 0 for row in rows})
+    kept.update(row.label for row in rows if row.kept)
+    return keep_best(rows, int(most * min(kept.values())), UNBALANCED)
 
 
 PASSED = (None, NOT_AMONG_BEST, UNBALANCED)

@@ -8,13 +8,14 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from dawgen.progress import shown
 from dawgen.streams import Streams
 from dawgen.synthesis import cleaning, diversity
 from dawgen.synthesis.diversity import Tokens, tokens
 from dawgen.synthesis.ledger import LabelAccount, Ledger
 from dawgen.synthesis.provenance import Provenance
 from dawgen.synthesis.rows import SyntheticRow
-from dawgen.synthesis.text import normalise, pair_key, shown
+from dawgen.synthesis.text import normalise, pair_key
 from dawgen.tasks import Row
 
 SAMPLE = 1000

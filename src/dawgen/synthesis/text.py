@@ -33,12 +33,6 @@ def ngrams(tokens: Sequence[str], n: int) -> list[tuple[str, ...]]:
     return [tuple(tokens[i : i + n]) for i in range(len(tokens) - n + 1)]
 
 
-def shown(text: str) -> str:
-    """Text that a terminal shows on one line and does not obey: \\x1b and the like spelled out."""
-    line = " ".join(text.split())
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
-
-
 def word_count(text: str) -> int:
     """Words as white space divides them."""
     return len(text.split())
