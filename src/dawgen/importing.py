@@ -29,7 +29,6 @@ from dawgen.synthesis.preview import row_lines
 from dawgen.synthesis.provenance import Provenance
 from dawgen.synthesis.rows import SyntheticRow
 from dawgen.synthesis.scoring import label_ratios, log_likelihoods
-from dawgen.synthesis.shards import load_foreign
 from dawgen.tasks import Row, TaskCard
 
 
@@ -65,7 +64,8 @@ class Import:
     """What is imported, and for which task.
 
     Attributes:
-        source: as for :func:`dawgen.synthesis.load_synthetic`, or `hub:NAME`.
+        source: where the rows come from.
+        given: the rows as they are there, of :func:`dawgen.synthesis.shards.load_foreign`.
         most: rows a label to keep; all clean ones without.
         scorer: gives the rows a label ratio; None leaves it open.
     """
@@ -73,17 +73,13 @@ class Import:
     job: Job
     settings: Settings
     source: str
+    given: Sequence[SyntheticRow]
     most: int | None = None
     scorer: Scorer | None = None
     ledger: Ledger = field(init=False)
 
     def __post_init__(self) -> None:
         self.ledger = Ledger(self.job.card.labels)
-
-    @cached_property
-    def given(self) -> list[SyntheticRow]:
-        """The rows as they are in the source."""
-        return load_foreign(self.source, self.job.card)
 
     @property
     def forbidden(self) -> list[Row]:

@@ -121,6 +121,17 @@ class SynthesisSettings(Section):
     cleaning: CleaningSettings = CleaningSettings()
     """Which rows are rejected."""
 
+    @field_validator("first_sentences", mode="before")
+    @classmethod
+    def _shares(cls, value: object) -> object:
+        if isinstance(value, Mapping) and not (
+            value and all(isinstance(x, int | float) and x > 0 for x in value.values())
+        ):
+            raise ValueError(
+                "a mix gives each source a share greater than 0, as {captions: 0.7, few-shots: 0.3}"
+            )
+        return value
+
 
 class NoiseSettings(Section):
     """FewGen's care with noisy synthetic rows, temporal ensembling (Meng et al. 2023)."""

@@ -117,20 +117,22 @@ def _import(
     **files: str | None,
 ) -> tuple[RunFolder, Job]:
     from dawgen import importing
+    from dawgen.backbone import load_backbone
     from dawgen.job import load_job
     from dawgen.runs import RunFolder
+    from dawgen.synthesis.shards import load_foreign
 
     home = _generator(generator) if generator else None
+    job, folder = load_job(task, settings, **files), RunFolder(out)
+    given = load_foreign(source, job.card)
+    scorer = None
     if home:
-        folder, job, backbone = open_stage(task, settings, out, **files)
-        scorer = importing.Scorer.load(home, job.card, backbone)
-    else:
-        folder, job, scorer = RunFolder(out), load_job(task, settings, **files), None
-    task_rows = importing.Import(job, settings, source, rows, scorer)
+        scorer = importing.Scorer.load(home, job.card, load_backbone(settings.backbone))
+    what = importing.Import(job, settings, source, given, rows, scorer)
     if preview:
-        _show(task_rows.preview(preview))
+        _show(what.preview(preview))
     with folder.lock():
-        importing.import_stage(folder, task_rows)
+        importing.import_stage(folder, what)
     return folder, job
 
 
