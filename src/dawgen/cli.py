@@ -14,14 +14,23 @@ import typer
 
 import dawgen
 from dawgen.bench import commands as bench_commands
+from dawgen.commands import inspect, synthesize
+from dawgen.commands.options import (
+    Config,
+    Dev,
+    Out,
+    Preset,
+    Set,
+    Task,
+    Test,
+    Train,
+    open_stage,
+    read_settings,
+)
 from dawgen.errors import UserError
 
 if TYPE_CHECKING:
-    from dawgen.backbone import Backbone
-    from dawgen.job import Job
     from dawgen.pipeline import Result
-    from dawgen.runs import RunFolder
-    from dawgen.settings import Settings
 
 app = typer.Typer(
     help="16 labelled examples a class in; a synthetic dataset and a tuned prompt out.",
@@ -32,26 +41,6 @@ app = typer.Typer(
 )
 tasks_app = typer.Typer(help="List the shipped task cards, or write one for your own data.")
 app.add_typer(tasks_app, name="tasks")
-
-Task = Annotated[str, typer.Argument(help="A shipped card's name or a card file (YAML).")]
-Train = Annotated[
-    str | None, typer.Option(help="Labelled rows: JSONL, CSV, TSV, Parquet or hub:NAME.")
-]
-Dev = Annotated[str | None, typer.Option(help="Rows for choosing the checkpoint.")]
-Test = Annotated[str | None, typer.Option(help="Rows to score.")]
-Out = Annotated[Path, typer.Option(help="The run folder.")]
-Set = Annotated[
-    list[str] | None,
-    typer.Option("--set", "-s", metavar="KEY=VALUE", help="One setting, such as tuning.steps=500."),
-]
-Preset = Annotated[str | None, typer.Option(help="Settings made for one backbone.")]
-Config = Annotated[Path | None, typer.Option(help="Settings from a YAML file.")]
-
-
-def _settings(preset: str | None, config: Path | None, over: list[str] | None) -> Settings:
-    from dawgen.settings import build_settings
-
-    return build_settings(preset=preset, file=config, overrides=over or [])[0]
 
 
 @app.command()
@@ -110,20 +99,6 @@ def _compared(scores: dict[str, Any]) -> str:
     return "; " + ", ".join(parts) if parts else ""
 
 
-def _open(
-    task: str, settings: Settings, out: Path, **files: str | None
-) -> tuple[RunFolder, Job, Backbone]:
-    """The run folder, the job and the backbone of a stage that runs alone."""
-    from dawgen.backbone import load_backbone
-    from dawgen.job import load_job
-    from dawgen.runs import RunFolder
-
-    job = load_job(task, settings, **files)
-    backbone = load_backbone(settings.backbone)
-    backbone.label_word_ids(job.card)
-    return RunFolder(out), job, backbone
-
-
 @app.command("fit-generator")
 def fit_generator(
     task: Task,
@@ -137,38 +112,11 @@ def fit_generator(
     """Tune one soft prompt per label on the few shots; fills OUT/generator."""
     from dawgen import pipeline
 
-    settings = _settings(preset, config, over)
-    folder, job, backbone = _open(task, settings, out, train=train, dev=dev)
+    settings = read_settings(preset, config, over)
+    folder, job, backbone = open_stage(task, settings, out, train=train, dev=dev)
     with folder.lock():
         pipeline.generator_stage(folder, job, backbone, settings)
     typer.echo(f"Label prompts: {out / 'generator'}")
-
-
-@app.command()
-def synthesize(
-    task: Task,
-    train: Train = None,
-    dev: Dev = None,
-    test: Test = None,
-    generator: Annotated[
-        Path | None, typer.Option(help="A generator's folder; OUT/generator without.")
-    ] = None,
-    out: Out = Path("runs/latest"),
-    over: Set = None,
-    preset: Preset = None,
-    config: Config = None,
-) -> None:
-    """Write labelled rows with a tuned generator; fills OUT/synthetic."""
-    from dawgen import pipeline
-
-    settings = _settings(preset, config, over)
-    source = generator or out / "generator"
-    if not (source / "label-prompts").is_dir():
-        raise UserError(f"There is no generator in {source}; make one with `dawgen fit-generator`.")
-    folder, job, backbone = _open(task, settings, out, train=train, dev=dev, test=test)
-    with folder.lock():
-        pipeline.synthesis_stage(folder, job, backbone, settings, source)
-    typer.echo(f"Rows and ledger: {out / 'synthetic'}")
 
 
 @app.command()
@@ -190,8 +138,8 @@ def tune(
     from dawgen.progress import say
     from dawgen.synthesis import load_synthetic
 
-    settings = _settings(preset, config, over)
-    folder, job, backbone = _open(task, settings, out, train=train, dev=dev)
+    settings = read_settings(preset, config, over)
+    folder, job, backbone = open_stage(task, settings, out, train=train, dev=dev)
     rows = load_synthetic(Path(synthetic), job.card) if synthetic else []
     if not rows:
         say("no synthetic rows were named, so the prompt is tuned on the real rows alone.")
@@ -234,7 +182,7 @@ def evaluate(
     """Score a tuned prompt, or run and score a method that dawgen is compared with."""
     from dawgen import evaluating
 
-    settings = _settings(preset, config, over)
+    settings = read_settings(preset, config, over)
     if prompt is not None and method is None:
         scores = evaluating.evaluate_prompt(task, test, prompt, settings, out)
     elif method is not None and prompt is None:
@@ -308,7 +256,7 @@ def validate(
 
     card = load_card(task)
     rows = example_rows(card, data)
-    settings = _settings(preset, config, over)
+    settings = read_settings(preset, config, over)
     backbone = load_backbone(settings.backbone)
     words = backbone.label_word_ids(card)
     for line in render_card(card, rows):
@@ -327,7 +275,7 @@ def show_settings(over: Set = None, preset: Preset = None, config: Config = None
     """Print every setting with its value, as YAML that --config takes."""
     from dawgen.settings import dump_settings
 
-    typer.echo(dump_settings(_settings(preset, config, over)), nl=False)
+    typer.echo(dump_settings(read_settings(preset, config, over)), nl=False)
 
 
 @tasks_app.callback(invoke_without_command=True)
@@ -363,6 +311,8 @@ def new_task(
     typer.echo(f"Card: {target}. Check it, then: dawgen validate {target} --data {data}")
 
 
+synthesize.register(app)
+inspect.register(app)
 bench_commands.register(app)
 
 

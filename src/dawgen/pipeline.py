@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,16 +20,18 @@ import torch
 import dawgen
 from dawgen.backbone import Backbone, load_backbone
 from dawgen.evaluation import overlap, predict, score, write_predictions
-from dawgen.generator import fit_generator
+from dawgen.generator import fit_generator, weighted_texts
+from dawgen.generator.examples import make_shots
 from dawgen.job import Job, load_job, rows_hash
 from dawgen.progress import say, warn
 from dawgen.prompts import load_label_prompts, load_prompt, save_prompt
 from dawgen.record import run_record
 from dawgen.report import write_report
-from dawgen.runs import RunFolder, folder_hash, write_json, write_log, write_text
+from dawgen.runs import RunFolder, fingerprint, folder_hash, write_json, write_log, write_text
 from dawgen.settings import Settings, dump_settings
 from dawgen.streams import Streams
-from dawgen.synthesis import load_synthetic, synthesize
+from dawgen.synthesis import Speed, load_synthetic, synthesize
+from dawgen.synthesis.first_sentences import writes_first as generator_writes_first
 from dawgen.tasks import Row, TaskCard
 from dawgen.tuning import TunedPrompt, fit_prompts, planned_arms
 
@@ -71,7 +74,7 @@ def _common(job: Job, backbone: Backbone, settings: Settings) -> dict[str, Any]:
 
 def generator_stage(run: RunFolder, job: Job, backbone: Backbone, settings: Settings) -> str:
     """Few shots -> label prompts Q[C,P,H] in ``generator/``."""
-    writes_first = settings.synthesis.first_sentences == "generator"
+    writes_first = generator_writes_first(settings.synthesis.first_sentences)
     inputs = {
         **_common(job, backbone, settings),
         "generator": settings.generator.model_dump(mode="json"),
@@ -88,6 +91,17 @@ def generator_stage(run: RunFolder, job: Job, backbone: Backbone, settings: Sett
             write_first=writes_first,
         )
         generator.save(folder / "generator", backbone, job.card.labels)
+        shots = make_shots(
+            job.card,
+            job.shots.train,
+            backbone,
+            prompt_length=settings.generator.prompt_length,
+            max_length=settings.generator.max_length,
+            write_first=writes_first,
+            tell=False,
+        )
+        texts = weighted_texts(generator, shots, job.shots.train, job.card, backbone)
+        write_json(folder / "generator" / "token-weights.json", texts)
 
     return run.stage("generator", inputs, ["generator"], build)
 
@@ -112,13 +126,17 @@ def synthesis_stage(
         **_common(job, backbone, settings),
         "generator": folder_hash(label_prompts),
         "synthesis": synthesis,
-        "first_sentences": _file_hash(settings.synthesis.first_sentences),
+        "first_sentences": _source_hashes(settings.synthesis.first_sentences),
         "forbidden": rows_hash(forbidden),
     }
 
+    mark = fingerprint(inputs)
+    work = run.path / f".synthesis-{mark[:16]}"  # finished shards, until all are
+    speed: list[Speed] = []
+
     def build(folder: Path) -> None:
         prompts = load_label_prompts(label_prompts, job.card.labels, backbone)
-        synthesize(
+        made = synthesize(
             job.card,
             job.shots.train,
             prompts,
@@ -127,9 +145,15 @@ def synthesis_stage(
             Streams(settings.seed),
             folder / "synthetic",
             forbidden=forbidden,
+            work=work,
         )
+        speed.append(made.speed)
 
-    return run.stage("synthesis", inputs, ["synthetic"], build)
+    run.stage("synthesis", inputs, ["synthetic"], build)
+    shutil.rmtree(work, ignore_errors=True)
+    if speed:
+        run.stages["synthesis"]["speed"] = speed[0].as_json()
+    return mark
 
 
 def tuning_stage(
@@ -224,8 +248,14 @@ def evaluate_prompt(
     return probabilities, score(card, labels, probabilities)
 
 
+def _source_hashes(choice: str | Mapping[str, float]) -> list[str | None]:
+    """Hashes of the files among the sources of first sentences."""
+    names = [choice] if isinstance(choice, str) else list(choice)
+    return [_file_hash(name) or _file_hash(name.rpartition("#")[0]) for name in names]
+
+
 def _file_hash(name: str) -> str | None:
-    path = Path(name).expanduser()
+    path = Path(name)
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
 
 

@@ -50,6 +50,12 @@ def progress(description: str, total: int, unit: str) -> Iterator[Callable[[int]
         yield lambda n: bar.advance(task, n)
 
 
+def shown(text: str) -> str:
+    """Text that a terminal shows on one line and does not obey: \\x1b and the like spelled out."""
+    line = " ".join(text.split())
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+
+
 def say(message: str) -> None:
     """One line to the user, on standard error, never parsed as markup."""
     console.print(Text(message))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
+from dawgen.cleaning_settings import CleaningSettings
 from dawgen.decoding_settings import DecodingSettings
 from dawgen.errors import UserError
 from dawgen.method_settings import MethodSettings
@@ -94,8 +95,12 @@ class SynthesisSettings(DecodingSettings):
 
     rows_per_label: Positive = 5000
     """Kept rows a label (FewGen: 5,000)."""
-    first_sentences: str = "card"
-    """`card`, `few-shots`, `captions`, `questions`, `wikipedia`, `generator`, or a text file."""
+    first_sentences: str | dict[str, Rate] = "card"
+    """`card`, `few-shots`, `captions`, `questions`, `wikipedia`, `generator`, a text file, the
+    column of a table (`rows.csv#column`, `hub:owner/name/config@split#column`), or shares of
+    several (`{captions: 0.7, few-shots: 0.3}`)."""
+    first_sentence_kind: Literal["task", "question", "statement", "any"] = "task"
+    """Which sentences of a corpus may be first ones; `task` takes the kind of the few shots'."""
     engine: Literal["auto", "transformers", "ctranslate2"] = "auto"
     """Who decodes. With `transformers` a row depends on its own seed only; with `ctranslate2`
     on the seeds of all rows asked for with it, on the machine and on its number of threads.
@@ -112,6 +117,21 @@ class SynthesisSettings(DecodingSettings):
     """Reject rows below it: the generator's p(text | label) over its sum for all labels."""
     shard_rows: Positive = 1000
     """Kept rows a label in one Parquet shard; the best of an over-generation are chosen in each."""
+    keep_rejected: bool = False
+    """Write rejected rows into the shards too, marked; the ledger counts them either way."""
+    cleaning: CleaningSettings = CleaningSettings()
+    """Which rows are rejected."""
+
+    @field_validator("first_sentences", mode="before")
+    @classmethod
+    def _shares(cls, value: object) -> object:
+        if isinstance(value, Mapping) and not (
+            value and all(isinstance(x, int | float) and x > 0 for x in value.values())
+        ):
+            raise ValueError(
+                "a mix gives each source a share greater than 0, as {captions: 0.7, few-shots: 0.3}"
+            )
+        return value
 
     def for_card(self, card: TaskCard) -> SynthesisSettings:
         """With the card's decoding settings where neither preset nor user named another value."""

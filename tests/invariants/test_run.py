@@ -16,14 +16,15 @@ from safetensors.torch import load_file
 
 from dawgen import pipeline
 from dawgen.backbone import Backbone
+from dawgen.synthesis.engines import TransformersEngine
 from tests.invariants.jobs import Outcome, SmallJob, dawgen, files_of, rows, write_rows
 
 Finished = tuple[SmallJob, Path, Outcome]
 SAME_BYTES = ("generator", "synthetic", "prompt", "baseline")
 
 
-def record(folder: Path) -> dict[str, dict[str, bool]]:
-    stages: dict[str, dict[str, bool]] = json.loads((folder / "run.json").read_text())["stages"]
+def record(folder: Path) -> dict[str, dict[str, Any]]:
+    stages: dict[str, dict[str, Any]] = json.loads((folder / "run.json").read_text())["stages"]
     return stages
 
 
@@ -50,6 +51,7 @@ def test_the_files_of_the_contract_are_there(finished: Finished) -> None:
         "generator/log.jsonl",
         "synthetic/shard-00000.parquet",
         "synthetic/ledger.json",
+        "synthetic/quality.json",
         "synthetic/README.md",
         "prompt/adapter_config.json",
         "prompt/adapter_model.safetensors",
@@ -76,9 +78,26 @@ def test_the_ledger_balances_with_the_rows(finished: Finished) -> None:
     assert set(ledger["labels"]) == {"same", "other"}
     for label, account in ledger["labels"].items():
         mine = [row for row in written if row["label"] == label]
-        assert account["attempted"] == account["kept"] + account["rejected"] == len(mine)
-        assert account["kept"] == sum(row["kept"] for row in mine) == 6
+        assert account["attempted"] == account["kept"] + account["rejected"]
+        assert account["kept"] == sum(row["kept"] for row in mine) == len(mine) == 6
         assert account["rejected"] == sum(account["reasons"].values())
+
+
+def test_rejected_rows_are_kept_when_asked_for(job: SmallJob, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    assert job.run(out, synthesis__keep_rejected="true").code == 0
+    ledger = json.loads((out / "synthetic" / "ledger.json").read_text())
+    written = shards(out)
+    assert len(written) == ledger["attempted"] > ledger["kept"]
+    assert [row["reason"] for row in written if row["kept"]] == [None] * ledger["kept"]
+
+
+def test_how_quickly_rows_were_written_is_in_the_record_only(finished: Finished) -> None:
+    _, folder, _ = finished
+    speed = record(folder)["synthesis"]["speed"]
+    assert speed["kept"] == 12
+    assert speed["tokens_per_second"] > speed["rows_per_second"] > speed["kept_rows_per_second"] > 0
+    assert "second" not in (folder / "synthetic" / "quality.json").read_text()
 
 
 def test_scores_agree_with_the_predictions(finished: Finished) -> None:
@@ -247,6 +266,29 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(
     }
     for name in SAME_BYTES:
         assert files_of(out / name) == files_of(folder / name)
+
+
+def test_a_run_stopped_while_it_wrote_goes_on_from_its_last_shard(
+    job: SmallJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, out = tmp_path / "whole", tmp_path / "run"
+    small = {"synthesis__shard_rows": 2}
+    assert job.run(whole, **small).code == 0
+    generate = TransformersEngine.generate
+
+    def stop(engine: TransformersEngine, requests: Any) -> Any:
+        if list(out.glob(".synthesis-*/shard-00001.parquet")):
+            raise KeyboardInterrupt
+        return generate(engine, requests)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TransformersEngine, "generate", stop)
+        assert job.run(out, **small).code == 130
+    assert not (out / "synthetic").exists()
+    assert job.run(out, **small).code == 0
+    assert record(out)["synthesis"]["speed"]["kept"] == 4
+    assert files_of(out / "synthetic") == files_of(whole / "synthetic")
+    assert not list(out.glob(".synthesis*"))
 
 
 def test_the_backbone_is_frozen_and_the_prompts_move(

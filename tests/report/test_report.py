@@ -48,6 +48,17 @@ ROWS = [
     synthetic_row("no", 0.2, "empty"),
     synthetic_row("no", 0.3, "empty"),
 ]
+LEDGER = {
+    "attempted": 9,
+    "kept": 4,
+    "rejected": 5,
+    "reasons": {"empty": 4, "duplicate": 1},
+    "labels": {
+        "yes": {"attempted": 4, "kept": 3, "rejected": 1, "reasons": {"duplicate": 1}},
+        "no": {"attempted": 5, "kept": 1, "rejected": 4, "reasons": {"empty": 4}},
+    },
+}
+EXAMPLES = [{"reason": "empty", "label": "no", "text1": HOSTILE, "text2": ""}]
 PREDICTIONS = [
     {
         "premise": "a",
@@ -106,6 +117,9 @@ def run_folder(tmp_path: Path) -> Path:
         (folder / name).mkdir(parents=True)
     pq.write_table(pa.Table.from_pylist(ROWS[:4]), folder / "synthetic" / "shard-00000.parquet")
     pq.write_table(pa.Table.from_pylist(ROWS[4:]), folder / "synthetic" / "shard-00001.parquet")
+    (folder / "synthetic" / "ledger.json").write_text(json.dumps(LEDGER))
+    quality = {"rejected_examples": EXAMPLES}
+    (folder / "synthetic" / "quality.json").write_text(json.dumps(quality))
     pq.write_table(pa.Table.from_pylist(PREDICTIONS), folder / "predictions.parquet")
     (folder / "scores.json").write_text(json.dumps(SCORES))
     (folder / "run.json").write_text(json.dumps(RUN))
@@ -154,7 +168,9 @@ def test_hostile_texts_stay_text(run_folder: Path) -> None:
     assert "script" not in page.tags
     assert "img" not in page.tags
     assert not [name for name, _ in page.attributes if name.startswith("on")]
-    assert page.text.count(HOSTILE) == 4  # synthetic row, wrong prediction, command, settings
+    assert (
+        page.text.count(HOSTILE) == 5
+    )  # kept and rejected row, wrong prediction, command, settings
 
 
 def test_nothing_is_loaded(run_folder: Path) -> None:
@@ -167,7 +183,7 @@ def test_nothing_is_loaded(run_folder: Path) -> None:
 
 def test_the_words_say_what_came_out(run_folder: Path) -> None:
     text = Page(write_report(run_folder).read_text("utf-8")).text
-    assert "From 4 labelled examples dawgen wrote 7 candidate rows and kept 4 of them" in text
+    assert "From 4 labelled examples dawgen wrote 9 candidate rows and kept 4 of them" in text
     assert "answers 50.0% of 4 test rows correctly" in text
     assert (
         "25.0 points more than prompt tuning on the real shots alone, which reaches 25.0%" in text
@@ -217,11 +233,20 @@ def test_a_damaged_log_is_named_with_its_line(run_folder: Path) -> None:
         write_report(run_folder)
 
 
-def test_the_ledger_counts_every_row_once() -> None:
-    assert ledger_table(ROWS) == [
+def test_the_ledger_is_shown_by_label() -> None:
+    assert ledger_table(LEDGER) == [
         {"label": "yes", "attempted": 4, "kept": 3, "reasons": {"duplicate": 1}},
-        {"label": "no", "attempted": 3, "kept": 1, "reasons": {"empty": 2}},
+        {"label": "no", "attempted": 5, "kept": 1, "reasons": {"empty": 4}},
     ]
+    assert ledger_table({}) == []
+
+
+def test_counts_are_the_ledgers_whatever_rows_the_shards_hold(run_folder: Path) -> None:
+    """Rejected rows are left out of the shards unless they are asked for."""
+    pq.write_table(pa.Table.from_pylist(ROWS[:3]), run_folder / "synthetic" / "shard-00000.parquet")
+    page = write_report(run_folder).read_text()
+    assert "9 candidate rows and kept 4 of them" in page
+    assert "rejected: empty" in page
 
 
 def test_samples_go_from_the_highest_ratio_to_the_lowest() -> None:

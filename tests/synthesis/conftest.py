@@ -124,7 +124,7 @@ def single_shots() -> list[Row]:
 
 @pytest.fixture(scope="session")
 def settings() -> SynthesisSettings:
-    """Small and quick: 8 rows a label in shards of 5."""
+    """Small and quick: 8 rows a label in shards of 5, rejected rows beside them."""
     return SynthesisSettings(
         rows_per_label=8,
         first_sentences="few-shots",
@@ -133,4 +133,5 @@ def settings() -> SynthesisSettings:
         max_new_tokens=16,
         max_attempts_factor=20,
         shard_rows=5,
+        keep_rejected=True,
     )

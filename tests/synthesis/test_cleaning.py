@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import get_args
 
 import pytest
 
+from dawgen.cleaning_settings import RuleName
 from dawgen.synthesis.cleaning import (
     RULES,
     Candidate,
@@ -105,9 +107,69 @@ def test_hand_written_rows_are_counted_exactly():
     }
 
 
-def test_rules_have_names_of_their_own():
+def test_rules_have_names_of_their_own_that_the_settings_know():
     names = [name for name, _ in RULES]
-    assert len(set(names)) == len(names) == 12
+    assert len(set(names)) == len(names) == 14
+    assert {*names, "duplicate", "near-duplicate"} == set(get_args(RuleName))
+
+
+@pytest.mark.parametrize("rule", [name for name, _ in RULES])
+def test_every_rule_can_be_left_out(rule):
+    """A row for each rule that this rule alone rejects."""
+    words8 = "one two three four five six seven eight"
+    against = reference(
+        [Row(words8 + " nine.", "A man makes some music.", "yes"), SHOTS[1]],
+        [*FORBIDDEN, Row("It rained.", "Here " + words8[4:] + " nine ten.", "no")],
+    )
+    first, text, finished = {
+        "empty": ("Two cats eat fish.", "", True),
+        "cut off": ("Two cats eat fish.", "Two cats have dinner.", False),
+        "broken text": ("Two cats eat fish.", "Two \ufffd eat.", True),
+        "unbalanced brackets or quotes": ("Two cats eat fish.", "Two (cats eat.", True),
+        "repeats itself": ("Two cats eat fish.", "Two cats cats cats eat.", True),
+        "bad end": ("Two cats eat fish.", "Two cats eat,", True),
+        "other script": ("Two cats eat fish.", "Two коты eat.", True),
+        "copy of the first text": ("Cats eat fish.", "Cats eat fish.", True),
+        "too short": ("Two cats eat fish.", "Cats.", True),
+        "too long": ("Two cats eat fish.", "a b c d e f g h i j k l m n o p q", True),
+        "repeats a few-shot text": ("Two cats eat fish.", "a man makes some music", True),
+        "repeats an evaluation row": ("two cats eat fish", "Two cats are having a meal", True),
+        "overlaps a few-shot text": ("Two cats eat.", "See " + words8 + ".", True),
+        "overlaps an evaluation row": ("A b c.", "Two three four five six seven eight nine.", True),
+    }[rule]
+    row = Candidate(first, text, finished)
+    others = {  # a row that two rules reject
+        "empty": {"broken text", "too short"},
+        "overlaps an evaluation row": {"overlaps a few-shot text"},
+    }
+    skip = others.get(rule, set())
+    assert reason(row, against, skip) == rule
+    assert reason(row, against, {*skip, rule}) is None
+
+
+def test_words_running_that_the_given_first_text_has_are_its_own():
+    """A few shot's text1 may be given again; what is written may take it up, unless both were
+    written. An evaluation row's words count wherever they stand."""
+    first = "A man in a red coat is standing on the roof."
+    shots, text = [Row(first, "Somebody is high up.", "yes")], first.replace("man", "boy")
+    against = reference(shots)
+    assert reason(Candidate(first, text, True), against) == "too long"
+    skip = {"too long"}
+    assert reason(Candidate(first, text, True), against, skip) is None
+    both = Candidate(first, text, True, wrote_first=True)
+    assert reason(both, against, skip) == "overlaps a few-shot text"
+    assert reason(Candidate("A roof.", text, True), against, skip) == "overlaps a few-shot text"
+    measured = reference([SHOTS[0]], shots)
+    for row in (Candidate(first, "He is cold.", True), Candidate("A roof.", text, True)):
+        assert reason(row, measured, skip) == "overlaps an evaluation row"
+    assert reason(Candidate("A roof.", "He is cold.", True), measured) is None
+
+
+def test_an_overlap_is_as_long_as_it_is_set():
+    shots = [Row("x", "one two three four five", "yes")]
+    row = Candidate("y", "see one two three four six", True)
+    assert reason(row, reference(shots, n=4)) == "overlaps a few-shot text"
+    assert reason(row, reference(shots, n=5)) is None
 
 
 def test_first_sentences_need_not_be_of_a_second_texts_length():

@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from dawgen.cleaning_settings import CleaningSettings
 from dawgen.errors import UserError
 from dawgen.streams import Streams
 from dawgen.synthesis import SyntheticRow, load_synthetic, synthesize
-from dawgen.synthesis.engines import Generation, Request
+from dawgen.synthesis.cleaner import keep_best
+from dawgen.synthesis.engines import Generation, Request, TransformersEngine
 from dawgen.synthesis.scoring import log_likelihoods
 from dawgen.synthesis.shards import read_shards
-from dawgen.synthesis.stage import _quotas, keep_best
+from dawgen.synthesis.stage import _quotas
 from dawgen.synthesis.text import pair_key
 from dawgen.tasks import Row
 from tests.synthesis.helpers import random_prompts
@@ -22,7 +24,9 @@ from tests.synthesis.helpers import random_prompts
 def run(writer, pair_card, pair_shots, settings, tmp_path):
     """Synthesise with the small writer; keywords change settings, or card, shots, seed."""
 
-    def call(folder="out", card=pair_card, shots=pair_shots, seed=13, forbidden=(), **changes):
+    def call(
+        folder="out", card=pair_card, shots=pair_shots, seed=13, forbidden=(), work=None, **changes
+    ):
         return synthesize(
             card,
             shots,
@@ -32,6 +36,7 @@ def run(writer, pair_card, pair_shots, settings, tmp_path):
             Streams(seed),
             tmp_path / folder,
             forbidden=forbidden,
+            work=work,
         )
 
     return call
@@ -53,7 +58,13 @@ def check_account(out) -> list[SyntheticRow]:
         assert account["reasons"] == Counter(row.reason for row in own if not row.kept)
     assert out.rows == [row for row in rows if row.kept]
     assert all((row.reason is None) == row.kept for row in rows)
-    scored = {"duplicate", "low label ratio", "lower label ratio than others", None}
+    scored = {
+        "duplicate",
+        "near-duplicate",
+        "low label ratio",
+        "lower label ratio than others",
+        None,
+    }
     for row in rows:
         assert (row.label_ratio is not None) == (row.reason in scored)
         assert (row.log_likelihood is not None) == (row.reason in scored)
@@ -70,6 +81,7 @@ def test_every_label_gets_its_rows_and_the_ledger_balances(run, pair_card):
     assert sorted(content(out.folder)) == [
         "README.md",
         "ledger.json",
+        "quality.json",
         "shard-00000.parquet",
         "shard-00001.parquet",
     ]
@@ -296,3 +308,91 @@ def test_the_folder_loads_as_a_dataset(run, tmp_path):
     loaded = datasets.load_dataset(str(out.folder), split="train", cache_dir=str(tmp_path / "hf"))
     assert loaded["kept"].count(True) == 16
     assert len(loaded) == out.ledger.total().attempted
+
+
+# --- rejected rows, resuming, mixes ------------------------------------------------------
+
+
+def test_rejected_rows_are_counted_but_not_written_unless_asked_for(run):
+    marked, clean = run("marked"), run("clean", keep_rejected=False)
+    assert read_shards(clean.folder) == clean.rows == marked.rows
+    assert clean.ledger.as_json() == marked.ledger.as_json()
+    assert content(clean.folder)["ledger.json"] == content(marked.folder)["ledger.json"]
+    assert content(clean.folder)["quality.json"] == content(marked.folder)["quality.json"]
+
+
+class Stopped(Exception):
+    """What stops a synthesis in these tests."""
+
+
+@pytest.mark.parametrize("calls", [0, 1])
+def test_a_stopped_synthesis_goes_on_to_the_same_bytes(run, tmp_path, monkeypatch, calls):
+    """Stopped within the first, or a later shard; finished shards are not written again."""
+    changes = {"rows_per_label": 4, "shard_rows": 2, "keep_rejected": calls == 1}
+    whole = run("whole", **changes)
+    work = tmp_path / "work"
+    generate = TransformersEngine.generate
+
+    def stop(engine, requests):
+        if len(list(work.glob("*.parquet"))) >= calls:
+            raise Stopped
+        return generate(engine, requests)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TransformersEngine, "generate", stop)
+        with pytest.raises(Stopped):
+            run("half", work=work, **changes)
+    shards = {path: path.stat().st_mtime_ns for path in work.glob("*.parquet")}
+    assert len(shards) == calls
+    again = run("half", work=work, **changes)
+    assert content(again.folder) == content(whole.folder)
+    assert again.rows == whole.rows
+    assert shards == {path: path.stat().st_mtime_ns for path in shards}
+    assert again.speed.kept == 2 * (4 - 2 * calls)
+    assert again.speed.tokens > 0
+
+
+def test_a_synthesis_that_was_finished_writes_nothing_again(run, tmp_path, monkeypatch):
+    first = run("first", work=tmp_path / "work")
+    monkeypatch.setattr(TransformersEngine, "generate", None)
+    second = run("second", work=tmp_path / "work")
+    assert content(first.folder) == content(second.folder)
+    assert second.speed.attempted == second.speed.tokens == 0
+
+
+def test_a_mix_of_given_and_written_first_sentences(run, writer):
+    rows = check_account(run(first_sentences={"few-shots": 1.0, "generator": 1.0}))
+    made = [row for row in rows if row.first_sentence == "generator"]
+    for label in ("follows", "does_not"):
+        own = [row for row in rows if row.label == label]
+        generated = sum(row.first_sentence == "generator" for row in own)
+        assert abs(len(own) - 2 * generated) <= 1
+    (row,) = [row for row in made if row.kept][:1]
+    pairs = [("", row.text1), (row.text1, row.text2)]
+    scores = log_likelihoods(writer, random_prompts(writer, 2), pairs)
+    place = 0 if row.label == "follows" else 1
+    assert row.log_likelihood == pytest.approx(scores[:, place].sum().item(), abs=1e-3)
+
+
+def test_copies_are_kept_up_to_their_share_where_the_card_has_them(
+    run, script, pair_card, pair_shots
+):
+    card = pair_card.model_copy(update={"copies": ["follows"]})
+    first = pair_shots[0].text1
+    script([first, first, "a dog", "a cat", first.upper(), "the dog", "two dogs", "no dog"])
+    changes = {"rows_per_label": 4, "max_attempts_factor": 1}
+    cleaning = CleaningSettings(copy_share=0.25, skip=("duplicate", "near-duplicate"))
+    out = run(card=card, shots=pair_shots[:1], cleaning=cleaning, **changes)
+    rows = read_shards(out.folder)
+    copies = [(row.label, row.reason) for row in rows if row.text2.lower() == first]
+    copy = "copy of the first text"
+    assert copies == [("follows", None), ("does_not", copy), ("follows", copy)]
+
+
+def test_labels_are_balanced_in_every_shard(run, script, pair_shots):
+    script(["a dog", "", "a cat", "no cat", "two dogs", ""])
+    cleaning = CleaningSettings(balance=1.0)
+    out = run(shots=pair_shots[:1], rows_per_label=3, max_attempts_factor=1, cleaning=cleaning)
+    check = out.ledger.as_json()
+    assert check["reasons"] == {"empty": 2, "more rows than the other labels": 2}
+    assert Counter(row.label for row in out.rows) == {"follows": 1, "does_not": 1}

@@ -80,9 +80,13 @@ def make_shots(
     prompt_length: int,
     max_length: int,
     write_first: bool,
+    tell: bool = True,
 ) -> list[Shot]:
     """Encode the few shots. A text longer than ``max_length`` tokens, end mark included, costs
     its row: cut short, it would teach the generator never to end.
+
+    Args:
+        tell: warn of the rows that are left out.
 
     Raises:
         UserError: a label has no row, or none short enough.
@@ -98,7 +102,7 @@ def make_shots(
             long += 1
         elif row.label is not None:
             shots.append(Shot(index, card.label_index(row.label), examples))
-    if long:
+    if long and tell:
         warn(
             f"{card.name}: {long} of {len(rows)} few shots are longer than "
             f"generator.max_length = {max_length} tokens and are left out of generator tuning."

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from dawgen.errors import UserError
 from dawgen.generator import meta, objectives
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 # Central differences: how far the prompt vector that moves most goes, as a share of a prompt
 # vector's length. Between the rounding of the number format and the model's curvature.
 _CENTRAL_STEP = {torch.float32: 0.01, torch.bfloat16: 0.2}
+_SHOTS_AT_ONCE = 8  # looked at together after the tuning; changes memory only
 
 
 @repeatable()
@@ -274,16 +276,34 @@ def token_weights(
 
     The softmax of the weights runs over all the shots given, so their mean is 1.
     """
-    batch = Batch(tuple(shots))
-    labels = batch.labels.to(backbone.device)
+    labels = Batch(tuple(shots)).labels.to(backbone.device)
     prompts = generator.prompts.to(backbone.device)
-    scored = score_all(backbone, prompts, batch, labels)
+    log_probs, mask = _every_log_prob(prompts, shots, backbone)
     network = generator.weight_network()
-    weights = equal_weights(scored.mask)
+    weights = equal_weights(mask)
     if network is not None:
-        inputs = objectives.discriminative_token_loss(scored.log_probs, labels)
-        weights = network.to(backbone.device)(inputs, scored.mask)
-    return weights, objectives.label_ratio(scored.log_probs, labels), scored.mask
+        inputs = objectives.discriminative_token_loss(log_probs, labels)
+        weights = network.to(backbone.device)(inputs, mask)
+    return weights, objectives.label_ratio(log_probs, labels), mask
+
+
+def _every_log_prob(
+    prompts: Tensor, shots: Sequence[Shot], backbone: Backbone
+) -> tuple[Tensor, Tensor]:
+    """Log-probabilities [C,B,T] of the shots' tokens under every label, and their mask [B,T].
+
+    A few shots at a time: all of them would not fit beside a large vocabulary.
+    """
+    batches = [
+        Batch(tuple(shots[i : i + _SHOTS_AT_ONCE])) for i in range(0, len(shots), _SHOTS_AT_ONCE)
+    ]
+    longest = max(len(target) for batch in batches for target in batch.targets)
+    parts = []
+    for batch in batches:
+        scored = score_all(backbone, prompts, batch, batch.labels.to(backbone.device))
+        padding = (0, longest - scored.mask.shape[1])
+        parts.append((pad(scored.log_probs, padding), pad(scored.mask, padding)))
+    return torch.cat([p for p, _ in parts], dim=1), torch.cat([m for _, m in parts])
 
 
 def _check_finite(

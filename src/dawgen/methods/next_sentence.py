@@ -24,7 +24,7 @@ from typing import Literal
 import numpy as np
 
 from dawgen.errors import UserError
-from dawgen.synthesis.first_sentences import CORPORA, corpus_lines, file_lines
+from dawgen.synthesis.sources import CORPORA, corpus_lines, file_lines
 from dawgen.tasks import Row, TaskCard
 from dawgen.tuning.combine import Passes
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -192,21 +191,12 @@ def wrong(predictions: Rows, most: int = 6) -> Rows:
     return sorted(found, key=lambda row: -row["confidence"])[:most]
 
 
-def ledger_table(synthetic: Rows) -> list[dict[str, Any]]:
-    """Per label: rows attempted, kept, and rejected by reason, counted from the rows themselves."""
-    tables = []
-    for label in _labels(synthetic):
-        mine = [row for row in synthetic if row["label"] == label]
-        reasons = Counter(str(row["reason"]) for row in mine if not row["kept"])
-        tables.append(
-            {
-                "label": label,
-                "attempted": len(mine),
-                "kept": sum(bool(row["kept"]) for row in mine),
-                "reasons": dict(reasons),
-            }
-        )
-    return tables
+def ledger_table(ledger: dict[str, Any]) -> list[dict[str, Any]]:
+    """Per label: rows attempted, kept, and rejected by reason; of ledger.json."""
+    return [
+        {"label": label, **{name: account[name] for name in ("attempted", "kept", "reasons")}}
+        for label, account in ledger.get("labels", {}).items()
+    ]
 
 
 def samples(synthetic: Rows, most: int = 6) -> dict[str, Rows]:
@@ -221,28 +211,16 @@ def samples(synthetic: Rows, most: int = 6) -> dict[str, Rows]:
     return chosen
 
 
-def rejected(synthetic: Rows, most: int = 2) -> Rows:
-    """A few rejected rows of every reason."""
-    seen: Counter[str] = Counter()
-    chosen = []
-    for row in synthetic:
-        if not row["kept"] and seen[str(row["reason"])] < most:
-            seen[str(row["reason"])] += 1
-            chosen.append(row)
-    return sorted(chosen, key=lambda row: str(row["reason"]))
-
-
 def words(files: RunFiles) -> list[str]:
     """The run in sentences; each only where the run has what it says."""
     seed = files.run.get("seed", files.scores.get("seed"))
     sentences = []
-    if files.synthetic:
-        kept = sum(bool(row["kept"]) for row in files.synthetic)
+    if files.ledger:
+        kept, attempted = files.ledger["kept"], files.ledger["attempted"]
         shots = (files.run.get("rows") or {}).get("train")
         start = f"From {shots:,} labelled examples dawgen" if shots else "dawgen"
         sentences.append(
-            f"{start} wrote {len(files.synthetic):,} candidate rows and kept {kept:,} of them "
-            f"(seed {seed})."
+            f"{start} wrote {attempted:,} candidate rows and kept {kept:,} of them (seed {seed})."
         )
     return sentences + _words_on_scores(files.scores, seed)
 

@@ -53,7 +53,7 @@ def _context(files: RunFiles) -> dict[str, Any]:
     scores = files.scores
     seed = files.run.get("seed", scores.get("seed", "unknown"))
     found = figures.results(scores)
-    ledger = figures.ledger_table(files.synthetic)
+    ledger = figures.ledger_table(files.ledger)
     shots = (files.run.get("rows") or {}).get("dev")
     return {
         "name": files.name,
@@ -70,7 +70,7 @@ def _context(files: RunFiles) -> dict[str, Any]:
         "ledger": ledger,
         "reasons": sorted({reason for row in ledger for reason in row["reasons"]}),
         "samples": figures.samples(files.synthetic),
-        "rejected": figures.rejected(files.synthetic),
+        "rejected": files.rejected,
         "generator_charts": figures.generator_charts(files.generator_log),
         "tuning_charts": figures.tuning_charts(files.tuning_log, files.baseline_log, shots),
         "arm": files.arm,

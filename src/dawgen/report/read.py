@@ -27,6 +27,8 @@ class RunFiles:
     tuning_log: Rows = field(default_factory=list)
     baseline_log: Rows = field(default_factory=list)
     synthetic: Rows = field(default_factory=list)
+    ledger: dict[str, Any] = field(default_factory=dict)
+    rejected: Rows = field(default_factory=list)
     predictions: Rows = field(default_factory=list)
     settings: str = ""
 
@@ -49,6 +51,8 @@ def read_run(folder: Path) -> RunFiles:
         tuning_log=_read_lines(folder / "prompt" / "log.jsonl"),
         baseline_log=_read_lines(folder / "baseline" / "log.jsonl"),
         synthetic=_read_shards(folder / "synthetic"),
+        ledger=_read_json(folder / "synthetic" / "ledger.json"),
+        rejected=_read_json(folder / "synthetic" / "quality.json").get("rejected_examples", []),
         predictions=_read_predictions(folder),
         settings=config.read_text("utf-8") if config.is_file() else "",
     )

@@ -2,50 +2,46 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from dawgen.backbone import Backbone
+from dawgen.job import rows_hash
 from dawgen.settings import SynthesisSettings
 from dawgen.synthesis.ledger import Ledger
+from dawgen.synthesis.provenance import (
+    LICENCES,
+    Provenance,
+    model_licence,
+    model_name,
+    prompts_hash,
+    source_name,
+)
 from dawgen.synthesis.rows import SyntheticRow
 from dawgen.tasks import TaskCard
-
-LICENCES = {
-    "captions": ("COCO captions", "CC BY 4.0", "cc-by-4.0"),
-    "questions": (
-        "query-wellformedness and NQ-open",
-        "CC BY-SA 4.0 and CC BY-SA 3.0",
-        "cc-by-sa-4.0",
-    ),
-    "wikipedia": ("English Wikipedia, 2014", "CC BY-SA 3.0", "cc-by-sa-3.0"),
-    "shots": ("the few-shot rows", "the licence of your few-shot rows", "unknown"),
-    "file": ("a text file of yours", "the licence of your text file", "unknown"),
-    "generator": ("written by the generator", "none but the generator's own", "unknown"),
-}
-"""By source: what it is, its licence in words, its licence as the hub names it."""
 
 SAMPLES_PER_LABEL = 3
 
 
-@dataclass(frozen=True)
-class Provenance:
-    """What a synthetic folder was made with. Nothing in it differs between equal runs."""
+def dataset_card(
+    made: Provenance,
+    rows: Sequence[SyntheticRow],
+    ledger: Ledger,
+    report: Mapping[str, Any],
+    shards: Sequence[Path] = (),
+) -> str:
+    """The text of README.md: hub metadata, then prose, counts, hashes and a few rows.
 
-    card: TaskCard
-    backbone: Backbone
-    settings: SynthesisSettings
-    seed: int
-    shots: int
-
-
-def dataset_card(made: Provenance, kept: Sequence[SyntheticRow], ledger: Ledger) -> str:
-    """The text of README.md: hub metadata, then prose, counts and a few rows."""
+    Args:
+        rows: rejected ones too.
+        report: the quality report.
+        shards: the Parquet files, whose hashes are told.
+    """
+    kept = [row for row in rows if row.kept]
     sources = Counter(row.first_sentence.partition(":")[0] for row in kept)
     front = yaml.safe_dump(_metadata(made, len(kept), sources), sort_keys=False)
     parts = [
@@ -53,6 +49,8 @@ def dataset_card(made: Provenance, kept: Sequence[SyntheticRow], ledger: Ledger)
         _introduction(made, len(kept)),
         _counts(ledger),
         _provenance(made, sources),
+        _overlap(report["overlap"]),
+        _files(shards),
         _samples(made.card, kept),
         _limits(),
     ]
@@ -82,21 +80,42 @@ def _size_category(rows: int) -> str:
 
 
 def _introduction(made: Provenance, rows: int) -> str:
+    shots = len(made.shots)
+    if made.imported is None:
+        origin = (
+            "Every row was written by a frozen language model under one tuned soft prompt a label, "
+            f"after\n{shots:,} few-shot rows (Guo et al., *Generating Synthetic Datasets for "
+            "Few-shot Prompt\nTuning*, COLM 2024). Nobody has checked the labels."
+        )
+    else:
+        origin = (
+            f"The rows were imported from {plain(made.imported)} and cleaned by dawgen, held "
+            f"against\n{shots:,} few-shot rows. Nobody has checked the labels."
+        )
     return f"""# {plain(made.card.name)}: {rows:,} rows written by a language model
 
 {plain(made.card.description)}
 
-Every row was written by a frozen language model under one tuned soft prompt a label, after
-{made.shots:,} few-shot rows (Guo et al., *Generating Synthetic Datasets for Few-shot Prompt
-Tuning*, COLM 2024). Nobody has checked the labels. Rows with `kept` = false were rejected, for
-the `reason` beside them; leave them out:
+{origin} {_rejected_rows(made)}
 
 ```python
 from datasets import load_dataset
 
-rows = load_dataset("path/to/this/folder", split="train").filter(lambda row: row["kept"])
+rows = load_dataset("path/to/this/folder", split="train"){_only_kept(made)}
 ```
 """
+
+
+def _rejected_rows(made: Provenance) -> str:
+    if made.settings.keep_rejected:
+        return (
+            "Rows with `kept` = false were rejected, for\nthe `reason` beside them; leave them out:"
+        )
+    return "Rejected rows are counted below, but are\nnot in the files."
+
+
+def _only_kept(made: Provenance) -> str:
+    return '.filter(lambda row: row["kept"])' if made.settings.keep_rejected else ""
 
 
 def _counts(ledger: Ledger) -> str:
@@ -123,16 +142,15 @@ def _counts(ledger: Ledger) -> str:
 
 
 def _provenance(made: Provenance, sources: Counter[str]) -> str:
-    settings = made.settings.model_dump(mode="json", exclude={"batch_size"})  # only speed
-    if "file" in sources:
-        settings["first_sentences"] = "a text file"  # its path is the maker's own affair
     facts = [
         ["task card", f"{made.card.name}, version {made.card.version}"],
-        ["few-shot rows", f"{made.shots:,}"],
-        ["generator", _model_name(made.backbone.name)],
-        ["generator's fingerprint", made.backbone.fingerprint],
+        ["few-shot rows", f"{len(made.shots):,}"],
+        ["few-shot rows' hash", rows_hash(made.shots) or ""],
+        ["evaluation rows kept out", f"{len(made.forbidden):,}"],
+        ["evaluation rows' hash", rows_hash(made.forbidden) or ""],
+        *_generator(made),
         ["seed", str(made.seed)],
-        *([f"synthesis.{name}", str(value)] for name, value in settings.items()),
+        *([f"synthesis.{name}", value] for name, value in _settings(made.settings)),
     ]
     first = [
         [source, LICENCES[source][0], f"{count:,}", LICENCES[source][1]]
@@ -140,9 +158,56 @@ def _provenance(made: Provenance, sources: Counter[str]) -> str:
     ]
     lines = ["## What it was made from\n", *_table(["", ""], facts)]
     if first:
-        lines += ["", "First sentences of the kept rows:\n"]
+        what = "First sentences of the kept rows" if made.imported is None else "The kept rows"
+        lines += ["", f"{what}:\n"]
         lines += _table(["source", "what it is", "rows", "licence"], first)
     return "\n".join(lines) + "\n"
+
+
+def _generator(made: Provenance) -> list[list[str]]:
+    if made.backbone is None:
+        return [["generator", "unknown; the rows were not scored"]]
+    what = "generator" if made.imported is None else "generator that scored the rows"
+    facts = [
+        [what, model_name(made.backbone.name)],
+        ["its fingerprint", made.backbone.fingerprint],
+        ["its licence", model_licence(made.backbone.name)],
+    ]
+    if made.prompts is not None:
+        facts.append(["label prompts' hash", prompts_hash(made.prompts)])
+    return facts
+
+
+def _settings(settings: SynthesisSettings) -> list[tuple[str, str]]:
+    """Names and values of all that bears on the rows; files by their name only."""
+    tree = settings.model_dump(mode="json", exclude={"batch_size"})  # only speed
+    tree["first_sentences"] = source_name(settings.first_sentences)
+    inner = tree.pop("cleaning")
+    pairs = [*tree.items(), *((f"cleaning.{name}", value) for name, value in inner.items())]
+    return [(name, str(value)) for name, value in pairs]
+
+
+def _overlap(overlap: Mapping[str, Any]) -> str:
+    n = overlap["words_running"]
+    keys = ("rows", "equal", "words_running")
+    rows = [
+        [name.replace("_", " "), *(f"{overlap[name][key]:,}" for key in keys)]
+        for name in ("few_shots", "evaluation_rows")
+    ]
+    what = f"""## Overlap
+
+Kept rows that repeat a text of these rows, but for case, spaces and punctuation, or that have
+{n} words running in common with one. Words that a given first text has do not count against the
+few shots.
+"""
+    table = _table(["held against", "rows there", "equal", f"{n} words running"], rows)
+    return "\n".join([what, *table]) + "\n"
+
+
+def _files(shards: Sequence[Path]) -> str:
+    rows = [[path.name, hashlib.sha256(path.read_bytes()).hexdigest()] for path in shards]
+    more = "`ledger.json` has the counts, `quality.json` figures of variety, distance and overlap."
+    return "\n".join(["## Files\n", *_table(["file", "SHA-256"], rows), "", more]) + "\n"
 
 
 def _samples(card: TaskCard, kept: Sequence[SyntheticRow]) -> str:
@@ -190,8 +255,3 @@ def plain(text: str) -> str:
     """Text that Markdown and HTML show as it is, on one line."""
     line = " ".join(text.split())
     return "".join(_ESCAPES.get(c, c) for c in line if c.isprintable())
-
-
-def _model_name(name: str) -> str:
-    """A hub name as it is; of a folder its last part, for paths are nobody else's business."""
-    return Path(name).name if name.startswith((".", "/", "~")) else name

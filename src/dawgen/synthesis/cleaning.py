@@ -1,39 +1,45 @@
 """Which written rows may be kept, and the word for why another may not.
 
 Rules look at one row at a time, in the order of `RULES`; the first that applies is the row's
-reason. Duplicates, and what the label ratio decides, follow after these (`stage.py`).
+reason. What needs the rows before it, or the label ratio, follows after these (`cleaner.py`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
+from dawgen.cleaning_settings import RuleName
 from dawgen.synthesis.text import (
     has_broken_characters,
     has_letter,
+    ngrams,
     normalise,
     pair_key,
     scripts,
     word_count,
+    words,
 )
 from dawgen.tasks import Row
 
-DUPLICATE = "duplicate"
-LOW_LABEL_RATIO = "low label ratio"
-NOT_AMONG_BEST = "lower label ratio than others"
+CUT_OFF: RuleName = "cut off"
+COPY: RuleName = "copy of the first text"
 FIRST_SENTENCE = "first sentence "
 """Put before the reason where the generator's own first sentence failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A row as it was written: text2 is None for single sentences, `finished` = end mark seen."""
+    """A row as it was written: text2 is None for single sentences, `finished` = end mark seen.
+
+    ``wrote_first`` says that text1 of a pair was written too, not given.
+    """
 
     text1: str
     text2: str | None
     finished: bool
+    wrote_first: bool = False
 
     @property
     def written(self) -> str:
@@ -41,15 +47,24 @@ class Candidate:
         return self.text1 if self.text2 is None else self.text2
 
 
+Ngram = tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """What rows are held against: measures of the few shots, and rows not to be repeated."""
+    """What rows are held against: measures of the few shots, and rows not to be repeated.
+
+    The n-grams (of ``n`` words) are those of every text of a row, first or second.
+    """
 
     words: tuple[int, int]
     scripts: frozenset[str]
     shot_pairs: frozenset[tuple[str, str]]
     shot_texts: frozenset[str]
     forbidden_pairs: frozenset[tuple[str, str]]
+    n: int = 8
+    shot_ngrams: frozenset[Ngram] = frozenset()
+    forbidden_ngrams: frozenset[Ngram] = frozenset()
 
 
 SHORTEST = 0.5
@@ -58,8 +73,13 @@ LONGEST = 2.0
 """Of the longest few-shot text, in words: what is longer is rejected."""
 
 
-def reference(shots: Sequence[Row], forbidden: Sequence[Row] = ()) -> Reference:
-    """Measures the few shots' last texts (text2, or text1 of single sentences)."""
+def reference(shots: Sequence[Row], forbidden: Sequence[Row] = (), n: int = 8) -> Reference:
+    """Measures the few shots' last texts (text2, or text1 of single sentences).
+
+    Args:
+        forbidden: rows that later measure the prompt (development and test).
+        n: words of an n-gram.
+    """
     last = [row.text1 if row.text2 is None else row.text2 for row in shots]
     counts = [word_count(text) for text in last]
     every = " ".join([row.text1 for row in shots] + last)
@@ -69,7 +89,16 @@ def reference(shots: Sequence[Row], forbidden: Sequence[Row] = ()) -> Reference:
         shot_pairs=frozenset(pair_key(row.text1, row.text2) for row in shots),
         shot_texts=frozenset(normalise(text) for text in last),
         forbidden_pairs=frozenset(pair_key(row.text1, row.text2) for row in forbidden),
+        n=n,
+        shot_ngrams=frozenset(row_ngrams(shots, n)),
+        forbidden_ngrams=frozenset(row_ngrams(forbidden, n)),
     )
+
+
+def row_ngrams(rows: Iterable[Row], n: int) -> set[Ngram]:
+    """Runs of ``n`` words in the rows' texts, first and second."""
+    texts = [text for row in rows for text in (row.text1, row.text2) if text]
+    return {gram for text in texts for gram in ngrams(words(text), n)}
 
 
 def is_empty(row: Candidate, against: Reference) -> bool:
@@ -132,6 +161,8 @@ def _phrase_repeats(words: Sequence[str], n: int) -> bool:
 def is_badly_ended(row: Candidate, against: Reference) -> bool:
     """It ends in mid-sentence: on a comma, a colon, an opening bracket, a dash, "and", "the"."""
     text = row.written.rstrip()
+    if not text:
+        return False
     if text.endswith((",", ";", ":", "(", "[", "{", "-", "\u2013", "\u2014", "/", "&", "=")):
         return True
     return text.casefold().rsplit(maxsplit=1)[-1] in ("and", "the")
@@ -169,9 +200,32 @@ def repeats_forbidden(row: Candidate, against: Reference) -> bool:
     return pair_key(row.text1, row.text2) in against.forbidden_pairs
 
 
+def overlaps_shot(row: Candidate, against: Reference) -> bool:
+    """``n`` words running of a few-shot text, unless the row's own given first text has them.
+
+    A given first text may be a few shot's: what is written after it may take its words up.
+    """
+    written = _grams(row.written, against.n)
+    if row.text2 is None:
+        return not written.isdisjoint(against.shot_ngrams)
+    if row.wrote_first:
+        return not (written | _grams(row.text1, against.n)).isdisjoint(against.shot_ngrams)
+    return not (written - _grams(row.text1, against.n)).isdisjoint(against.shot_ngrams)
+
+
+def overlaps_forbidden(row: Candidate, against: Reference) -> bool:
+    """``n`` words running of a row that later measures the prompt, in either text."""
+    grams = _grams(row.text1, against.n) | _grams(row.text2 or "", against.n)
+    return not grams.isdisjoint(against.forbidden_ngrams)
+
+
+def _grams(text: str, n: int) -> set[Ngram]:
+    return set(ngrams(words(text), n))
+
+
 Rule = Callable[[Candidate, Reference], bool]
 
-RULES: tuple[tuple[str, Rule], ...] = (
+RULES: tuple[tuple[RuleName, Rule], ...] = (
     ("empty", is_empty),
     ("cut off", is_cut_off),
     ("broken text", is_broken),
@@ -184,18 +238,23 @@ RULES: tuple[tuple[str, Rule], ...] = (
     ("too long", is_too_long),
     ("repeats a few-shot text", repeats_shot),
     ("repeats an evaluation row", repeats_forbidden),
+    ("overlaps a few-shot text", overlaps_shot),
+    ("overlaps an evaluation row", overlaps_forbidden),
 )
 
 _FIRST = {"empty", "cut off", "broken text", "repeats itself", "bad end"}
 
 
-def reason(row: Candidate, against: Reference) -> str | None:
-    """Why the row is rejected, or None."""
-    return next((name for name, rule in RULES if rule(row, against)), None)
+def reason(row: Candidate, against: Reference, skip: Collection[str] = ()) -> RuleName | None:
+    """Why the row is rejected, or None; rules in ``skip`` are not asked."""
+    return next((name for name, rule in RULES if name not in skip and rule(row, against)), None)
 
 
-def first_sentence_reason(text: str, finished: bool, against: Reference) -> str | None:
+def first_sentence_reason(
+    text: str, finished: bool, against: Reference, skip: Collection[str] = ()
+) -> str | None:
     """Why a first sentence that the generator wrote cannot be continued, or None."""
     row = Candidate(text, None, finished)
-    found = next((n for n, rule in RULES if n in _FIRST and rule(row, against)), None)
+    asked = ((name, rule) for name, rule in RULES if name in _FIRST and name not in skip)
+    found = next((name for name, rule in asked if rule(row, against)), None)
     return FIRST_SENTENCE + found if found else None

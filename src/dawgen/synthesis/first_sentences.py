@@ -1,35 +1,43 @@
-"""Where first sentences come from: few shots, a text file, packaged corpora, the generator."""
+"""Which first sentences a row starts from: the order of one source, or a mix of several."""
 
 from __future__ import annotations
 
-import lzma
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from importlib import resources
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 
-from dawgen.errors import UserError
 from dawgen.progress import warn
 from dawgen.streams import Streams
-from dawgen.synthesis.text import has_broken_characters, has_letter, normalise, word_count
+from dawgen.synthesis.sources import (
+    GENERATED,
+    FirstSentence,
+    shot_sentences,
+    usable_sentences,
+)
 from dawgen.tasks import Row, TaskCard
 
-CORPORA = ("captions", "questions", "wikipedia")
-"""Packaged samples of unlabelled sentences, see corpora/ATTRIBUTION.md."""
+Choice = str | Mapping[str, float]
+"""The setting ``synthesis.first_sentences``: one source, or shares by source."""
 
 
-@dataclass(frozen=True, slots=True)
-class FirstSentence:
-    """A text1 to continue, and where it was found (`captions:1234`, `shots:7`)."""
+class Source(Protocol):
+    """Where attempts take their first sentences from."""
 
-    text: str
-    source: str
+    @property
+    def generated(self) -> bool:
+        """Whether the generator writes first sentences, all or some."""
+        ...
 
+    def at(self, i: int) -> FirstSentence:
+        """The sentence of a label's i-th attempt."""
+        ...
 
-GENERATED = FirstSentence("", "generator")
-"""No sentence to start from: the generator writes the first one itself."""
+    def unlabelled(self) -> list[str]:
+        """Its sentences that are neither few shots' nor the generator's."""
+        ...
+
+    def __len__(self) -> int: ...
 
 
 class FirstSentences:
@@ -39,9 +47,13 @@ class FirstSentences:
     same first sentences, and a first sentence alone tells nothing about the label.
     """
 
-    def __init__(self, sentences: Sequence[FirstSentence], streams: Streams) -> None:
+    def __init__(
+        self, sentences: Sequence[FirstSentence], streams: Streams, part: str | None = None
+    ) -> None:
+        """part: name of the source within a mix, whose order is then its own."""
         self.sentences = list(sentences)
         self._streams = streams
+        self._purpose = ("first-sentences", *([part] if part else []))
         self._orders: list[np.ndarray] = []
 
     def __len__(self) -> int:
@@ -51,6 +63,10 @@ class FirstSentences:
     def generated(self) -> bool:
         """Whether the generator writes the first sentence too."""
         return self.sentences == [GENERATED]
+
+    def unlabelled(self) -> list[str]:
+        """Its sentences that are neither few shots' nor the generator's."""
+        return [s.text for s in self.sentences if not s.source.startswith(("shots:", "generator"))]
 
     def at(self, i: int) -> FirstSentence:
         """The sentence of a label's i-th attempt."""
@@ -67,93 +83,87 @@ class FirstSentences:
                 f"all {len(self.sentences):,} first sentences are used up and come again; "
                 "a larger text file would make the rows more varied."
             )
-        return self._streams.numpy("first-sentences", str(turn)).permutation(len(self.sentences))
+        return self._streams.numpy(*self._purpose, str(turn)).permutation(len(self.sentences))
+
+
+class Mix:
+    """Several sources with shares. Attempt i takes the source that is furthest behind its share,
+    so that after any number of attempts every source is within one of it."""
+
+    def __init__(self, parts: Sequence[FirstSentences], shares: Sequence[float]) -> None:
+        """shares: one positive number a part; only their proportions count."""
+        self.parts = list(parts)
+        self.shares = [share / sum(shares) for share in shares]
+        self._taken = [0 for _ in parts]
+        self._plan: list[tuple[int, int]] = []
+
+    def __len__(self) -> int:
+        return sum(len(part) for part in self.parts)
+
+    @property
+    def generated(self) -> bool:
+        """Whether one of the parts is the generator."""
+        return any(part.generated for part in self.parts)
+
+    def unlabelled(self) -> list[str]:
+        """Sentences of the parts that are neither few shots' nor the generator's."""
+        return [text for part in self.parts for text in part.unlabelled()]
+
+    def at(self, i: int) -> FirstSentence:
+        """The sentence of a label's i-th attempt."""
+        while len(self._plan) <= i:
+            behind = [
+                share * (len(self._plan) + 1) - taken
+                for share, taken in zip(self.shares, self._taken, strict=True)
+            ]
+            part = behind.index(max(behind))
+            self._plan.append((part, self._taken[part]))
+            self._taken[part] += 1
+        part, place = self._plan[i]
+        return self.parts[part].at(place)
+
+
+def writes_first(choice: Choice) -> bool:
+    """Whether the generator has to learn to write first sentences of pairs."""
+    return choice == "generator" or (isinstance(choice, Mapping) and "generator" in choice)
 
 
 def choose_first_sentences(
-    choice: str, card: TaskCard, shots: Sequence[Row], streams: Streams
-) -> FirstSentences:
+    choice: Choice,
+    card: TaskCard,
+    shots: Sequence[Row],
+    streams: Streams,
+    kind: str = "any",
+) -> Source:
     """First sentences by the setting ``synthesis.first_sentences``.
 
     Args:
         choice: `card` (the card's corpus, else the few shots), `few-shots`, a packaged
-            corpus, `generator`, or the path of a text file, one sentence a line (`.txt`,
-            `.txt.xz`, UTF-8). Single-sentence cards have no first sentence to choose: the
-            generator writes their text whatever is set.
+            corpus, `generator`, a text file (`.txt`, `.txt.xz`, UTF-8, one sentence a line), a
+            table's column (`rows.csv#column`, `hub:owner/name@split#column`), or shares by
+            source. Single-sentence cards have no first sentence to choose: the generator
+            writes their text whatever is set.
+        kind: `question`, `statement`, `any`, or `task`: what most of the few shots are. The
+            few shots themselves are taken whatever they are.
 
     Raises:
         UserError: no such file, an unreadable one, or no usable sentence in it.
     """
-    if not card.is_pair or choice == "generator":
+    if not card.is_pair:
         return FirstSentences([GENERATED], streams)
+    if isinstance(choice, Mapping):
+        parts = [
+            FirstSentences(_sentences(name, card, shots, kind), streams, name) for name in choice
+        ]
+        return Mix(parts, list(choice.values()))
+    return FirstSentences(_sentences(choice, card, shots, kind), streams)
+
+
+def _sentences(choice: str, card: TaskCard, shots: Sequence[Row], kind: str) -> list[FirstSentence]:
+    if choice == "generator":
+        return [GENERATED]
     if choice == "card":
         choice = card.first_sentences or "few-shots"
     if choice == "few-shots":
-        return FirstSentences(_from_shots(shots), streams)
-    label, path = ("file", Path(choice)) if choice not in CORPORA else (choice, None)
-    lines = corpus_lines(choice) if path is None else file_lines(path)
-    prefix = label if path is None else f"file:{path.name}"
-    found = list(_usable(lines, prefix, card.first_sentence_words))
-    if not found:
-        low, high = card.first_sentence_words or (1, None)
-        wanted = f"{low} to {high} words" if high else "at least one letter"
-        raise UserError(
-            f"{choice} holds no usable first sentence: task {card.name!r} asks for lines of "
-            f"{wanted} (first_sentence_words in its card)."
-        )
-    return FirstSentences(found, streams)
-
-
-def _from_shots(shots: Sequence[Row]) -> list[FirstSentence]:
-    """Every distinct text1 once; the user's own sentences are taken whatever their length."""
-    seen: dict[str, FirstSentence] = {}
-    for i, row in enumerate(shots):
-        seen.setdefault(normalise(row.text1), FirstSentence(row.text1, f"shots:{i}"))
-    return list(seen.values())
-
-
-def _usable(
-    lines: Iterator[str], prefix: str, words: tuple[int, int] | None
-) -> Iterator[FirstSentence]:
-    """Whole, readable, distinct lines of the wanted length; the source counts lines from 1."""
-    low, high = words or (1, 10**9)
-    seen: set[str] = set()
-    for number, line in enumerate(lines, start=1):
-        text = line.strip()
-        if not low <= word_count(text) <= high:
-            continue
-        if not has_letter(text) or has_broken_characters(text):
-            continue
-        key = normalise(text)
-        if key not in seen:
-            seen.add(key)
-            yield FirstSentence(text, f"{prefix}:{number}")
-
-
-def corpus_lines(name: str) -> Iterator[str]:
-    """The lines of a packaged corpus."""
-    packed = resources.files("dawgen.synthesis") / "corpora" / f"{name}.txt.xz"
-    with packed.open("rb") as file, lzma.open(file) as lines:
-        yield from (line.decode("utf-8") for line in lines)
-
-
-def file_lines(path: Path) -> Iterator[str]:
-    """The lines of a text file, `.xz` or plain."""
-    if not path.is_file():
-        raise UserError(
-            f"There is no text file {path} to take first sentences from; give the path of one "
-            f"(a sentence a line), or one of few-shots, generator, {', '.join(CORPORA)}."
-        )
-    try:
-        if path.suffix == ".xz":
-            with lzma.open(path, "rt", encoding="utf-8-sig") as lines:
-                yield from lines
-        else:
-            with path.open(encoding="utf-8-sig") as lines:
-                yield from lines
-    except UnicodeDecodeError:
-        raise UserError(f"{path} is not UTF-8 text; save it as UTF-8 and try again.") from None
-    except (lzma.LZMAError, EOFError):
-        raise UserError(f"{path} is not a whole .xz file; pack it again or unpack it.") from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}.") from None
+        return shot_sentences(shots)
+    return usable_sentences(choice, card, shots, kind)

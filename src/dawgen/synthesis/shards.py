@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,10 +56,13 @@ def read_shards(folder: Path) -> list[SyntheticRow]:
     """Every row of a synthetic folder, rejected ones too, in the order they were written."""
     rows: list[SyntheticRow] = []
     for path in sorted(folder.glob("shard-*.parquet")):
-        rows.extend(
-            SyntheticRow(**row) for row in _read_table(path).select(SCHEMA.names).to_pylist()
-        )
+        rows += read_shard(path)
     return rows
+
+
+def read_shard(path: Path) -> list[SyntheticRow]:
+    """The rows of one shard."""
+    return [SyntheticRow(**row) for row in _read_table(path).select(SCHEMA.names).to_pylist()]
 
 
 def load_synthetic(source: str | Path, card: TaskCard) -> list[SyntheticRow]:
@@ -78,17 +82,39 @@ def load_synthetic(source: str | Path, card: TaskCard) -> list[SyntheticRow]:
     Raises:
         UserError: nothing there, no rows, a missing column, an unknown label.
     """
-    path = Path(source)
+    kept = [row for row in _read_rows(Path(source), card) if row.kept]
+    if not kept:
+        raise UserError(f"{source} holds no kept row.")
+    return kept
+
+
+def load_foreign(source: str | Path, card: TaskCard) -> list[SyntheticRow]:
+    """Anybody's rows to be cleaned: as :func:`load_synthetic`, but empty texts are let through.
+
+    Also `hub:owner/name/config@split`. A folder that dawgen wrote gives its kept rows, and
+    `first_sentence` says the file and row that a row was in: `import:rows.json:12`.
+    """
+    rows = [row for row in _read_rows(Path(source), card, allow_empty=True) if row.kept]
+    if not rows:
+        raise UserError(f"{source} holds no kept row.")
+    name = source if str(source).startswith("hub:") else Path(source).name
+    return [
+        replace(row, first_sentence=f"import:{name}:{number}", shard=0)
+        for number, row in enumerate(rows, start=1)
+    ]
+
+
+def _read_rows(path: Path, card: TaskCard, *, allow_empty: bool = False) -> list[SyntheticRow]:
     if path.is_dir():
-        if not shard_path(path, 0).exists():
+        if not any(path.glob("shard-*.parquet")):
             raise UserError(
                 f"{path} holds no shard-00000.parquet; name a folder of synthetic rows."
             )
         rows = read_shards(path)
     elif _is_shard(path):
-        rows = [SyntheticRow(**row) for row in _read_table(path).select(SCHEMA.names).to_pylist()]
+        rows = read_shard(path)
     else:
-        rows = _read_foreign(path, card)
+        rows = _read_foreign(path, card, allow_empty)
     for number, row in enumerate(rows, start=1):
         if row.label not in card.labels:
             raise UserError(
@@ -97,10 +123,7 @@ def load_synthetic(source: str | Path, card: TaskCard) -> list[SyntheticRow]:
             )
         if card.is_pair and row.text2 is None:
             raise UserError(f"{path}, row {number}: task {card.name!r} needs a second text.")
-    kept = [row for row in rows if row.kept]
-    if not kept:
-        raise UserError(f"{path} holds no kept row.")
-    return kept
+    return rows
 
 
 def _is_shard(path: Path) -> bool:
@@ -122,8 +145,11 @@ def _read_table(path: Path) -> pa.Table:
         ) from None
 
 
-def _read_foreign(path: Path, card: TaskCard) -> list[SyntheticRow]:
-    rows = _read_json_list(path, card) if _is_json_list(path) else load_rows(card, str(path))
+def _read_foreign(path: Path, card: TaskCard, allow_empty: bool) -> list[SyntheticRow]:
+    if _is_json_list(path):
+        rows = _read_json_list(path, card)
+    else:
+        rows = load_rows(card, str(path), allow_empty=allow_empty)
     return [
         SyntheticRow(row.text1, row.text2, row.label, first_sentence=f"{path.name}:{number}")
         for number, row in enumerate(rows, start=1)
@@ -157,8 +183,12 @@ def _row(item: Any, where: str, card: TaskCard) -> Row:
         raise UserError(
             f"{where}: there is no {_names(missing)}; found are {_names(map(str, item))}."
         )
-    values = {name: str(item[column]) for name, column in columns.items()}
+    values = {name: _plain(item[column]) for name, column in columns.items()}
     return Row(values["text1"], values.get("text2"), label_name(values["label"], card))
+
+
+def _plain(value: Any) -> str:
+    return "" if value is None else str(value)
 
 
 def label_name(value: str, card: TaskCard) -> str:

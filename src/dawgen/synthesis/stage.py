@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from time import perf_counter
 
 from torch import Tensor
 
@@ -13,28 +14,16 @@ from dawgen.backbone import Backbone
 from dawgen.errors import UserError
 from dawgen.progress import progress, warn
 from dawgen.repeatable import repeatable
-from dawgen.runs import write_text
 from dawgen.settings import SynthesisSettings
 from dawgen.streams import Streams
-from dawgen.synthesis import cleaning
-from dawgen.synthesis.card import Provenance, dataset_card
-from dawgen.synthesis.engines import (
-    Engine,
-    Generation,
-    Request,
-    choose_engine,
-    decoding_of,
-)
-from dawgen.synthesis.first_sentences import (
-    FirstSentence,
-    FirstSentences,
-    choose_first_sentences,
-)
+from dawgen.synthesis.cleaner import PASSED, Cleaner, balanced, keep_best
+from dawgen.synthesis.engines import Engine, choose_engine, decoding_of
+from dawgen.synthesis.first_sentences import choose_first_sentences
+from dawgen.synthesis.folder import describe, finished_shard, keep_shard, write_rows
 from dawgen.synthesis.ledger import LabelAccount, Ledger
+from dawgen.synthesis.provenance import Provenance
 from dawgen.synthesis.rows import SyntheticRow
-from dawgen.synthesis.scoring import label_ratios, log_likelihoods
-from dawgen.synthesis.shards import write_shard
-from dawgen.synthesis.text import pair_key
+from dawgen.synthesis.writer import Attempt, Writer
 from dawgen.tasks import Row, TaskCard
 
 ATTEMPTS_PER_ROUND = 512
@@ -42,22 +31,36 @@ ATTEMPTS_PER_ROUND = 512
 
 
 @dataclass(frozen=True)
+class Speed:
+    """How quickly rows were written, clock time; shards of a stopped synthesis do not count."""
+
+    seconds: float
+    attempted: int
+    kept: int
+    tokens: int
+
+    def as_json(self) -> dict[str, float]:
+        """Figures for a log: they differ between equal runs."""
+        rate = 1 / self.seconds if self.seconds else 0.0
+        return {
+            "seconds": round(self.seconds, 2),
+            "attempted": self.attempted,
+            "kept": self.kept,
+            "tokens": self.tokens,
+            "rows_per_second": round(self.attempted * rate, 2),
+            "kept_rows_per_second": round(self.kept * rate, 2),
+            "tokens_per_second": round(self.tokens * rate, 1),
+        }
+
+
+@dataclass(frozen=True)
 class SyntheticSet:
-    """What a synthesis made: its kept rows, its account, and where it lies."""
+    """What a synthesis made: its kept rows, its account, where it lies, and how quickly."""
 
     rows: list[SyntheticRow]
     ledger: Ledger
     folder: Path
-
-
-@dataclass(frozen=True, slots=True)
-class _Attempt:
-    """One text asked for: the label, which of its attempts it is, where it starts from."""
-
-    label: int
-    number: int
-    first: FirstSentence
-    seed: int
+    speed: Speed
 
 
 @repeatable()
@@ -71,6 +74,7 @@ def synthesize(
     folder: Path,
     *,
     forbidden: Sequence[Row] = (),
+    work: Path | None = None,
 ) -> SyntheticSet:
     """Write rows until every label has ``rows_per_label`` kept ones, into ``folder``.
 
@@ -81,32 +85,39 @@ def synthesize(
     Args:
         shots: the few-shot rows; lengths, scripts and texts not to repeat come from them.
         generator_prompts: [C,P,H], one soft prompt a label, in the card's order.
-        folder: gets `shard-*.parquet` (rejected rows too, marked), `ledger.json` and
-            `README.md`; shards of an earlier synthesis are removed. The same inputs give the
-            same bytes.
+        folder: gets `shard-*.parquet` (rejected rows too with ``keep_rejected``, marked),
+            `ledger.json`, `quality.json` and `README.md`; shards of an earlier synthesis are
+            removed. The same inputs give the same bytes.
         forbidden: rows that must not be repeated (development and test rows).
+        work: where finished shards wait for the last one. A synthesis that was stopped goes on
+            from them; it is the caller's care that they are of the same inputs.
 
     Raises:
         UserError: first sentences that cannot be had; not one row was kept.
         LedgerError: attempted is not kept + rejected.
     """
     stage = _Stage(card, shots, generator_prompts, backbone, settings, streams, forbidden)
-    folder.mkdir(parents=True, exist_ok=True)
-    for stale in folder.glob("shard-*.parquet"):
-        stale.unlink()
-    kept: list[SyntheticRow] = []
+    rows: list[SyntheticRow] = []
     total = settings.rows_per_label * len(card.labels)
     with progress("synthesis", total, "rows") as advance:
         for number, quota in enumerate(_quotas(settings)):
-            rows = stage.shard(number, quota, advance)
-            write_shard(folder, number, rows)
-            kept += [row for row in rows if row.kept]
+            shard = finished_shard(work, number)
+            if shard is None:
+                shard = stage.shard(number, quota, advance)
+                keep_shard(work, number, shard)
+            else:
+                stage.replay(shard, advance)
+            rows += shard
+    speed = stage.speed()
     stage.ledger.check()
-    write_text(folder / "ledger.json", stage.ledger.dumps())
+    write_rows(folder, rows, stage.ledger, settings.keep_rejected)
     stage.report_shortage()
-    made = Provenance(card, backbone, settings, streams.root, len(shots))
-    write_text(folder / "README.md", dataset_card(made, kept, stage.ledger))
-    return SyntheticSet(kept, stage.ledger, folder)
+    made = Provenance(
+        card, settings, streams.root, shots, forbidden, backbone=backbone, prompts=stage.prompts
+    )
+    describe(folder, rows, stage.ledger, made, stage.first_sentences.unlabelled())
+    kept = [row for row in rows if row.kept]
+    return SyntheticSet(kept, stage.ledger, folder, speed)
 
 
 def _quotas(settings: SynthesisSettings) -> list[int]:
@@ -133,18 +144,28 @@ class _Stage:
         self.backbone = backbone
         self.settings = settings
         self.streams = streams
-        self.first_sentences: FirstSentences = choose_first_sentences(
-            settings.first_sentences, card, shots, streams
+        self.first_sentences = choose_first_sentences(
+            settings.first_sentences, card, shots, streams, settings.first_sentence_kind
         )
-        self.reference = cleaning.reference(shots, forbidden)
+        wanted = dict.fromkeys(card.labels, settings.rows_per_label)
+        self.cleaner = Cleaner(
+            card,
+            shots,
+            forbidden,
+            settings.cleaning,
+            wanted,
+            min_label_ratio=settings.min_label_ratio,
+        )
         decoding = decoding_of(settings, card, shots, backbone, self.writes_first)
         self.engine: Engine = choose_engine(settings, backbone, self.prompts, decoding)
+        self.writer = Writer(card, self.prompts, backbone, self.engine, self.cleaner, streams)
         self.ledger = Ledger(card.labels)
-        self.seen: set[tuple[str, str]] = set()
+        self.start = perf_counter()
+        self.replayed = LabelAccount()
 
     @property
     def writes_first(self) -> bool:
-        """Whether the generator writes text1 of pairs too."""
+        """Whether the generator writes text1 of pairs too, of all or some."""
         return self.card.is_pair and self.first_sentences.generated
 
     # --- one shard ------------------------------------------------------------------
@@ -159,17 +180,37 @@ class _Stage:
         while plan := self._plan(clean, spent, wanted, limit):
             attempts = [attempt for label in labels for attempt in self._ask(label, plan[label])]
             attempts.sort(key=lambda attempt: (attempt.number, attempt.label))
-            for attempt, row in zip(attempts, self._write(attempts), strict=True):
+            for attempt, row in zip(attempts, self.writer.write(attempts), strict=True):
                 spent[attempt.label] += 1
                 if row.kept:
                     before = _share(clean[attempt.label], wanted, quota)
                     clean[attempt.label] += 1
                     advance(_share(clean[attempt.label], wanted, quota) - before)
                 rows.append(replace(row, shard=number))
-        rows = keep_best(rows, quota)
+        rows = balanced(keep_best(rows, quota), self.settings.cleaning.balance)
         for row in rows:
             self.ledger.enter(row)
         return rows
+
+    def replay(self, rows: Sequence[SyntheticRow], advance: Callable[[int], None]) -> None:
+        """Take up a shard that an earlier, stopped synthesis finished, as if just written."""
+        for row in rows:
+            self.ledger.attempt(str(row.label))
+            self.ledger.enter(row)
+            if row.reason in PASSED:
+                self.cleaner.remember(row)
+        advance(sum(row.kept for row in rows))
+        self.replayed = self.ledger.total()
+
+    def speed(self) -> Speed:
+        """Of what this stage wrote itself."""
+        total = self.ledger.total()
+        return Speed(
+            perf_counter() - self.start,
+            total.attempted - self.replayed.attempted,
+            total.kept - self.replayed.kept,
+            self.writer.tokens,
+        )
 
     def _plan(
         self, clean: Sequence[int], spent: Sequence[int], wanted: int, limit: int
@@ -185,126 +226,17 @@ class _Stage:
             plan[i] = min(math.ceil((wanted - clean[i]) / rate), most, limit - spent[i])
         return plan
 
-    def _ask(self, label: int, count: int) -> list[_Attempt]:
+    def _ask(self, label: int, count: int) -> list[Attempt]:
         """The label's next attempts, entered in the ledger."""
         name = self.card.labels[label]
         start = self.ledger.labels[name].attempted
         self.ledger.attempt(name, count)
         return [
-            _Attempt(
+            Attempt(
                 label, i, self.first_sentences.at(i), self.streams.seed("synthesis", name, str(i))
             )
             for i in range(start, start + count)
         ]
-
-    # --- writing and judging ----------------------------------------------------------
-
-    def _write(self, attempts: Sequence[_Attempt]) -> list[SyntheticRow]:
-        """Texts for the attempts, cleaned and scored; rows in the attempts' order."""
-        if self.writes_first:
-            return self._judge(attempts, *self._write_pairs(attempts))
-        texts = self._generate(attempts, [a.first.text for a in attempts])
-        if not self.card.is_pair:
-            rows = [cleaning.Candidate(t.text, None, t.finished) for t in texts]
-        else:
-            rows = [
-                cleaning.Candidate(a.first.text, t.text, t.finished)
-                for a, t in zip(attempts, texts, strict=True)
-            ]
-        return self._judge(attempts, rows, [self._reason(row) for row in rows])
-
-    def _write_pairs(
-        self, attempts: Sequence[_Attempt]
-    ) -> tuple[list[cleaning.Candidate], list[str | None]]:
-        """Both texts by the generator; text2 only where text1 can be continued."""
-        firsts = self._generate(attempts, ["" for _ in attempts])
-        reasons = [
-            cleaning.first_sentence_reason(t.text, t.finished, self.reference) for t in firsts
-        ]
-        going = [i for i, why in enumerate(reasons) if why is None]
-        seconds = self._generate(
-            [replace(attempts[i], seed=self._second_seed(attempts[i])) for i in going],
-            [firsts[i].text for i in going],
-        )
-        rows = [cleaning.Candidate(t.text, "", False) for t in firsts]
-        for i, second in zip(going, seconds, strict=True):
-            rows[i] = cleaning.Candidate(firsts[i].text, second.text, second.finished)
-            reasons[i] = self._reason(rows[i])
-        return rows, reasons
-
-    def _second_seed(self, attempt: _Attempt) -> int:
-        return self.streams.seed("synthesis", "second", str(attempt.seed))
-
-    def _generate(self, attempts: Sequence[_Attempt], sources: Sequence[str]) -> list[Generation]:
-        requests = [
-            Request(source, attempt.label, attempt.seed)
-            for attempt, source in zip(attempts, sources, strict=True)
-        ]
-        return self.engine.generate(requests)
-
-    def _reason(self, row: cleaning.Candidate) -> str | None:
-        return cleaning.reason(row, self.reference)
-
-    def _judge(
-        self,
-        attempts: Sequence[_Attempt],
-        texts: Sequence[cleaning.Candidate],
-        reasons: Sequence[str | None],
-    ) -> list[SyntheticRow]:
-        """Scores what the rules passed, then rejects by label ratio and duplicates."""
-        clean = [i for i, why in enumerate(reasons) if why is None]
-        likelihoods = self._score([texts[i] for i in clean])
-        ratios = label_ratios(likelihoods)
-        rows = [self._row(*parts) for parts in zip(attempts, texts, reasons, strict=True)]
-        for place, i in enumerate(clean):
-            label = attempts[i].label
-            row = replace(
-                rows[i],
-                label_ratio=float(ratios[place, label]),
-                log_likelihood=float(likelihoods[place, label]),
-            )
-            why = self._late_reason(row)
-            rows[i] = row if why is None else replace(row, kept=False, reason=why)
-        return rows
-
-    def _row(self, attempt: _Attempt, text: cleaning.Candidate, why: str | None) -> SyntheticRow:
-        return SyntheticRow(
-            text1=text.text1,
-            text2=text.text2,
-            label=self.card.labels[attempt.label],
-            kept=why is None,
-            reason=why,
-            first_sentence=attempt.first.source,
-            seed=attempt.seed,
-        )
-
-    def _late_reason(self, row: SyntheticRow) -> str | None:
-        """What is known only of scored rows, and of all rows before this one.
-
-        The same texts are kept once, under whatever label they passed first.
-        """
-        if (row.label_ratio or 0.0) < self.settings.min_label_ratio:
-            return cleaning.LOW_LABEL_RATIO
-        key = pair_key(row.text1, row.text2)
-        if key in self.seen:
-            return cleaning.DUPLICATE
-        self.seen.add(key)
-        return None
-
-    def _score(self, texts: Sequence[cleaning.Candidate]) -> Tensor:
-        """log p(written text | label) in fp64 [N,C]; of both texts where both were written."""
-        if self.writes_first:
-            firsts = self._distinct_scores([("", t.text1) for t in texts])
-            return firsts + self._distinct_scores([(t.text1, t.text2 or "") for t in texts])
-        if self.card.is_pair:
-            return self._distinct_scores([(t.text1, t.text2 or "") for t in texts])
-        return self._distinct_scores([("", t.text1) for t in texts])
-
-    def _distinct_scores(self, pairs: Sequence[tuple[str, str]]) -> Tensor:
-        """Scores [N,C]; texts that several attempts wrote are scored once."""
-        place = {pair: i for i, pair in enumerate(dict.fromkeys(pairs))}
-        scores = log_likelihoods(self.backbone, self.prompts, list(place))
-        return scores[[place[pair] for pair in pairs]]
 
     # --- the end ----------------------------------------------------------------------
 
@@ -333,25 +265,3 @@ def _commonest(account: LabelAccount) -> str:
 def _share(clean: int, wanted: int, quota: int) -> int:
     """How many of the quota's rows the clean ones stand for; the rest is over-generation."""
     return min(quota, clean * quota // wanted)
-
-
-def keep_best(rows: Sequence[SyntheticRow], quota: int) -> list[SyntheticRow]:
-    """Marks all but each label's ``quota`` kept rows of the highest label ratio as rejected.
-
-    Order stays; of equal ratios the earlier row wins.
-    """
-    best: dict[str | None, list[int]] = {}
-    for i, row in enumerate(rows):
-        if row.kept:
-            best.setdefault(row.label, []).append(i)
-    chosen = {
-        i
-        for indices in best.values()
-        for i in sorted(indices, key=lambda i: (-(rows[i].label_ratio or 0.0), i))[:quota]
-    }
-    return [
-        replace(row, kept=False, reason=cleaning.NOT_AMONG_BEST)
-        if row.kept and i not in chosen
-        else row
-        for i, row in enumerate(rows)
-    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from functools import lru_cache
 
 _WORD = re.compile(r"\w+")
@@ -14,12 +15,22 @@ def normalise(text: str) -> str:
 
     Spaces, punctuation and tokenisation marks go ("didn 't" and "Didn't" are the same text).
     """
-    return "".join(_WORD.findall(unicodedata.normalize("NFKC", text).casefold()))
+    return "".join(words(text))
 
 
 def pair_key(text1: str, text2: str | None) -> tuple[str, str]:
     """The row's texts as one comparable value; a single text pairs with the empty one."""
     return normalise(text1), normalise(text2 or "")
+
+
+def words(text: str) -> list[str]:
+    """Runs of letters and digits, case folded: what n-grams are counted over."""
+    return _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
+
+
+def ngrams(tokens: Sequence[str], n: int) -> list[tuple[str, ...]]:
+    """Every run of ``n`` tokens, in order; none where there are fewer."""
+    return [tuple(tokens[i : i + n]) for i in range(len(tokens) - n + 1)]
 
 
 def word_count(text: str) -> int:

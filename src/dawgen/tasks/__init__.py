@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dawgen.tasks.card import HubSource, TaskCard, card_names, list_cards, load_card, parse_card
-from dawgen.tasks.load import load_rows, packaged_data
+from dawgen.tasks.load import load_rows, packaged_data, read_table
 from dawgen.tasks.new import NewCard, new_card
 from dawgen.tasks.row import Row, row_key, text_key
 from dawgen.tasks.sample import Shots, check_shots, sample_shots
@@ -24,6 +24,7 @@ __all__ = [
     "new_card",
     "packaged_data",
     "parse_card",
+    "read_table",
     "render_card",
     "row_key",
     "sample_shots",

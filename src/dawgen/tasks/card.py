@@ -82,6 +82,8 @@ class TaskCard(BaseModel):
     """Fewest and most words of a first sentence."""
     decoding: DecodingSettings = DecodingSettings()
     """How this task's texts are decoded, where neither preset nor user says otherwise."""
+    copies: list[str] = []
+    """Labels that a pair of twice the same text has: a paraphrase, an entailment."""
     metric: Literal["accuracy"] = "accuracy"
     data: Literal["demo"] | None = None
     """Rows that are shipped with the package and used where no file is given."""
@@ -115,7 +117,7 @@ class TaskCard(BaseModel):
     def _name_is_text(cls, value: object) -> object:
         return str(value) if isinstance(value, int) else value
 
-    @field_validator("labels", mode="before")
+    @field_validator("labels", "copies", mode="before")
     @classmethod
     def _labels_are_text(cls, value: object) -> object:
         if isinstance(value, list):
@@ -216,6 +218,13 @@ class TaskCard(BaseModel):
             raise ValueError(
                 f"decoding.repetition_penalty has {unknown[0]!r}, which is no label of the task"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _check_copies(self) -> Self:
+        for label in self.copies:
+            if label not in self.labels:
+                raise ValueError(f"copies has {label!r}, which is no label of the task")
         return self
 
     @model_validator(mode="after")

@@ -37,7 +37,12 @@ def packaged_data(card: TaskCard) -> dict[str, str]:
 
 
 def load_rows(
-    card: TaskCard, source: str | Path, *, split: str = "train", labelled: bool = True
+    card: TaskCard,
+    source: str | Path,
+    *,
+    split: str = "train",
+    labelled: bool = True,
+    allow_empty: bool = False,
 ) -> list[Row]:
     """Every row of the source, in its order.
 
@@ -47,6 +52,7 @@ def load_rows(
 
     Args:
         split: which part of a hub data set (train, dev, test); files have but one.
+        allow_empty: take empty texts as "", to be judged by somebody else.
 
     Raises:
         UserError: no such file or data set, unreadable, empty, a missing column, an empty
@@ -73,13 +79,28 @@ def load_rows(
                 skipped += 1  # the hub's mark for "annotators did not agree" or "kept secret"
                 continue
             raise reader.error(record.get(columns["label"]), columns["label"], where)
-        texts = [_text(record.get(columns[role]), columns[role], where) for role in card.roles]
+        texts = [
+            _text(record.get(columns[role]), columns[role], where, allow_empty)
+            for role in card.roles
+        ]
         rows.append(Row(texts[0], texts[1] if card.is_pair else None, label))
     if skipped:
         say(f"{table.name}: {skipped} of {len(table.records)} rows have no label and are left out")
     if not rows:
         raise UserError(f"{table.name} has no {'labelled ' if skipped else ''}rows.")
     return rows
+
+
+def read_table(source: str) -> Table:
+    """A file, or any hub data set (`hub:owner/name/config@split`), as raw cells.
+
+    Raises:
+        UserError: no such file or data set, unreadable or empty.
+    """
+    if not source.startswith("hub:"):
+        return read_file(source)
+    path, config, split = _parse_hub(source)
+    return _download(path, config, split or "train", None)
 
 
 def _check_column(table: Table, column: str, role: str) -> None:
@@ -92,14 +113,14 @@ def _check_column(table: Table, column: str, role: str) -> None:
     )
 
 
-def _text(value: object, column: str, where: str) -> str:
+def _text(value: object, column: str, where: str, allow_empty: bool) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float | None):
         raise UserError(f"{where}: column {column!r} holds a {type(value).__name__}, not text.")
     if value is None or (isinstance(value, float) and math.isnan(value)):
         text = ""
     else:
         text = str(value).strip()
-    if not text:
+    if not text and not allow_empty:
         raise UserError(f"{where}: column {column!r} is empty; fill it in or take the row out.")
     return text
 

@@ -1,0 +1,49 @@
+"""Options that several commands share, and what they open."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from dawgen.backbone import Backbone
+    from dawgen.job import Job
+    from dawgen.runs import RunFolder
+    from dawgen.settings import Settings
+
+Task = Annotated[str, typer.Argument(help="A shipped card's name or a card file (YAML).")]
+Train = Annotated[
+    str | None, typer.Option(help="Labelled rows: JSONL, CSV, TSV, Parquet or hub:NAME.")
+]
+Dev = Annotated[str | None, typer.Option(help="Rows for choosing the checkpoint.")]
+Test = Annotated[str | None, typer.Option(help="Rows to score.")]
+Out = Annotated[Path, typer.Option(help="The run folder.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", "-s", metavar="KEY=VALUE", help="One setting, such as tuning.steps=500."),
+]
+Preset = Annotated[str | None, typer.Option(help="Settings made for one backbone.")]
+Config = Annotated[Path | None, typer.Option(help="Settings from a YAML file.")]
+
+
+def read_settings(preset: str | None, config: Path | None, over: list[str] | None) -> Settings:
+    """The settings of a command from its options."""
+    from dawgen.settings import build_settings
+
+    return build_settings(preset=preset, file=config, overrides=over or [])[0]
+
+
+def open_stage(
+    task: str, settings: Settings, out: Path, **files: str | None
+) -> tuple[RunFolder, Job, Backbone]:
+    """The run folder, the job and the backbone of a stage that runs alone."""
+    from dawgen.backbone import load_backbone
+    from dawgen.job import load_job
+    from dawgen.runs import RunFolder
+
+    job = load_job(task, settings, **files)
+    backbone = load_backbone(settings.backbone)
+    backbone.label_word_ids(job.card)
+    return RunFolder(out), job, backbone

@@ -1,0 +1,180 @@
+"""`dawgen synthesize`: rows from a tuned generator, or anybody's rows cleaned and counted."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dawgen.commands.options import (
+    Config,
+    Dev,
+    Out,
+    Preset,
+    Set,
+    Task,
+    Test,
+    Train,
+    open_stage,
+    read_settings,
+)
+from dawgen.errors import UserError
+
+if TYPE_CHECKING:
+    from dawgen.job import Job
+    from dawgen.runs import RunFolder
+    from dawgen.settings import Settings
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the command line."""
+    app.command()(synthesize)
+
+
+def synthesize(
+    task: Task,
+    train: Train = None,
+    dev: Dev = None,
+    test: Test = None,
+    generator: Annotated[
+        Path | None, typer.Option(help="A generator's folder; OUT/generator without.")
+    ] = None,
+    rows: Annotated[
+        int | None, typer.Option(min=1, help="Rows a label; of imported ones the best.")
+    ] = None,
+    preview: Annotated[
+        int | None, typer.Option(min=1, help="Show so many rows first; ask on a terminal.")
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--import", metavar="ROWS", help="Clean these rows instead: a file, folder or hub:NAME."
+        ),
+    ] = None,
+    classifier: Annotated[
+        Path | None,
+        typer.Option(help="How far it agrees: a transformers model's folder, or a run's."),
+    ] = None,
+    keep_rejected: Annotated[
+        bool, typer.Option("--keep-rejected", help="Write rejected rows too, marked.")
+    ] = False,
+    out: Out = Path("runs/latest"),
+    over: Set = None,
+    preset: Preset = None,
+    config: Config = None,
+) -> None:
+    """Write labelled rows with a tuned generator, or import rows; fills OUT/synthetic."""
+    settings = _changed(read_settings(preset, config, over), rows, keep_rejected)
+    if source is not None:
+        folder, job = _import(
+            task, settings, source, rows, generator, preview, out, train=train, dev=dev, test=test
+        )
+    else:
+        folder, job = _write(
+            task, settings, generator, preview, out, train=train, dev=dev, test=test
+        )
+    _report(folder, job, settings, classifier)
+
+
+def _changed(settings: Settings, rows: int | None, keep_rejected: bool) -> Settings:
+    """The settings with what the options say."""
+    changes: dict[str, Any] = {"rows_per_label": rows} if rows else {}
+    changes |= {"keep_rejected": True} if keep_rejected else {}
+    return settings.model_copy(update={"synthesis": settings.synthesis.model_copy(update=changes)})
+
+
+def _write(
+    task: str,
+    settings: Settings,
+    generator: Path | None,
+    preview: int | None,
+    out: Path,
+    **files: str | None,
+) -> tuple[RunFolder, Job]:
+    from dawgen import pipeline
+    from dawgen.synthesis.preview import preview_lines
+
+    home = _generator(generator or out / "generator")
+    folder, job, backbone = open_stage(task, settings, out, **files)
+    if preview:
+        _show(preview_lines(job, backbone, settings, home, preview))
+    with folder.lock():
+        pipeline.synthesis_stage(folder, job, backbone, settings, home)
+    return folder, job
+
+
+def _import(
+    task: str,
+    settings: Settings,
+    source: str,
+    rows: int | None,
+    generator: Path | None,
+    preview: int | None,
+    out: Path,
+    **files: str | None,
+) -> tuple[RunFolder, Job]:
+    from dawgen import importing
+    from dawgen.backbone import load_backbone
+    from dawgen.job import load_job
+    from dawgen.runs import RunFolder
+    from dawgen.synthesis.shards import load_foreign
+
+    home = _generator(generator) if generator else None
+    job, folder = load_job(task, settings, **files), RunFolder(out)
+    given = load_foreign(source, job.card)
+    scorer = None
+    if home:
+        scorer = importing.Scorer.load(home, job.card, load_backbone(settings.backbone))
+    what = importing.Import(job, settings, source, given, rows, scorer)
+    if preview:
+        _show(what.preview(preview))
+    with folder.lock():
+        importing.import_stage(folder, what)
+    return folder, job
+
+
+def _generator(folder: Path) -> Path:
+    if not (folder / "label-prompts").is_dir():
+        raise UserError(f"There is no generator in {folder}; make one with `dawgen fit-generator`.")
+    return folder
+
+
+def _show(lines: list[str]) -> None:
+    """Rows before anything long starts; on a terminal the user may stop here."""
+    for line in lines:
+        typer.echo(line)
+    if sys.stdin.isatty() and sys.stdout.isatty() and not typer.confirm("Go on?", default=True):
+        typer.echo("Nothing was written.")
+        raise typer.Exit
+
+
+def _report(folder: RunFolder, job: Job, settings: Settings, classifier: Path | None) -> None:
+    """Print the quality report; with a classifier, ask it first and write what it says."""
+    from dawgen.runs import write_json
+    from dawgen.synthesis import load_synthetic
+    from dawgen.synthesis.agreement import agreement
+    from dawgen.synthesis.quality import quality_lines
+
+    path = folder.path / "synthetic" / "quality.json"
+    report = json.loads(path.read_text("utf-8"))
+    if classifier is not None:
+        kept = load_synthetic(folder.path / "synthetic", job.card)
+        report["agreement"] = agreement(classifier, job.card, kept, settings)
+        write_json(path, report)
+    for line in quality_lines(report):
+        typer.echo(line)
+    record = folder.stages["synthesis"]
+    if "speed" in record:
+        speed = record["speed"]
+        write_json(folder.path / "synthesis-speed.json", speed)
+        typer.echo(
+            f"{speed['attempted']:,} rows written in {speed['seconds']:,.0f} s: "
+            f"{speed['rows_per_second']:,.1f} rows/s, {speed['kept_rows_per_second']:,.1f} of them "
+            f"kept, {speed['tokens_per_second']:,.0f} tokens/s"
+        )
+    elif record["skipped"]:
+        typer.echo("The rows were there already, made from the same rows with the same settings.")
+    typer.echo(f"Rows, ledger, quality report and card: {folder.path / 'synthetic'}")

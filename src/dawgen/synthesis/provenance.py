@@ -1,0 +1,89 @@
+"""What a synthetic folder was made from, and under what licence that is."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from huggingface_hub import ModelCard, try_to_load_from_cache
+from torch import Tensor
+
+from dawgen.backbone import Backbone
+from dawgen.settings import SynthesisSettings
+from dawgen.synthesis.sources import CORPORA
+from dawgen.tasks import Row, TaskCard
+
+LICENCES = {
+    "captions": ("COCO captions", "CC BY 4.0", "cc-by-4.0"),
+    "questions": (
+        "query-wellformedness and NQ-open",
+        "CC BY-SA 4.0 and CC BY-SA 3.0",
+        "cc-by-sa-4.0",
+    ),
+    "wikipedia": ("English Wikipedia, 2014", "CC BY-SA 3.0", "cc-by-sa-3.0"),
+    "shots": ("the few-shot rows", "the licence of your few-shot rows", "unknown"),
+    "file": ("a file of yours", "the licence of your file", "unknown"),
+    "hub": ("a data set on the hub", "the licence on the data set's page", "unknown"),
+    "import": ("rows that somebody else wrote", "the licence of those rows", "unknown"),
+    "generator": ("written by the generator", "none but the generator's own", "unknown"),
+}
+"""By source: what it is, its licence in words, its licence as the hub names it."""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What a synthetic folder was made with. Nothing in it differs between equal runs.
+
+    Attributes:
+        shots: the few-shot rows.
+        forbidden: rows that were not to be repeated.
+        backbone: of the generator that wrote, or scored, the rows; None for imported rows that
+            no generator has seen.
+        prompts: the label prompts [C,P,H], likewise.
+        imported: name of the file the rows were imported from, None where dawgen wrote them.
+    """
+
+    card: TaskCard
+    settings: SynthesisSettings
+    seed: int
+    shots: Sequence[Row]
+    forbidden: Sequence[Row]
+    backbone: Backbone | None = None
+    prompts: Tensor | None = None
+    imported: str | None = None
+
+
+def prompts_hash(prompts: Tensor) -> str:
+    """SHA-256 of the label prompts' fp32 values."""
+    return hashlib.sha256(prompts.detach().float().cpu().contiguous().numpy().tobytes()).hexdigest()
+
+
+def model_name(name: str) -> str:
+    """A hub name as it is; of a folder its last part, for paths are nobody else's business."""
+    return Path(name).name if name.startswith((".", "/", "~")) else name
+
+
+def model_licence(name: str) -> str:
+    """The licence of a backbone by its own card, as far as one lies on this machine."""
+    if name == "dawgen/tiny":
+        return "apache-2.0"
+    folder = Path(name).expanduser()
+    card = folder / "README.md" if folder.is_dir() else try_to_load_from_cache(name, "README.md")
+    if isinstance(card, str | Path) and Path(card).is_file():
+        try:
+            found = ModelCard.load(str(card), ignore_metadata_errors=True).data.license
+        except ValueError:  # front matter that is no YAML
+            found = None
+        if found:
+            return str(found)
+    return "see the model's own page"
+
+
+def source_name(choice: str | Mapping[str, float]) -> str:
+    """The setting ``synthesis.first_sentences`` with files by their last part only."""
+    if isinstance(choice, Mapping):
+        return ", ".join(f"{source_name(name)}: {share:g}" for name, share in choice.items())
+    known = (*CORPORA, "card", "few-shots", "generator")
+    return choice if choice in known or choice.startswith("hub:") else Path(choice).name

@@ -1,0 +1,235 @@
+"""The quality report: what one can tell of a synthetic set without reading it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+
+from dawgen.progress import shown
+from dawgen.streams import Streams
+from dawgen.synthesis import cleaning, diversity
+from dawgen.synthesis.diversity import Tokens, tokens
+from dawgen.synthesis.ledger import LabelAccount, Ledger
+from dawgen.synthesis.provenance import Provenance
+from dawgen.synthesis.rows import SyntheticRow
+from dawgen.synthesis.text import normalise, pair_key
+from dawgen.tasks import Row
+
+SAMPLE = 1000
+"""Texts that self-BLEU looks at, and unlabelled sentences that the rows are compared with."""
+EXAMPLES = 2
+"""Rejected rows of each reason that are kept in the report."""
+
+Report = dict[str, Any]
+_Item = TypeVar("_Item")
+
+
+def quality(
+    rows: Sequence[SyntheticRow],
+    ledger: Ledger,
+    made: Provenance,
+    unlabelled: Sequence[str] = (),
+) -> Report:
+    """Figures of a finished synthesis; equal rows give an equal report, timings are not in it.
+
+    Diversity and distances are of the written texts: text2 of pairs, else text1.
+
+    Args:
+        rows: kept and rejected.
+        unlabelled: sentences of the domain; of many a sample is looked at.
+    """
+    kept = [row for row in rows if row.kept]
+    streams = Streams(made.seed)
+    texts = [tokens(written(row)) for row in kept]
+    shots = [tokens(written(row)) for row in made.shots]
+    plain = [tokens(text) for text in _sample(unlabelled, streams, "unlabelled")]
+    return {
+        "rows": {"attempted": ledger.total().attempted, "kept": len(kept)},
+        "acceptance": _acceptance(ledger.total()),
+        "by_label": {
+            label: {"acceptance": _acceptance(account), "label_ratio": _ratios(kept, label)}
+            for label, account in ledger.labels.items()
+        },
+        "unique": {
+            "rows": _unique(pair_key(row.text1, row.text2) for row in kept),
+            "text1": _unique(normalise(row.text1) for row in kept),
+            "written": _unique(normalise(written(row)) for row in kept),
+        },
+        "distinct_1": _rounded(diversity.distinct(texts, 1)),
+        "distinct_2": _rounded(diversity.distinct(texts, 2)),
+        "self_bleu": {
+            "value": _rounded(diversity.self_bleu(_sample(texts, streams, "self-bleu"))),
+            "texts": min(len(texts), SAMPLE),
+        },
+        "from_few_shots": _distance(texts, shots) | _copied(texts, shots),
+        "from_unlabelled": _distance(texts, plain) if plain else None,
+        "overlap": _overlap(kept, made),
+        "agreement": None,
+        "rejected_examples": _examples(rows),
+    }
+
+
+def written(row: Row) -> str:
+    """The text that tells a row's label: text2 of a pair, else text1."""
+    return row.text1 if row.text2 is None else row.text2
+
+
+def _acceptance(account: LabelAccount) -> dict[str, Any]:
+    """Shares of the attempted rows: kept, and rejected by reason."""
+    n = max(account.attempted, 1)
+    reasons = account.as_json()["reasons"]
+    return {
+        "kept": _rounded(account.kept / n),
+        "rejected": {why: _rounded(count / n) for why, count in reasons.items()},
+    }
+
+
+def _ratios(kept: Sequence[SyntheticRow], label: str) -> dict[str, float | None] | None:
+    """Quartiles of the label ratio, None where no generator has scored the rows."""
+    found = [row.label_ratio for row in kept if row.label == label and row.label_ratio is not None]
+    if not found:
+        return None
+    low, middle, high = np.quantile(found, [0.25, 0.5, 0.75]).tolist()
+    return {"median": _rounded(middle), "quartile_1": _rounded(low), "quartile_3": _rounded(high)}
+
+
+def _unique(keys: Iterable[object]) -> float | None:
+    found = list(keys)
+    return _rounded(len(set(found)) / len(found)) if found else None
+
+
+def _distance(texts: Sequence[Tokens], other: Sequence[Tokens]) -> dict[str, Any]:
+    """How far the texts are from others in length (words and marks) and in words."""
+    return {
+        "texts": len(other),
+        "length": _rounded(_mean_length(texts)),
+        "length_there": _rounded(_mean_length(other)),
+        "length_distance": _rounded(
+            diversity.length_distance([len(t) for t in texts], [len(t) for t in other])
+        ),
+        "jensen_shannon_1": _rounded(diversity.jensen_shannon(texts, other, 1)),
+        "jensen_shannon_2": _rounded(diversity.jensen_shannon(texts, other, 2)),
+    }
+
+
+def _mean_length(texts: Sequence[Tokens]) -> float | None:
+    return sum(len(text) for text in texts) / len(texts) if texts else None
+
+
+def _copied(texts: Sequence[Tokens], shots: Sequence[Tokens]) -> dict[str, Any]:
+    """Share of the texts' 4-grams that stand in a few shot's written text too."""
+    own, known = diversity.count_ngrams(texts, 4), diversity.count_ngrams(shots, 4)
+    total = sum(own.values())
+    found = sum(count for gram, count in own.items() if gram in known)
+    return {"copied_4_grams": _rounded(found / total) if total else None}
+
+
+def _overlap(kept: Sequence[SyntheticRow], made: Provenance) -> dict[str, Any]:
+    """Kept rows that share a whole text, or n words running, with few shots or evaluation rows."""
+    n = made.settings.cleaning.overlap_words
+    against = cleaning.reference(made.shots, made.forbidden, n)
+    rows = [
+        cleaning.Candidate(row.text1, row.text2, True, row.first_sentence == "generator")
+        for row in kept
+    ]
+    return {
+        "words_running": n,
+        "few_shots": {
+            "rows": len(made.shots),
+            "equal": sum(cleaning.repeats_shot(row, against) for row in rows),
+            "words_running": sum(cleaning.overlaps_shot(row, against) for row in rows),
+        },
+        "evaluation_rows": {
+            "rows": len(made.forbidden),
+            "equal": sum(cleaning.repeats_forbidden(row, against) for row in rows),
+            "words_running": sum(cleaning.overlaps_forbidden(row, against) for row in rows),
+        },
+    }
+
+
+def _examples(rows: Sequence[SyntheticRow]) -> list[dict[str, Any]]:
+    """The first rejected rows of every reason."""
+    seen: Counter[str] = Counter()
+    found = []
+    for row in rows:
+        why = str(row.reason)
+        if not row.kept and seen[why] < EXAMPLES:
+            seen[why] += 1
+            found.append(
+                {"reason": why, "label": row.label, "text1": row.text1, "text2": row.text2}
+            )
+    return sorted(found, key=lambda row: str(row["reason"]))
+
+
+def _sample(items: Sequence[_Item], streams: Streams, purpose: str) -> list[_Item]:
+    """All, or a thousand drawn by the seed, in their order."""
+    if len(items) <= SAMPLE:
+        return list(items)
+    drawn = streams.numpy("quality", purpose).choice(len(items), SAMPLE, replace=False)
+    return [items[i] for i in sorted(drawn.tolist())]
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
+
+
+def quality_lines(report: Report) -> list[str]:
+    """The report for a terminal, a figure or two a line."""
+    rows, overlap = report["rows"], report["overlap"]
+    lines = [
+        f"{rows['kept']:,} of {rows['attempted']:,} rows kept "
+        f"({_percent(report['acceptance']['kept'])})"
+    ]
+    lines += [
+        f"  rejected, {why}: {_percent(share)}"
+        for why, share in report["acceptance"]["rejected"].items()
+    ]
+    for label, part in report["by_label"].items():
+        ratio = part["label_ratio"]
+        told = f", median label ratio {ratio['median']:.2f}" if ratio else ""
+        lines.append(f"  {shown(label)}: {_percent(part['acceptance']['kept'])} kept{told}")
+    unique = report["unique"]
+    lines += [
+        f"unique: rows {_percent(unique['rows'])}, first texts {_percent(unique['text1'])}, "
+        f"written texts {_percent(unique['written'])}",
+        f"distinct-1 {_figure(report['distinct_1'])}, distinct-2 {_figure(report['distinct_2'])}, "
+        f"self-BLEU {_figure(report['self_bleu']['value'])} ({report['self_bleu']['texts']} texts)",
+    ]
+    for name, words in (("from_few_shots", "few shots"), ("from_unlabelled", "unlabelled text")):
+        if report[name]:
+            lines.append(_distance_line(report[name], words))
+    lines.append(
+        f"of the 4-grams {_percent(report['from_few_shots']['copied_4_grams'])} are shots'"
+    )
+    for name in ("few_shots", "evaluation_rows"):
+        part = overlap[name]
+        lines.append(
+            f"held against {part['rows']:,} {name.replace('_', ' ')}: {part['equal']:,} kept rows "
+            f"equal, {part['words_running']:,} with {overlap['words_running']} words running"
+        )
+    if report["agreement"]:
+        lines.append(
+            f"{shown(report['agreement']['classifier'])} gives the row's own label to "
+            f"{_percent(report['agreement']['all'])} of the kept rows"
+        )
+    return lines
+
+
+def _distance_line(part: dict[str, Any], words: str) -> str:
+    return (
+        f"against {part['texts']:,} texts of {words}: {_figure(part['length'])} words and marks to "
+        f"{_figure(part['length_there'])}, lengths {_figure(part['length_distance'])} apart, "
+        f"Jensen-Shannon {_figure(part['jensen_shannon_1'])} (words), "
+        f"{_figure(part['jensen_shannon_2'])} (2-grams)"
+    )
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

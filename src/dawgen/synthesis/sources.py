@@ -1,0 +1,162 @@
+"""Where first sentences are read from, and which of them look like the task's."""
+
+from __future__ import annotations
+
+import lzma
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from dawgen.errors import UserError
+from dawgen.synthesis.text import has_broken_characters, has_letter, normalise, word_count
+from dawgen.tasks import Row, TaskCard, read_table
+
+CORPORA = ("captions", "questions", "wikipedia")
+"""Packaged samples of unlabelled sentences, see corpora/ATTRIBUTION.md."""
+SHORTEST, LONGEST = 0.5, 2.0
+"""Of the few shots' shortest and longest first text, in words, where the card says nothing."""
+SAME_KIND = 0.8
+"""Where this share of the few shots' first texts are questions (or statements), all are to be."""
+
+
+@dataclass(frozen=True, slots=True)
+class FirstSentence:
+    """A text1 to continue, and where it was found (`captions:1234`, `shots:7`)."""
+
+    text: str
+    source: str
+
+
+GENERATED = FirstSentence("", "generator")
+"""No sentence to start from: the generator writes the first one itself."""
+
+
+def shot_sentences(shots: Sequence[Row]) -> list[FirstSentence]:
+    """Every distinct text1 once; the user's own sentences are taken whatever their length."""
+    seen: dict[str, FirstSentence] = {}
+    for i, row in enumerate(shots):
+        seen.setdefault(normalise(row.text1), FirstSentence(row.text1, f"shots:{i}"))
+    return list(seen.values())
+
+
+def usable_sentences(
+    choice: str, card: TaskCard, shots: Sequence[Row], kind: str
+) -> list[FirstSentence]:
+    """The sentences of a corpus, file or column that look like the task's first texts.
+
+    Args:
+        kind: `question`, `statement`, `any`, or `task`: what most of the few shots are.
+
+    Raises:
+        UserError: no such file, an unreadable one, or no usable sentence in it.
+    """
+    low, high = card.first_sentence_words or _shot_words(shots)
+    wanted = _shot_kind(shots) if kind == "task" else kind
+    lines, prefix = _lines(choice)
+    found = list(_usable(lines, prefix, (low, high), _of_kind(wanted)))
+    if not found:
+        sort = "" if wanted == "any" else f"that are {wanted}s "
+        length = f"of {low} to {high} words" if high < _NO_END else "with at least one letter"
+        raise UserError(
+            f"{choice} holds no usable first sentence: task {card.name!r} asks for lines {sort}"
+            f"{length} (first_sentence_words in its card, synthesis.first_sentence_kind)."
+        )
+    return found
+
+
+_NO_END = 10**9
+
+
+def _shot_words(shots: Sequence[Row]) -> tuple[int, int]:
+    counts = [word_count(row.text1) for row in shots]
+    if not counts:
+        return 1, _NO_END
+    return max(1, int(SHORTEST * min(counts))), int(LONGEST * max(counts))
+
+
+def is_question(text: str) -> bool:
+    """Whether it ends with a question mark, closing quotes and brackets aside."""
+    return text.rstrip(" \"'\u201d\u2019)]}").endswith(("?", "\uff1f", "\u061f", "\u037e"))
+
+
+def _shot_kind(shots: Sequence[Row]) -> str:
+    share = sum(is_question(row.text1) for row in shots) / max(len(shots), 1)
+    if not shots or 1 - SAME_KIND < share < SAME_KIND:
+        return "any"
+    return "question" if share >= SAME_KIND else "statement"
+
+
+def _of_kind(kind: str) -> Callable[[str], bool]:
+    if kind == "any":
+        return lambda text: True
+    return lambda text: is_question(text) == (kind == "question")
+
+
+def _lines(choice: str) -> tuple[Iterable[str], str]:
+    """The lines of a source, and what stands before a line's number in a row's provenance."""
+    if choice in CORPORA:
+        return corpus_lines(choice), choice
+    name, _, column = choice.rpartition("#")
+    if choice.startswith("hub:") or (column and Path(name).is_file()):
+        place = choice if choice.startswith("hub:") else f"file:{Path(name).name}#{column}"
+        return _column(choice), place
+    return file_lines(Path(choice)), f"file:{Path(choice).name}"
+
+
+def _column(choice: str) -> list[str]:
+    """One column of a file or hub data set, by `name#column`."""
+    name, mark, column = choice.rpartition("#")
+    if not mark:
+        raise UserError(f"{choice}: say which column holds the sentences, as {choice}#text.")
+    table = read_table(name)
+    if column not in table.columns:
+        found = ", ".join(repr(c) for c in table.columns)
+        raise UserError(f"{name} has no column {column!r}; the columns found are {found}.")
+    return [str(record.get(column) or "") for record in table.records]
+
+
+def _usable(
+    lines: Iterable[str], prefix: str, words: tuple[int, int], wanted: Callable[[str], bool]
+) -> Iterator[FirstSentence]:
+    """Whole, readable, distinct lines of the wanted length; the source counts lines from 1."""
+    seen: set[str] = set()
+    for number, line in enumerate(lines, start=1):
+        text = line.strip()
+        if not words[0] <= word_count(text) <= words[1] or not wanted(text):
+            continue
+        if not has_letter(text) or has_broken_characters(text):
+            continue
+        key = normalise(text)
+        if key not in seen:
+            seen.add(key)
+            yield FirstSentence(text, f"{prefix}:{number}")
+
+
+def corpus_lines(name: str) -> Iterator[str]:
+    """The lines of a packaged corpus."""
+    packed = resources.files("dawgen.synthesis") / "corpora" / f"{name}.txt.xz"
+    with packed.open("rb") as file, lzma.open(file) as lines:
+        yield from (line.decode("utf-8") for line in lines)
+
+
+def file_lines(path: Path) -> Iterator[str]:
+    """The lines of a text file, `.xz` or plain."""
+    if not path.is_file():
+        raise UserError(
+            f"There is no text file {path} to take first sentences from; give the path of one "
+            f"(a sentence a line), or one of few-shots, generator, {', '.join(CORPORA)}."
+        )
+    try:
+        if path.suffix == ".xz":
+            with lzma.open(path, "rt", encoding="utf-8-sig") as lines:
+                yield from lines
+        else:
+            with path.open(encoding="utf-8-sig") as lines:
+                yield from lines
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not UTF-8 text; save it as UTF-8 and try again.") from None
+    except (lzma.LZMAError, EOFError):
+        raise UserError(f"{path} is not a whole .xz file; pack it again or unpack it.") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}.") from None
