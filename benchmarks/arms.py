@@ -23,6 +23,7 @@ from dawgen.synthesis.engines import Decoding, Request, TransformersEngine
 from dawgen.synthesis.engines.base import allowed_tokens, read_ids
 from dawgen.synthesis.engines.ctranslate2 import CTranslate2Engine
 from dawgen.synthesis.engines.sampling import Sampler
+from dawgen.synthesis.first_sentences import corpus_lines
 from dawgen.tasks import load_card, load_rows, packaged_data
 
 ARMS = {
@@ -69,7 +70,7 @@ Write = Callable[[], int]
 
 
 def prepare(job: Job) -> Texts:
-    """The demo task's first sentences in turn, under each of its labels' first prompts."""
+    """Captions drawn by the seed, each once, under the prompts that the demo task's start from."""
     backbone = load(job.model, job.device, job.seed)
     card = load_card("demo")
     demo = load_rows(card, packaged_data(card)["train"], split="train")
@@ -83,11 +84,12 @@ def prepare(job: Job) -> Texts:
         ]
     )
     rng = np.random.default_rng(job.seed)
+    captions = rng.choice(list(corpus_lines("captions")), job.rows, replace=False)
     texts = [len(backbone.encode_target(row.text2 or "")) for row in demo]
     return Texts(
         backbone,
         prompts,
-        [Request(demo[i % len(demo)].text1, i % len(card.labels), seed=i) for i in range(job.rows)],
+        [Request(str(text), i % len(card.labels), seed=i) for i, text in enumerate(captions)],
         [int(n) for n in rng.choice(texts, job.rows)],
         Decoding(top_k=10, max_new_tokens=-(-3 * max(texts) // 2), batch_size=job.rows),
         job.forced,
