@@ -19,10 +19,11 @@ from benchmarks.models import load
 from dawgen.backbone import Backbone
 from dawgen.hardware import peak_memory_mib
 from dawgen.prompts.initialise import cycle_tokens, from_tokens
-from dawgen.synthesis.engines import Decoding, Request, TransformersEngine
+from dawgen.synthesis.engines import Decoding, Generation, Request, TransformersEngine
 from dawgen.synthesis.engines.base import allowed_tokens, read_ids
 from dawgen.synthesis.engines.ctranslate2 import CTranslate2Engine
 from dawgen.synthesis.engines.sampling import Sampler
+from dawgen.synthesis.first_sentences import corpus_lines
 from dawgen.tasks import load_card, load_rows, packaged_data
 
 ARMS = {
@@ -39,6 +40,7 @@ class Job:
     """What every arm does.
 
     Attributes:
+        batch_size: of dawgen's engines; (b) takes all rows at once.
         forced: whether texts end at a length drawn from the demo task's texts; a random model
             does not know when to end, the shipped one does.
     """
@@ -46,6 +48,7 @@ class Job:
     model: str
     device: str
     rows: int
+    batch_size: int
     prompt_length: int
     seed: int
     threads: int
@@ -69,7 +72,7 @@ Write = Callable[[], int]
 
 
 def prepare(job: Job) -> Texts:
-    """The demo task's first sentences in turn, under each of its labels' first prompts."""
+    """Captions drawn by the seed, each once, under the prompts that the demo task's start from."""
     backbone = load(job.model, job.device, job.seed)
     card = load_card("demo")
     demo = load_rows(card, packaged_data(card)["train"], split="train")
@@ -83,13 +86,14 @@ def prepare(job: Job) -> Texts:
         ]
     )
     rng = np.random.default_rng(job.seed)
+    captions = rng.choice(list(corpus_lines("captions")), job.rows, replace=False)
     texts = [len(backbone.encode_target(row.text2 or "")) for row in demo]
     return Texts(
         backbone,
         prompts,
-        [Request(demo[i % len(demo)].text1, i % len(card.labels), seed=i) for i in range(job.rows)],
+        [Request(str(text), i % len(card.labels), seed=i) for i, text in enumerate(captions)],
         [int(n) for n in rng.choice(texts, job.rows)],
-        Decoding(top_k=10, max_new_tokens=-(-3 * max(texts) // 2), batch_size=job.rows),
+        Decoding(max_new_tokens=-(-3 * max(texts) // 2), batch_size=job.batch_size),
         job.forced,
     )
 
@@ -159,18 +163,21 @@ class _ForcedSampler(Sampler):
 
 
 class _ForcedCTranslate2(CTranslate2Engine):
-    """Stops each row at its length by the library's callback; rows are told by their place."""
+    """Stops each row at its length by the library's callback; rows are told by their place.
+
+    A place is one within a batch, so each group of rows is one batch, whatever its size.
+    """
 
     lengths: list[int]
 
-    def generate(self, requests: Sequence[Request]) -> Any:
-        self.left = list(requests)
+    def generate(self, requests: Sequence[Request]) -> list[Generation]:
+        self.requests = list(requests)
         return super().generate(requests)
 
     def _write(self, model: Any, rows: Any) -> list[list[int]]:
-        label = rows[0][0]
-        group = self.backbone.is_encoder_decoder
-        self.missing = [self.lengths[r.seed] for r in self.left if group or r.label == label]
+        every, label = self.backbone.is_encoder_decoder, rows[0][0]
+        asked = [r for r in self.requests if every or r.label == label]
+        self.missing = [self.lengths[r.seed] for r in asked]
         return super()._write(model, rows)
 
     def _options(self, label: int) -> dict[str, Any]:

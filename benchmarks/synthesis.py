@@ -1,7 +1,7 @@
 """Tokens a second of five ways to write synthetic rows, and their memory, in one run.
 
     python -m benchmarks.synthesis --out benchmarks/results/synthesis
-    python -m benchmarks.synthesis --device cuda --big --rows 512
+    python -m benchmarks.synthesis --device cuda --big --rows 512 --batch-size 512
 
 Every arm is a process of its own, so that its memory is its own; they stay alive and are asked
 in turn, one repeat each, so that what else the machine does meets them all. Random models' texts
@@ -23,7 +23,7 @@ import torch
 from benchmarks.arms import ARMS, Job, serve
 from benchmarks.models import SHAPES
 from dawgen.hardware import hardware, versions
-from dawgen.settings import GeneratorSettings, build_settings
+from dawgen.settings import GeneratorSettings, SynthesisSettings, build_settings
 
 
 def measure(job: Job, arms: str, repeats: int) -> dict[str, dict[str, Any]]:
@@ -58,8 +58,8 @@ def table(job: Job, found: dict[str, dict[str, Any]]) -> str:
     """One model's figures in Markdown."""
     lines = [
         f"### {SHAPES[job.model]}\n",
-        f"{job.rows} rows, label prompts of {job.prompt_length} vectors, {job.device}, "
-        f"{job.threads} threads, seed {job.seed}.\n",
+        f"{job.rows} rows, in (c) to (e) {job.batch_size} at once; label prompts of "
+        f"{job.prompt_length} vectors; {job.device}, {job.threads} threads, seed {job.seed}.\n",
         "| | tokens/s | × (a) | × (b) | slowest to quickest repeat, s | peak memory, MiB | × (b) |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
@@ -111,6 +111,7 @@ def main() -> None:
     parser.add_argument("--big", action="store_true", help="GPT-2-large and T5-large in bf16")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--batch-size", type=int, default=SynthesisSettings().batch_size)
     parser.add_argument("--prompt-length", type=int, help="default: the settings' for each model")
     parser.add_argument("--seed", type=int, default=13)
     parser.add_argument("--out", type=Path, help="writes this name with .md and .json")
@@ -130,6 +131,7 @@ def main() -> None:
             model=model,
             device=given.device,
             rows=given.rows,
+            batch_size=given.batch_size,
             prompt_length=given.prompt_length or _prompt_length(model),
             seed=given.seed,
             threads=given.threads,

@@ -32,7 +32,7 @@ def test_the_table_holds_medians_as_ratios():
         "c": {**figures, "tokens_per_second": 1200.0, "memory_mib": 1000.0},
         "d": {"failed": "UnsupportedError: not here"},
     }
-    lines = table(Job("gpt2-small", "cpu", 128, 20, 13, 2, True), found).splitlines()
+    lines = table(Job("gpt2-small", "cpu", 128, 64, 20, 13, 2, True), found).splitlines()
     assert (
         "| (c) dawgen, transformers | 1,200 | 24.0 | 3.0 | 2.00 to 1.00 | 1,000 | 1.25 |" in lines
     )

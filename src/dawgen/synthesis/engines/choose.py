@@ -18,9 +18,9 @@ def choose_engine(
 ) -> Engine:
     """The engine that ``settings.engine`` names; what ``auto`` takes is said in one line.
 
-    ``auto`` takes ``transformers`` unless int8 is asked for, which only ``ctranslate2`` has: of
-    unquantized weights our own loop makes as many tokens a second or more (``python -m
-    benchmarks.synthesis``), and its rows depend on their own seeds only.
+    ``auto`` takes ``transformers``, whose rows depend on their own seeds only, unless int8 is
+    asked for, which only ``ctranslate2`` has. How much quicker the one or the other is here:
+    ``python -m benchmarks.synthesis``.
 
     Args:
         prompts: [C,P,H], one soft prompt a label.
