@@ -23,7 +23,7 @@ from dawgen.synthesis.engines import Decoding, Generation, Request, Transformers
 from dawgen.synthesis.engines.base import allowed_tokens, read_ids
 from dawgen.synthesis.engines.ctranslate2 import CTranslate2Engine
 from dawgen.synthesis.engines.sampling import Sampler
-from dawgen.synthesis.first_sentences import corpus_lines
+from dawgen.synthesis.sources import corpus_lines
 from dawgen.tasks import load_card, load_rows, packaged_data
 
 ARMS = {

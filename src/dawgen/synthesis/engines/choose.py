@@ -45,5 +45,5 @@ def choose_engine(
             say("  decoding with ctranslate2, which has int8")
             return engine
     elif settings.engine == "auto":
-        say("  decoding with transformers, where a row depends on its own seed only")
+        say("  decoding with the transformers engine")
     return TransformersEngine(backbone, prompts, decoding)
