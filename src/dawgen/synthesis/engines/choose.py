@@ -45,5 +45,5 @@ def choose_engine(
             say("  decoding with ctranslate2, which has int8")
             return engine
     elif settings.engine == "auto":
-        say("  decoding with the transformers engine")
+        say("  decoding with transformers")
     return TransformersEngine(backbone, prompts, decoding)
