@@ -166,3 +166,18 @@ def test_a_penalty_by_label_is_read(tmp_path: Path) -> None:
         "entailment": 1,
         "neutral": 1.5,
     }
+
+
+@pytest.mark.parametrize(
+    ("over", "expected"),
+    [
+        ([], {"batch_size"}),
+        (["synthesis.engine=transformers"], {"batch_size"}),
+        (["synthesis.engine=ctranslate2"], set()),
+        (["synthesis.quantization=int8"], set()),
+    ],
+)
+def test_the_batch_is_only_speed_where_rows_have_their_own_seeds(
+    over: list[str], expected: set[str]
+) -> None:
+    assert build_settings(overrides=over)[0].synthesis.only_speed() == expected

@@ -30,7 +30,7 @@ from dawgen.report import write_report
 from dawgen.runs import RunFolder, fingerprint, folder_hash, write_json, write_log, write_text
 from dawgen.settings import Settings, dump_settings
 from dawgen.streams import Streams
-from dawgen.synthesis import Speed, load_synthetic, synthesize
+from dawgen.synthesis import SyntheticSet, load_synthetic, synthesize
 from dawgen.synthesis.first_sentences import writes_first as generator_writes_first
 from dawgen.tasks import Row, TaskCard
 from dawgen.tuning import TunedPrompt, fit_prompts, planned_arms
@@ -121,7 +121,7 @@ def synthesis_stage(
     label_prompts = (generator or run.path / "generator") / "label-prompts"
     forbidden = [*job.shots.dev, *(job.test or [])]
     chosen = settings.synthesis.for_card(job.card)
-    synthesis = chosen.model_dump(mode="json", exclude={"batch_size"})
+    synthesis = chosen.model_dump(mode="json", exclude=chosen.only_speed())
     inputs = {
         **_common(job, backbone, settings),
         "generator": folder_hash(label_prompts),
@@ -132,27 +132,28 @@ def synthesis_stage(
 
     mark = fingerprint(inputs)
     work = run.path / f".synthesis-{mark[:16]}"  # finished shards, until all are
-    speed: list[Speed] = []
+    made: list[SyntheticSet] = []
 
     def build(folder: Path) -> None:
         prompts = load_label_prompts(label_prompts, job.card.labels, backbone)
-        made = synthesize(
-            job.card,
-            job.shots.train,
-            prompts,
-            backbone,
-            chosen,
-            Streams(settings.seed),
-            folder / "synthetic",
-            forbidden=forbidden,
-            work=work,
+        made.append(
+            synthesize(
+                job.card,
+                job.shots.train,
+                prompts,
+                backbone,
+                chosen,
+                Streams(settings.seed),
+                folder / "synthetic",
+                forbidden=forbidden,
+                work=work,
+            )
         )
-        speed.append(made.speed)
 
     run.stage("synthesis", inputs, ["synthetic"], build)
     shutil.rmtree(work, ignore_errors=True)
-    if speed:
-        run.stages["synthesis"]["speed"] = speed[0].as_json()
+    if made:
+        run.stages["synthesis"] |= {"engine": made[0].engine, "speed": made[0].speed.as_json()}
     return mark
 
 

@@ -108,7 +108,7 @@ class SynthesisSettings(DecodingSettings):
     quantization: Literal["none", "int8"] = "none"
     """Of the weights: int8 is quicker, needs `ctranslate2`, and shifts probabilities a little."""
     batch_size: Positive = 64
-    """Rows decoded at once."""
+    """Rows decoded at once; with `ctranslate2` the texts depend on it too."""
     max_attempts_factor: Annotated[float, Field(ge=1)] = 10.0
     """Give up on a label after this many attempts per wanted row."""
     oversample: Annotated[float, Field(ge=1)] = 1.0
@@ -132,6 +132,16 @@ class SynthesisSettings(DecodingSettings):
                 "a mix gives each source a share greater than 0, as {captions: 0.7, few-shots: 0.3}"
             )
         return value
+
+    def only_speed(self) -> set[str]:
+        """Names of the settings that do not change the rows; of ctranslate2's even the batch does.
+
+        Its sampler has one stream for all rows of a batch.
+        """
+        by_transformers = self.engine == "transformers" or (
+            self.engine == "auto" and self.quantization == "none"
+        )
+        return {"batch_size"} if by_transformers else set()
 
     def for_card(self, card: TaskCard) -> SynthesisSettings:
         """With the card's decoding settings where neither preset nor user named another value."""

@@ -94,7 +94,9 @@ def test_rejected_rows_are_kept_when_asked_for(job: SmallJob, tmp_path: Path) ->
 
 def test_how_quickly_rows_were_written_is_in_the_record_only(finished: Finished) -> None:
     _, folder, _ = finished
-    speed = record(folder)["synthesis"]["speed"]
+    stage = record(folder)["synthesis"]
+    assert stage["engine"] == "transformers"
+    speed = stage["speed"]
     assert speed["kept"] == 12
     assert speed["tokens_per_second"] > speed["rows_per_second"] > speed["kept_rows_per_second"] > 0
     assert "second" not in (folder / "synthetic" / "quality.json").read_text()

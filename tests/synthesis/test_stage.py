@@ -197,6 +197,8 @@ def test_single_sentences(run, single_card, single_shots):
 class Scripted:
     """An engine that writes given texts, in turn."""
 
+    name = "scripted"
+
     def __init__(self, texts: list[str]) -> None:
         self.texts = texts
         self.asked = 0

@@ -3,12 +3,11 @@
 from dawgen.synthesis.ledger import Ledger, LedgerError
 from dawgen.synthesis.rows import SyntheticRow
 from dawgen.synthesis.shards import load_synthetic
-from dawgen.synthesis.stage import Speed, SyntheticSet, synthesize
+from dawgen.synthesis.stage import SyntheticSet, synthesize
 
 __all__ = [
     "Ledger",
     "LedgerError",
-    "Speed",
     "SyntheticRow",
     "SyntheticSet",
     "load_synthetic",

@@ -180,7 +180,7 @@ def _generator(made: Provenance) -> list[list[str]]:
 
 def _settings(settings: SynthesisSettings) -> list[tuple[str, str]]:
     """Names and values of all that bears on the rows; files by their name only."""
-    tree = settings.model_dump(mode="json", exclude={"batch_size"})  # only speed
+    tree = settings.model_dump(mode="json", exclude=settings.only_speed())
     tree["first_sentences"] = source_name(settings.first_sentences)
     inner = tree.pop("cleaning")
     pairs = [*tree.items(), *((f"cleaning.{name}", value) for name, value in inner.items())]

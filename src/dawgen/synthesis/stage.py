@@ -55,12 +55,13 @@ class Speed:
 
 @dataclass(frozen=True)
 class SyntheticSet:
-    """What a synthesis made: its kept rows, its account, where it lies, and how quickly."""
+    """What a synthesis made: its kept rows, its account, where it lies, how quickly, by whom."""
 
     rows: list[SyntheticRow]
     ledger: Ledger
     folder: Path
     speed: Speed
+    engine: str
 
 
 @repeatable()
@@ -117,7 +118,7 @@ def synthesize(
     )
     describe(folder, rows, stage.ledger, made, stage.first_sentences.unlabelled())
     kept = [row for row in rows if row.kept]
-    return SyntheticSet(kept, stage.ledger, folder, speed)
+    return SyntheticSet(kept, stage.ledger, folder, speed, stage.engine.name)
 
 
 def _quotas(settings: SynthesisSettings) -> list[int]:

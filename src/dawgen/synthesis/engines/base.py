@@ -55,7 +55,7 @@ class Decoding:
         contrast: see :func:`dawgen.synthesis.engines.sampling.contrasted`; 0 is none.
         min_new_tokens: tokens a text has at least, end mark not counted.
         max_new_tokens: tokens a text has at most, end mark included.
-        batch_size: rows decoded at once; changes speed and memory only.
+        batch_size: rows decoded at once; changes speed and memory, with ctranslate2 the texts too.
     """
 
     temperature: float = 1.0
