@@ -85,6 +85,7 @@ def test_every_label_gets_its_rows_and_the_ledger_balances(run, pair_card):
         "shard-00000.parquet",
         "shard-00001.parquet",
     ]
+    assert "| decoded by | transformers |" in (out.folder / "README.md").read_text()
 
 
 def test_kept_rows_are_clean_distinct_and_traceable(run, pair_shots):

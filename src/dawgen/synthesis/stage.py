@@ -114,7 +114,14 @@ def synthesize(
     write_rows(folder, rows, stage.ledger, settings.keep_rejected)
     stage.report_shortage()
     made = Provenance(
-        card, settings, streams.root, shots, forbidden, backbone=backbone, prompts=stage.prompts
+        card,
+        settings,
+        streams.root,
+        shots,
+        forbidden,
+        backbone=backbone,
+        prompts=stage.prompts,
+        engine=stage.engine.name,
     )
     describe(folder, rows, stage.ledger, made, stage.first_sentences.unlabelled())
     kept = [row for row in rows if row.kept]
