@@ -1,6 +1,6 @@
 """The command line: each command is a few lines over the library.
 
-Exit codes: 0 done, 2 the user can mend it, 1 our fault, 130 interrupted.
+Exit codes: 0 done, 2 the user can mend it, 1 our fault, 130 or 143 stopped by Ctrl-C or SIGTERM.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from dawgen.commands.options import (
     open_stage,
     read_settings,
 )
-from dawgen.errors import UserError
+from dawgen.errors import UserError, disk_trouble
+from dawgen.stopping import Stopped, stoppable
 
 if TYPE_CHECKING:
     from dawgen.pipeline import Result
@@ -298,7 +299,7 @@ def new_task(
     ] = None,
 ) -> None:
     """Write a task card for a data file, and say what was guessed."""
-    from dawgen.runs import write_text
+    from dawgen.atomic import write_text
     from dawgen.tasks import new_card
 
     card = new_card(data)
@@ -333,16 +334,19 @@ def root(
 
 # What typer raises on wrong usage; it brings its own copy of click in some releases.
 _UsageError: Any = typer.BadParameter.__base__
-_INTERRUPTED = 130
+_INTERRUPTED, _TERMINATED = 130, 143
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; gives back the exit code."""
     try:
-        code = app(args=arguments, standalone_mode=False)
+        with stoppable():
+            code = app(args=arguments, standalone_mode=False)
     except UserError as error:
         typer.echo(f"dawgen: {error}", err=True)
         return 2
+    except Stopped as stop:
+        code = stop.exit_code
     except typer.Exit as stop:
         code = stop.exit_code
     except _UsageError as error:
@@ -353,17 +357,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return 1
     except OSError as error:
-        if error.errno == 28:  # no space left on device
-            typer.echo(
-                f"dawgen: The disk is full ({error.filename}); make room and run the same command "
-                "again, finished stages are kept.",
-                err=True,
-            )
-            return 2
-        raise
-    if code == _INTERRUPTED:  # typer may turn Ctrl-C into this code by itself
+        if (sentence := disk_trouble(error)) is None:
+            raise
+        typer.echo(f"dawgen: {sentence}", err=True)
+        return 2
+    if code in (_INTERRUPTED, _TERMINATED):  # typer may turn Ctrl-C into this code by itself
         typer.echo(
-            "dawgen: stopped; finished stages are kept, and the same command goes on from them.",
+            "dawgen: stopped; what was done is kept, and the same command goes on from there.",
             err=True,
         )
     return code if isinstance(code, int) else 0

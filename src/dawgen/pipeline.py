@@ -18,7 +18,9 @@ import numpy as np
 import torch
 
 import dawgen
+from dawgen.atomic import write_bytes
 from dawgen.backbone import Backbone, load_backbone
+from dawgen.checkpoint import Checkpoint
 from dawgen.evaluation import overlap, predict, score, write_predictions
 from dawgen.generator import fit_generator, weighted_texts
 from dawgen.generator.examples import make_shots
@@ -80,6 +82,7 @@ def generator_stage(run: RunFolder, job: Job, backbone: Backbone, settings: Sett
         "generator": settings.generator.model_dump(mode="json"),
         "writes_first": writes_first,
     }
+    checkpoint = Checkpoint(run.checkpoint_path("generator", inputs), "generator tuning")
 
     def build(folder: Path) -> None:
         generator = fit_generator(
@@ -89,6 +92,7 @@ def generator_stage(run: RunFolder, job: Job, backbone: Backbone, settings: Sett
             settings.generator,
             Streams(settings.seed),
             write_first=writes_first,
+            checkpoint=checkpoint,
         )
         generator.save(folder / "generator", backbone, job.card.labels)
         shots = make_shots(
@@ -103,7 +107,9 @@ def generator_stage(run: RunFolder, job: Job, backbone: Backbone, settings: Sett
         texts = weighted_texts(generator, shots, job.shots.train, job.card, backbone)
         write_json(folder / "generator" / "token-weights.json", texts)
 
-    return run.stage("generator", inputs, ["generator"], build)
+    mark = run.stage("generator", inputs, ["generator"], build)
+    checkpoint.remove()
+    return mark
 
 
 def synthesis_stage(
@@ -177,14 +183,19 @@ def tuning_stage(
         "synthetic": rows_hash(rows),
         "tuning": tuning.model_dump(mode="json", exclude={"tokens_per_batch"}),
     }
+    checkpoint = Checkpoint(run.checkpoint_path("tuning", inputs), "prompt tuning")
 
     def build(folder: Path) -> None:
-        tuned = fit_prompts(job.card, arms, job.shots.train, job.shots.dev, rows, backbone, tuning)
+        train, dev = job.shots
+        tuned = fit_prompts(
+            job.card, arms, train, dev, rows, backbone, tuning, checkpoint=checkpoint
+        )
         for one in tuned:
             _save_tuned(one, folder / one.arm.name, backbone)
 
     names = [arm.name for arm in arms]
     mark = run.stage("tuning", inputs, names, build)
+    checkpoint.remove()
     if "baseline" not in names:
         run.set_aside("baseline")  # another run's; it would be taken for this one's
     return mark
@@ -358,6 +369,4 @@ def _publish(run: RunFolder, scores: Scores) -> None:
     """Lay the evaluation's files where the run folder promises them."""
     write_json(run.path / "scores.json", scores)
     source = run.path / "evaluation" / "predictions.parquet"
-    partial = run.path / ".predictions.parquet.partial"
-    partial.write_bytes(source.read_bytes())
-    partial.replace(run.path / "predictions.parquet")
+    write_bytes(run.path / "predictions.parquet", source.read_bytes())

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from dawgen.backbone import load_backbone
 from dawgen.errors import UserError
@@ -18,7 +17,8 @@ from dawgen.evaluation import predict as probabilities_of
 from dawgen.evaluation import write_predictions
 from dawgen.prompts import load_prompt
 from dawgen.runs import write_text
-from dawgen.settings import Settings
+from dawgen.seals import check_seal
+from dawgen.settings import Settings, build_settings
 from dawgen.tasks import Row, TaskCard, load_card, load_rows
 
 FORMATS = (".csv", ".tsv", ".jsonl", ".parquet")
@@ -32,8 +32,9 @@ def open_run(folder: str | Path) -> tuple[TaskCard, Settings]:
             raise UserError(
                 f"{path} is no finished run folder: it has no {name}; make one with `dawgen run`."
             )
-    tree = yaml.safe_load((path / "config.yaml").read_text("utf-8"))
-    return load_card(str(path / "task.yaml")), Settings.model_validate(tree)
+    check_seal(path / "prompt")
+    settings, _ = build_settings(file=path / "config.yaml")
+    return load_card(str(path / "task.yaml")), settings
 
 
 def predict_rows(folder: str | Path, rows: Sequence[Row]) -> tuple[TaskCard, np.ndarray]:

@@ -18,6 +18,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from dawgen.atomic import write_bytes
 from dawgen.errors import UserError
 from dawgen.progress import warn
 
@@ -46,9 +47,11 @@ def save_prompt(prompt: Tensor, folder: Path, backbone: Backbone) -> None:
     weights = prompt.detach().to("cpu", torch.float32).contiguous()
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CONFIG).unlink(missing_ok=True)
-    _write(folder / WEIGHTS, safetensors.torch.save({TENSOR: weights}, metadata={"format": "pt"}))
+    write_bytes(
+        folder / WEIGHTS, safetensors.torch.save({TENSOR: weights}, metadata={"format": "pt"})
+    )
     config = json.dumps(_config(weights, backbone), indent=2, sort_keys=True) + "\n"
-    _write(folder / CONFIG, config.encode())
+    write_bytes(folder / CONFIG, config.encode())
 
 
 def load_prompt(folder: Path, backbone: Backbone | None = None) -> Tensor:
@@ -178,10 +181,3 @@ def _read_weights(folder: Path) -> Tensor:
     if TENSOR not in tensors:
         raise UserError(f"{path} holds {', '.join(sorted(tensors)) or 'nothing'}, not {TENSOR}.")
     return tensors[TENSOR]
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all."""
-    half = path.with_name(f".{path.name}.part")
-    half.write_bytes(content)
-    half.replace(path)
