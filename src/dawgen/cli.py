@@ -28,6 +28,8 @@ from dawgen.commands.options import (
     read_settings,
 )
 from dawgen.errors import UserError, disk_trouble
+from dawgen.harmless import on_terminal, without_secrets
+from dawgen.offline import go_offline
 from dawgen.stopping import Stopped, stoppable
 
 if TYPE_CHECKING:
@@ -225,7 +227,10 @@ def predict(
     loaded = load_rows(card, rows, labelled=False)
     card, chances = predicting.predict_rows(folder, loaded)
     if out is None:
-        typer.echo(predicting.as_table(predicting.records(card, loaded, chances)), nl=False)
+        table = predicting.as_table(predicting.records(card, loaded, chances))
+        if sys.stdout.isatty():
+            table = "\n".join(on_terminal(line) for line in table.split("\n"))
+        typer.echo(table, nl=False)
         return
     predicting.write_rows(out, card, loaded, chances)
     typer.echo(f"{len(loaded):,} rows labelled: {out}")
@@ -261,7 +266,7 @@ def validate(
     backbone = load_backbone(settings.backbone)
     words = backbone.label_word_ids(card)
     for line in render_card(card, rows):
-        typer.echo(line)
+        typer.echo(on_terminal(line))
     tokens = backbone.encode_rows(card, rows, settings.tuning.prompt_length)
     typer.echo("")
     typer.echo(
@@ -308,7 +313,7 @@ def new_task(
         raise UserError(f"{target} exists already; name another file with --out.")
     write_text(target, card.text)
     for guess in card.guesses:
-        typer.echo(guess)
+        typer.echo(on_terminal(guess))
     typer.echo(f"Card: {target}. Check it, then: dawgen validate {target} --data {data}")
 
 
@@ -328,8 +333,13 @@ def root(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Reach no network, whatever is asked for.")
+    ] = False,
 ) -> None:
     """Few labelled examples in; a synthetic dataset and a tuned prompt out."""
+    if offline:
+        go_offline()
 
 
 # What typer raises on wrong usage; it brings its own copy of click in some releases.
@@ -343,7 +353,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with stoppable():
             code = app(args=arguments, standalone_mode=False)
     except UserError as error:
-        typer.echo(f"dawgen: {error}", err=True)
+        _complain(str(error))
         return 2
     except Stopped as stop:
         code = stop.exit_code
@@ -359,7 +369,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         if (sentence := disk_trouble(error)) is None:
             raise
-        typer.echo(f"dawgen: {sentence}", err=True)
+        _complain(sentence)
         return 2
     if code in (_INTERRUPTED, _TERMINATED):  # typer may turn Ctrl-C into this code by itself
         typer.echo(
@@ -367,6 +377,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             err=True,
         )
     return code if isinstance(code, int) else 0
+
+
+def _complain(sentence: str) -> None:
+    """One line on standard error; names from files and the hub in it cannot move the terminal."""
+    typer.echo(f"dawgen: {on_terminal(without_secrets(sentence))}", err=True)
 
 
 def entry() -> None:

@@ -34,10 +34,13 @@ from dawgen.settings import Settings, dump_settings
 from dawgen.streams import Streams
 from dawgen.synthesis import SyntheticSet, load_synthetic, synthesize
 from dawgen.synthesis.first_sentences import writes_first as generator_writes_first
+from dawgen.synthesis.sources import check_sources
 from dawgen.tasks import Row, TaskCard
 from dawgen.tuning import TunedPrompt, fit_prompts, planned_arms
 
 Scores = dict[str, Any]
+FOLDERS = ("generator", "synthetic", "prompt", "baseline", "evaluation")
+"""What the stages fill."""
 
 
 @dataclass
@@ -306,7 +309,9 @@ def run(
     backbone = load_backbone(settings.backbone)
     backbone.label_word_ids(job.card)
     folder = RunFolder(Path(out))
+    _check_before(job, backbone, settings)
     with folder.lock():
+        folder.refuse_foreign(FOLDERS)
         shared = _check_overlap(job)
         _announce("1/4 tuning the generator on the few shots")
         generator_stage(folder, job, backbone, settings)
@@ -325,11 +330,22 @@ def run(
         _publish(folder, scores)
         write_json(
             folder.path / "run.json",
-            run_record(folder, job, settings, preset, command, shared),
+            run_record(folder, job, settings, preset, command, shared, backbone.fingerprint),
         )
         write_report(folder.path)
     ledger = json.loads((folder.path / "synthetic" / "ledger.json").read_text("utf-8"))
     return Result(folder.path, scores, shared, ledger)
+
+
+def _check_before(job: Job, backbone: Backbone, settings: Settings) -> None:
+    """What would stop a later stage stops the run before the first.
+
+    Raises:
+        UserError: a prompt that leaves no room for text, first sentences that are not there.
+    """
+    backbone.encode_source("", settings.generator.prompt_length)
+    backbone.encode_rows(job.card, job.shots.train, settings.tuning.prompt_length)
+    check_sources(settings.synthesis.first_sentences)
 
 
 def keep_description(run: RunFolder, job: Job, settings: Settings) -> None:

@@ -15,6 +15,7 @@ from dawgen.backbone import load_backbone
 from dawgen.errors import UserError
 from dawgen.evaluation import predict as probabilities_of
 from dawgen.evaluation import write_predictions
+from dawgen.harmless import in_spreadsheet
 from dawgen.prompts import load_prompt
 from dawgen.runs import write_text
 from dawgen.seals import check_seal
@@ -91,11 +92,11 @@ def records(card: TaskCard, rows: Sequence[Row], probabilities: np.ndarray) -> l
 
 
 def as_table(found: Sequence[dict[str, Any]], separator: str = ",") -> str:
-    """Records as CSV (or TSV) text with a heading."""
+    """Records as CSV (or TSV) text with a heading; no cell of it is a spreadsheet's formula."""
     out = io.StringIO()
     writer = csv.DictWriter(out, list(found[0]), delimiter=separator, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(found)
+    writer.writerow({name: in_spreadsheet(name) for name in found[0]})
+    writer.writerows({name: in_spreadsheet(cell) for name, cell in row.items()} for row in found)
     return out.getvalue()
 
 

@@ -68,9 +68,9 @@ class RunFolder:
 
         What a killed process left unfinished is swept away.
         """
-        if self.path.exists() and not self.path.is_dir():
-            raise UserError(f"{self.path} is a file; name a folder with --out.")
         try:
+            if self.path.exists() and not self.path.is_dir():
+                raise UserError(f"{self.path} is a file; name a folder with --out.")
             self.path.mkdir(parents=True, exist_ok=True)
             self._refuse_links()
             handle = _open_lock(self.path / LOCK)
@@ -177,8 +177,7 @@ class RunFolder:
         inputs: Mapping[str, Any],
         build: Callable[[Path], None],
     ) -> None:
-        for folder in folders:
-            self._refuse_foreign(folder)
+        self.refuse_foreign(folders)
         partial = self.path / f".{name}{PARTIAL}"
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
@@ -192,19 +191,19 @@ class RunFolder:
         finally:
             shutil.rmtree(partial, ignore_errors=True)
 
-    def _refuse_foreign(self, folder: str) -> None:
-        """Raise UserError where a folder of that name lies there that no stage has made."""
-        target = self.path / folder
-        if target.exists() and read_seal(target) is None:
-            raise UserError(
-                f"{target} exists and was not made by dawgen; name another folder with --out."
-            )
+    def refuse_foreign(self, folders: Sequence[str]) -> None:
+        """Raise UserError where a folder of such a name lies there that no stage has made."""
+        for target in (self.path / folder for folder in folders):
+            if target.exists() and read_seal(target) is None:
+                raise UserError(
+                    f"{target} exists and was not made by dawgen; name another folder with --out."
+                )
 
     def set_aside(self, folder: str) -> None:
         """Keep what lies there, if anything, where its settings find it again."""
         target = self.path / folder
         if target.exists():
-            self._refuse_foreign(folder)
+            self.refuse_foreign([folder])
             seal = read_seal(target)
             whole = seal is not None and seal.damage is None
             aside = self._unused(f"{folder}-damaged")

@@ -79,6 +79,8 @@ def load_prompt(folder: Path, backbone: Backbone | None = None) -> Tensor:
             f"{folder / WEIGHTS} holds {list(weights.shape)} numbers where {folder / CONFIG} "
             f"speaks of {length} prompt tokens: the two files are not from one adapter."
         )
+    if not bool(weights.isfinite().all()):
+        raise UserError(f"{folder / WEIGHTS} holds numbers that are not finite; tune it anew.")
     if backbone is not None:
         _check_backbone(folder, config, weights.shape[1], backbone)
     return weights[:length].to(torch.float32)
@@ -155,7 +157,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
         )
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{folder / CONFIG} is not valid JSON: {error}.") from error
     kind = config.get("peft_type") if isinstance(config, dict) else type(config).__name__
     if kind != "PROMPT_TUNING":
