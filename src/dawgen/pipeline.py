@@ -18,7 +18,9 @@ import numpy as np
 import torch
 
 import dawgen
+from dawgen.atomic import write_bytes
 from dawgen.backbone import Backbone, load_backbone
+from dawgen.checkpoint import Checkpoint
 from dawgen.evaluation import overlap, predict, score, write_predictions
 from dawgen.generator import fit_generator, weighted_texts
 from dawgen.generator.examples import make_shots
@@ -32,10 +34,13 @@ from dawgen.settings import Settings, dump_settings
 from dawgen.streams import Streams
 from dawgen.synthesis import SyntheticSet, load_synthetic, synthesize
 from dawgen.synthesis.first_sentences import writes_first as generator_writes_first
+from dawgen.synthesis.sources import check_sources
 from dawgen.tasks import Row, TaskCard
 from dawgen.tuning import TunedPrompt, fit_prompts, planned_arms
 
 Scores = dict[str, Any]
+FOLDERS = ("generator", "synthetic", "prompt", "baseline", "evaluation")
+"""What the stages fill."""
 
 
 @dataclass
@@ -80,6 +85,7 @@ def generator_stage(run: RunFolder, job: Job, backbone: Backbone, settings: Sett
         "generator": settings.generator.model_dump(mode="json"),
         "writes_first": writes_first,
     }
+    checkpoint = Checkpoint(run.checkpoint_path("generator", inputs), "generator tuning")
 
     def build(folder: Path) -> None:
         generator = fit_generator(
@@ -89,6 +95,7 @@ def generator_stage(run: RunFolder, job: Job, backbone: Backbone, settings: Sett
             settings.generator,
             Streams(settings.seed),
             write_first=writes_first,
+            checkpoint=checkpoint,
         )
         generator.save(folder / "generator", backbone, job.card.labels)
         shots = make_shots(
@@ -103,7 +110,9 @@ def generator_stage(run: RunFolder, job: Job, backbone: Backbone, settings: Sett
         texts = weighted_texts(generator, shots, job.shots.train, job.card, backbone)
         write_json(folder / "generator" / "token-weights.json", texts)
 
-    return run.stage("generator", inputs, ["generator"], build)
+    mark = run.stage("generator", inputs, ["generator"], build)
+    checkpoint.remove()
+    return mark
 
 
 def synthesis_stage(
@@ -177,14 +186,19 @@ def tuning_stage(
         "synthetic": rows_hash(rows),
         "tuning": tuning.model_dump(mode="json", exclude={"tokens_per_batch"}),
     }
+    checkpoint = Checkpoint(run.checkpoint_path("tuning", inputs), "prompt tuning")
 
     def build(folder: Path) -> None:
-        tuned = fit_prompts(job.card, arms, job.shots.train, job.shots.dev, rows, backbone, tuning)
+        train, dev = job.shots
+        tuned = fit_prompts(
+            job.card, arms, train, dev, rows, backbone, tuning, checkpoint=checkpoint
+        )
         for one in tuned:
             _save_tuned(one, folder / one.arm.name, backbone)
 
     names = [arm.name for arm in arms]
     mark = run.stage("tuning", inputs, names, build)
+    checkpoint.remove()
     if "baseline" not in names:
         run.set_aside("baseline")  # another run's; it would be taken for this one's
     return mark
@@ -295,7 +309,9 @@ def run(
     backbone = load_backbone(settings.backbone)
     backbone.label_word_ids(job.card)
     folder = RunFolder(Path(out))
+    _check_before(job, backbone, settings)
     with folder.lock():
+        folder.refuse_foreign(FOLDERS)
         shared = _check_overlap(job)
         _announce("1/4 tuning the generator on the few shots")
         generator_stage(folder, job, backbone, settings)
@@ -314,11 +330,22 @@ def run(
         _publish(folder, scores)
         write_json(
             folder.path / "run.json",
-            run_record(folder, job, settings, preset, command, shared),
+            run_record(folder, job, settings, preset, command, shared, backbone.fingerprint),
         )
         write_report(folder.path)
     ledger = json.loads((folder.path / "synthetic" / "ledger.json").read_text("utf-8"))
     return Result(folder.path, scores, shared, ledger)
+
+
+def _check_before(job: Job, backbone: Backbone, settings: Settings) -> None:
+    """What would stop a later stage stops the run before the first.
+
+    Raises:
+        UserError: a prompt that leaves no room for text, first sentences that are not there.
+    """
+    backbone.encode_source("", settings.generator.prompt_length)
+    backbone.encode_rows(job.card, job.shots.train, settings.tuning.prompt_length)
+    check_sources(settings.synthesis.first_sentences)
 
 
 def keep_description(run: RunFolder, job: Job, settings: Settings) -> None:
@@ -358,6 +385,4 @@ def _publish(run: RunFolder, scores: Scores) -> None:
     """Lay the evaluation's files where the run folder promises them."""
     write_json(run.path / "scores.json", scores)
     source = run.path / "evaluation" / "predictions.parquet"
-    partial = run.path / ".predictions.parquet.partial"
-    partial.write_bytes(source.read_bytes())
-    partial.replace(run.path / "predictions.parquet")
+    write_bytes(run.path / "predictions.parquet", source.read_bytes())

@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from dawgen.backbone import load_backbone
 from dawgen.errors import UserError
 from dawgen.evaluation import predict as probabilities_of
 from dawgen.evaluation import write_predictions
+from dawgen.harmless import in_spreadsheet
 from dawgen.prompts import load_prompt
 from dawgen.runs import write_text
-from dawgen.settings import Settings
+from dawgen.seals import check_seal
+from dawgen.settings import Settings, build_settings
 from dawgen.tasks import Row, TaskCard, load_card, load_rows
 
 FORMATS = (".csv", ".tsv", ".jsonl", ".parquet")
@@ -32,8 +33,9 @@ def open_run(folder: str | Path) -> tuple[TaskCard, Settings]:
             raise UserError(
                 f"{path} is no finished run folder: it has no {name}; make one with `dawgen run`."
             )
-    tree = yaml.safe_load((path / "config.yaml").read_text("utf-8"))
-    return load_card(str(path / "task.yaml")), Settings.model_validate(tree)
+    check_seal(path / "prompt")
+    settings, _ = build_settings(file=path / "config.yaml")
+    return load_card(str(path / "task.yaml")), settings
 
 
 def predict_rows(folder: str | Path, rows: Sequence[Row]) -> tuple[TaskCard, np.ndarray]:
@@ -90,11 +92,11 @@ def records(card: TaskCard, rows: Sequence[Row], probabilities: np.ndarray) -> l
 
 
 def as_table(found: Sequence[dict[str, Any]], separator: str = ",") -> str:
-    """Records as CSV (or TSV) text with a heading."""
+    """Records as CSV (or TSV) text with a heading; no cell of it is a spreadsheet's formula."""
     out = io.StringIO()
     writer = csv.DictWriter(out, list(found[0]), delimiter=separator, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(found)
+    writer.writerow({name: in_spreadsheet(name) for name in found[0]})
+    writer.writerows({name: in_spreadsheet(cell) for name, cell in row.items()} for row in found)
     return out.getvalue()
 
 

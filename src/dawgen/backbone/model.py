@@ -125,7 +125,7 @@ class Backbone:
         self, card: TaskCard, rows: Sequence[Row], prompt_length: int
     ) -> list[list[int]]:
         """Rows through the card's template, cut so that prompt and input fit the model."""
-        budget = self.max_length - prompt_length - (0 if self.is_encoder_decoder else 8)
+        budget = self._room(prompt_length, "tuning") - (0 if self.is_encoder_decoder else 8)
         try:
             encoded = encode_rows(self.tokenizer, card.fill, rows, budget)
         except ValueError as error:
@@ -166,14 +166,28 @@ class Backbone:
         return whole[len(before) :]
 
     def encode_source(self, text: str, prompt_length: int) -> list[int]:
-        """What the generator reads after its label prompt; ``""`` where it starts from nothing."""
-        room = self.max_length - prompt_length
+        """What the generator reads after its label prompt; ``""`` where it starts from nothing.
+
+        Raises:
+            UserError: the prompt leaves no room for a text.
+        """
+        room = self._room(prompt_length, "generator")
         if self.is_encoder_decoder:
             ids: list[int] = self.tokenizer(text, truncation=True, max_length=room)["input_ids"]
             return ids
         if not text:
             return []
         return self.text_ids(text)[: room // 2] + self.text_ids("\n")
+
+    def _room(self, prompt_length: int, section: str) -> int:
+        """Tokens that a prompt leaves for text."""
+        room = self.max_length - prompt_length
+        if room < 1:
+            raise UserError(
+                f"{section}.prompt_length = {prompt_length} leaves no room for text, since "
+                f"backbone.max_length is {self.max_length} for {self.name}; lower it."
+            )
+        return room
 
     def encode_target(self, text: str) -> list[int]:
         """A text the generator is to write: its ids and the end mark."""

@@ -89,10 +89,9 @@ class Pending:
 
     def flush(self, step: int, states: Sequence[ArmState], scores: Sequence[DevScore]) -> None:
         """Write the gathered steps' records, with the scores of the look that ends them."""
-        records = [record for past in self._steps for record in _records(past)]
+        records = self._read()
         if step == 0:
             records = [(state, _start_record(state)) for state in states]
-        self._steps.clear()
         looked = dict(zip((state.arm.name for state in states), scores, strict=True))
         for state, record in records:
             if record["step"] == step:
@@ -100,9 +99,28 @@ class Pending:
                 record["dev_accuracy"], record["dev_loss"] = score.accuracy, score.loss
                 counts = zip(self._card.labels, score.predicted, strict=True)
                 record["dev_predictions"] = dict(counts)
-            state.history.append(record)
-            if self._on_step is not None:
-                self._on_step(record)
+            self._enter(state, record)
+
+    def settle(self) -> None:
+        """Write the records of the gathered steps between two looks.
+
+        Raises:
+            UserError: a loss is not finite.
+        """
+        self.check()
+        for state, record in self._read():
+            self._enter(state, record)
+
+    def _read(self) -> list[tuple[ArmState, dict[str, Any]]]:
+        """The gathered steps' records, which are then no longer gathered."""
+        records = [record for past in self._steps for record in _records(past)]
+        self._steps.clear()
+        return records
+
+    def _enter(self, state: ArmState, record: dict[str, Any]) -> None:
+        state.history.append(record)
+        if self._on_step is not None:
+            self._on_step(record)
 
 
 def _start_record(state: ArmState) -> dict[str, Any]:
