@@ -1,5 +1,6 @@
 # make demo   set up, then the main job on the embedded backbone and task
 # make test   set up, then the tests
+# make browser  set up, then the tests of the pages in Chromium
 # make lint   set up, then ruff and mypy
 # Another interpreter: make demo PYTHON=/path/to/python3.11 (3.11 or newer)
 
@@ -8,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test slow lint format docs clean
+.PHONY: demo test slow browser lint format docs clean
 
 demo: $(READY)
 	$(BIN)/dawgen run demo --out runs/demo
@@ -19,6 +20,12 @@ test: $(READY)
 
 slow: $(READY)
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m slow
+
+# The pages in a real browser: Chromium of the system (Debian: apt-get install chromium), or the one
+# that CHROMIUM names.
+browser: $(READY)
+	$(BIN)/python -m pip install --constraint constraints.txt --editable ".[browser]"
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m browser tests/browser
 
 lint: $(READY)
 	$(BIN)/ruff check .

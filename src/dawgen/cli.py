@@ -14,7 +14,7 @@ import typer
 
 import dawgen
 from dawgen.bench import commands as bench_commands
-from dawgen.commands import inspect, synthesize
+from dawgen.commands import inspect, report, synthesize
 from dawgen.commands.options import (
     Config,
     Dev,
@@ -237,18 +237,6 @@ def predict(
 
 
 @app.command()
-def report(
-    folder: Annotated[Path, typer.Argument(help="A run folder.")],
-) -> None:
-    """Write the run folder's report.html anew."""
-    from dawgen.report import write_report
-
-    if not (folder / "run.json").exists():
-        raise UserError(f"{folder} is no run folder: it has no run.json.")
-    typer.echo(str(write_report(folder)))
-
-
-@app.command()
 def validate(
     task: Task,
     data: Annotated[str | None, typer.Option(help="Rows to take the examples from.")] = None,
@@ -317,6 +305,7 @@ def new_task(
     typer.echo(f"Card: {target}. Check it, then: dawgen validate {target} --data {data}")
 
 
+report.register(app)
 synthesize.register(app)
 inspect.register(app)
 bench_commands.register(app)

@@ -28,7 +28,7 @@ from dawgen.job import Job, load_job, rows_hash
 from dawgen.progress import say, warn
 from dawgen.prompts import load_label_prompts, load_prompt, save_prompt
 from dawgen.record import run_record
-from dawgen.report import write_report
+from dawgen.report import write_map, write_report
 from dawgen.runs import RunFolder, fingerprint, folder_hash, write_json, write_log, write_text
 from dawgen.settings import Settings, dump_settings
 from dawgen.streams import Streams
@@ -249,6 +249,24 @@ def evaluation_stage(run: RunFolder, job: Job, backbone: Backbone, settings: Set
     return scores
 
 
+def map_stage(
+    run: RunFolder, job: Job, backbone: Backbone, settings: Settings, rows: Sequence[Row]
+) -> str:
+    """Real and synthetic rows as the backbone sees them -> ``map/``, for the report."""
+    real = {"shot": job.shots.train, "development": job.shots.dev, "test": job.test or []}
+    inputs = {
+        **_common(job, backbone, settings),
+        "real": {kind: rows_hash(part) for kind, part in real.items()},
+        "synthetic": rows_hash(rows),
+    }
+
+    def build(folder: Path) -> None:
+        tokens = settings.evaluation.tokens_per_batch
+        write_map(folder / "map", job.card, backbone, real, rows, Streams(settings.seed), tokens)
+
+    return run.stage("map", inputs, ["map"], build)
+
+
 def evaluate_prompt(
     card: TaskCard,
     backbone: Backbone,
@@ -328,6 +346,7 @@ def run(
         scores = evaluation_stage(folder, job, backbone, settings)
         _tell(folder, "evaluation")
         _publish(folder, scores)
+        map_stage(folder, job, backbone, settings, rows)
         write_json(
             folder.path / "run.json",
             run_record(folder, job, settings, preset, command, shared, backbone.fingerprint),

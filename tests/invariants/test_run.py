@@ -186,6 +186,7 @@ def test_only_what_depends_on_a_changed_setting_is_made_anew(job: SmallJob, tmp_
         "synthesis": True,
         "tuning": False,
         "evaluation": False,
+        "map": True,
     }
     assert files_of(out / "prompt") != prompt
 
@@ -265,6 +266,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(
         "synthesis": True,
         "tuning": False,
         "evaluation": False,
+        "map": False,
     }
     for name in SAME_BYTES:
         assert files_of(out / name) == files_of(folder / name)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
+from base64 import b64encode
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,134 +16,15 @@ import pytest
 
 from dawgen.errors import UserError
 from dawgen.report import write_report
+from dawgen.report.bars import PairOfShares
 from dawgen.report.charts import Line, line_chart, thin, ticks
-from dawgen.report.figures import ledger_table, reliability, results, samples, wrong
+from dawgen.report.environment import as_data
+from dawgen.report.predictions import reliability, wrong
 from dawgen.report.read import read_run
-
-HOSTILE = "<script>alert('x')</script> & <img src=x onerror=alert(1)>"
-
-
-def synthetic_row(
-    label: str, ratio: float, reason: str | None = None, **over: Any
-) -> dict[str, Any]:
-    return {
-        "text1": "A dog runs.",
-        "text2": f"An animal moves {ratio}.",
-        "label": label,
-        "kept": reason is None,
-        "reason": reason,
-        "label_ratio": ratio,
-        "log_likelihood": -1.5,
-        "first_sentence": "captions",
-        "shard": 0,
-        "seed": 13,
-    } | over
-
-
-ROWS = [
-    synthetic_row("yes", 0.9),
-    synthetic_row("yes", 0.5),
-    synthetic_row("yes", 0.7),
-    synthetic_row("yes", 0.1, "duplicate"),
-    synthetic_row("no", 0.8, text2=HOSTILE),
-    synthetic_row("no", 0.2, "empty"),
-    synthetic_row("no", 0.3, "empty"),
-]
-LEDGER = {
-    "attempted": 9,
-    "kept": 4,
-    "rejected": 5,
-    "reasons": {"empty": 4, "duplicate": 1},
-    "labels": {
-        "yes": {"attempted": 4, "kept": 3, "rejected": 1, "reasons": {"duplicate": 1}},
-        "no": {"attempted": 5, "kept": 1, "rejected": 4, "reasons": {"empty": 4}},
-    },
-}
-EXAMPLES = [{"reason": "empty", "label": "no", "text1": HOSTILE, "text2": ""}]
-PREDICTIONS = [
-    {
-        "premise": "a",
-        "text2": "b",
-        "label": "yes",
-        "prediction": "yes",
-        "p_yes": 0.95,
-        "p_no": 0.05,
-    },
-    {"premise": "c", "text2": "d", "label": "no", "prediction": "yes", "p_yes": 0.91, "p_no": 0.09},
-    {
-        "premise": HOSTILE,
-        "text2": "e",
-        "label": "yes",
-        "prediction": "no",
-        "p_yes": 0.4,
-        "p_no": 0.6,
-    },
-    {"premise": "g", "text2": "h", "label": "no", "prediction": "no", "p_yes": 0.35, "p_no": 0.65},
-]
-SCORES = {
-    "accuracy": 0.5,
-    "n": 4,
-    "labels": {
-        "yes": {"precision": 0.5, "recall": 0.5, "f1": 0.5, "n": 2},
-        "no": {"precision": 0.5, "recall": 0.5, "f1": 0.5, "n": 2},
-    },
-    "accuracy_95": [0.15, 0.85],
-    "confusion": {"yes": {"yes": 1, "no": 1}, "no": {"yes": 1, "no": 1}},
-    "scored_on": "test rows",
-    "ece": 0.28,
-    "baseline": {"accuracy": 0.25, "accuracy_95": [0.05, 0.7], "n": 4},
-    "zero_shot": {"accuracy": 0.75, "accuracy_95": [0.3, 0.95], "n": 4},
-    "seed": 13,
-    "task": "pairs",
-}
-RUN = {
-    "dawgen": "0.1.0",
-    "task": "pairs",
-    "seed": 13,
-    "preset": "tiny",
-    "command": ["dawgen", "run", "pairs", "--note", HOSTILE],
-    "versions": {"torch": "2.13.0"},
-    "hardware": {"cpu": "2 cores"},
-    "stages": {"synthesize": {"fingerprint": "ab", "seconds": 3.25, "cpu_seconds": 6.0}},
-    "rows": {"train": 4, "dev": 4, "test": 4},
-    "overlap": 2,
-    "finished": "2026-01-02T03:04:05Z",
-}
-
-
-@pytest.fixture
-def run_folder(tmp_path: Path) -> Path:
-    folder = tmp_path / "pairs-13"
-    for name in ("synthetic", "prompt", "baseline", "generator"):
-        (folder / name).mkdir(parents=True)
-    pq.write_table(pa.Table.from_pylist(ROWS[:4]), folder / "synthetic" / "shard-00000.parquet")
-    pq.write_table(pa.Table.from_pylist(ROWS[4:]), folder / "synthetic" / "shard-00001.parquet")
-    (folder / "synthetic" / "ledger.json").write_text(json.dumps(LEDGER))
-    quality = {"rejected_examples": EXAMPLES}
-    (folder / "synthetic" / "quality.json").write_text(json.dumps(quality))
-    pq.write_table(pa.Table.from_pylist(PREDICTIONS), folder / "predictions.parquet")
-    (folder / "scores.json").write_text(json.dumps(SCORES))
-    (folder / "run.json").write_text(json.dumps(RUN))
-    card = "columns: {text1: premise, text2: text2, label: label}\nlabels: ['yes', 'no']\n"
-    (folder / "task.yaml").write_text(card)
-    (folder / "config.yaml").write_text(f"seed: 13 # {HOSTILE}\n")
-    steps = [
-        {"step": s, "real_loss": 1 / s, "synthetic_loss": 2 / s, "cosine": 0.1, "prompt_norm": 3.0}
-        for s in range(1, 6)
-    ]
-    lines = "\n".join(json.dumps(row) for row in steps)
-    (folder / "prompt" / "log.jsonl").write_text(lines + "\n")
-    (folder / "baseline" / "log.jsonl").write_text(lines + "\n")
-    (folder / "prompt" / "arm.json").write_text('{"best_step": 3, "dev_accuracy": 0.75}')
-    generator = {
-        "step": 1,
-        "gen_loss": 4.0,
-        "disc_loss": -0.5,
-        "dist_loss": None,
-        "entropy": 0.5,
-    }
-    (folder / "generator" / "log.jsonl").write_text(json.dumps(generator) + "\n")
-    return folder
+from dawgen.report.results import duration, results
+from dawgen.report.rows import differing, ledger_table, samples, spread, table_data
+from dawgen.report.tokens import shot_texts
+from tests.report.folder import HOSTILE, LEDGER, PREDICTIONS, ROWS, SCORES
 
 
 class Page(HTMLParser):
@@ -153,7 +35,7 @@ class Page(HTMLParser):
         self.tags: list[str] = []
         self.attributes: list[tuple[str, str | None]] = []
         self.text = ""
-        self.feed(page)
+        self.feed(re.sub(r"<script[^>]*>.*?</script>", "<script></script>", page, flags=re.DOTALL))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
@@ -165,20 +47,43 @@ class Page(HTMLParser):
 
 def test_hostile_texts_stay_text(run_folder: Path) -> None:
     page = Page(write_report(run_folder).read_text("utf-8"))
-    assert "script" not in page.tags
     assert "img" not in page.tags
     assert not [name for name, _ in page.attributes if name.startswith("on")]
-    assert (
-        page.text.count(HOSTILE) == 5
-    )  # kept and rejected row, wrong prediction, command, settings
+    # kept and rejected row, wrong prediction, command, settings, map; the data is escaped otherwise
+    assert page.text.count(HOSTILE) == 6
+    assert page.tags.count("script") == 4  # theme, two of data, the page's own
+
+
+def test_only_our_own_scripts_may_run(run_folder: Path) -> None:
+    html = write_report(run_folder).read_text("utf-8")
+    found = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
+    assert len(found) == 2
+    policy = re.search(r'Content-Security-Policy" content="([^"]+)"', html)
+    assert policy is not None
+    allowed = re.search(r"script-src ([^;]+);", policy[1].replace("&#39;", "'"))
+    assert allowed is not None
+    hashes = [b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in found]
+    assert allowed[1].split() == [f"'sha256-{one}'" for one in hashes]
+    assert "unsafe" not in allowed[1]
+
+
+def test_data_cannot_leave_its_element() -> None:
+    text = as_data(["</script><script>", "\u2028", "a & b"])
+    assert not set("<>&\u2028") & set(text)
+    assert json.loads(text) == ["</script><script>", "\u2028", "a & b"]
 
 
 def test_nothing_is_loaded(run_folder: Path) -> None:
     html = write_report(run_folder).read_text("utf-8")
     page = Page(html)
-    assert not {"link", "iframe", "object", "embed"} & set(page.tags)
-    assert not [name for name, _ in page.attributes if name in ("src", "href", "xlink:href")]
-    assert not re.search(r"https?://|url\(|@import", html)
+    assert not {"link", "iframe", "object", "embed", "img"} & set(page.tags)
+    links = [value for name, value in page.attributes if name in ("src", "href", "xlink:href")]
+    assert all(str(value).startswith("#") for value in links)
+    assert {link[1:] for link in links if link} <= {
+        value for name, value in page.attributes if name == "id"
+    }
+    assert not re.search(r"url\(|@import|fetch\(|XMLHttp", html)
+    assert set(re.findall(r"https?://[^\s\"'<]+", html)) <= {"http://www.w3.org/2000/svg"}
 
 
 def test_the_words_say_what_came_out(run_folder: Path) -> None:
@@ -188,6 +93,8 @@ def test_the_words_say_what_came_out(run_folder: Path) -> None:
     assert (
         "25.0 points more than prompt tuning on the real shots alone, which reaches 25.0%" in text
     )
+    assert "and the intervals overlap" in text  # 15 to 85 and 5 to 70
+    assert "It is the same as always giving the most frequent label (50.0%)." in text
     assert "2 of the test rows repeat a few-shot row" in text
     assert "75.0%30.0% – 95.0%" in text.replace("\n", "")  # zero-shot
     assert "The prompt of step 3 was taken" in text
@@ -303,3 +210,66 @@ def test_a_text_column_called_like_a_probability(run_folder: Path) -> None:
     found = read_run(run_folder).predictions
     assert [row["confidence"] for row in found][:2] == [0.95, 0.91]
     assert found[0]["text1"] == PREDICTIONS[0]["premise"]
+
+
+def test_tokens_are_shown_with_every_method_of_the_folder(run_folder: Path) -> None:
+    (text,) = shot_texts(read_run(run_folder))
+    assert (text.label, text.row, text.source) == ("no", 3, "A dog runs.")
+    (ours, tokens), (theirs, others) = text.versions
+    assert (ours, theirs) == ("DawGen", "FewGen")
+    assert [token.text for token in tokens] == ["Nobody", " <b>sleeps</b>", " end"]
+    # Of three times the mean weight the shade is full; at even odds there is no line.
+    assert [token.shade for token in tokens] == [1.0, 0.5, 0.0]
+    assert [token.line for token in tokens] == [0.5, 0.0, 0.0]
+    assert others[0].shade == 0.25
+    assert tokens[0].says == "Nobody: weight 3.00, label ratio 0.75"
+
+
+def test_another_methods_other_texts_are_left_out(run_folder: Path) -> None:
+    path = run_folder / ".kept" / "generator-0123" / "token-weights.json"
+    path.write_text(path.read_text().replace("Nobody", "Somebody"))
+    (text,) = shot_texts(read_run(run_folder))
+    assert [method for method, _ in text.versions] == ["DawGen"]
+
+
+def test_words_used_otherwise() -> None:
+    real = [["a", "dog"], ["a", "cat"]]
+    synthetic = [["not", "a", "dog"], ["not", "a", "cat"], ["not", "a", "dog"], ["not", "a"]]
+    # In 5 texts or more: a (2 + 4, the same share), "not" and "not a" have 4 only.
+    assert differing(real, synthetic, 9) == [PairOfShares("a", 1.0, 1.0)]
+    assert differing(real, [*synthetic, ["not"]], 1) == [PairOfShares("not", 0.0, 1.0)]
+    assert differing([], synthetic, 9) == []
+
+
+def test_a_spread_has_both_ends() -> None:
+    assert spread([0, 1, 2, 3, 4], 3) == [0, 2, 4]
+    assert spread([0, 1], 9) == [0, 1]
+    assert spread([], 3) == []
+
+
+def test_the_table_holds_every_row_by_column(run_folder: Path) -> None:
+    table = table_data(read_run(run_folder))
+    assert table["labels"] == ["yes", "no"]
+    assert table["reasons"] == ["duplicate", "empty"]
+    assert table["label"] == [0, 0, 0, 0, 1, 1, 1]
+    assert table["reason"] == [-1, -1, -1, 0, -1, 1, 1]
+    assert table["ratio"] == [0.9, 0.5, 0.7, 0.1, 0.8, 0.2, 0.3]
+
+
+def test_examples_stand_for_rejected_rows_that_were_not_written(run_folder: Path) -> None:
+    for number, rows in enumerate(([ROWS[0]], [ROWS[4]])):
+        path = run_folder / "synthetic" / f"shard-0000{number}.parquet"
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    table = table_data(read_run(run_folder))
+    assert table["reason"] == [-1, -1, 0]
+    assert table["text1"][2] == HOSTILE
+
+
+def test_durations_are_said_as_people_do() -> None:
+    assert [duration(s) for s in (3.2, 89, 90, 304, 7200)] == [
+        "3 s",
+        "89 s",
+        "1 min 30 s",
+        "5 min 4 s",
+        "2.0 h",
+    ]

@@ -313,6 +313,18 @@ class Backbone:
         last = torch.tensor([length + len(row) - 1 for row in inputs], device=self.device)
         return hidden[torch.arange(len(inputs), device=self.device), last]
 
+    def mean_encodings(self, inputs: Sequence[Sequence[int]]) -> Tensor:
+        """Mean last hidden state [B,H] of each input's tokens in fp32, without any prompt.
+
+        Of the encoder, where the model has one.
+        """
+        if self.is_encoder_decoder:
+            states, mask = self._encode(None, inputs)
+        else:
+            states, mask = self._read(None, inputs), pad_right(inputs, self.device).mask
+        weights = mask[..., None].float()
+        return (states.float() * weights).sum(1) / weights.sum(1)
+
     def _word_log_probs(
         self,
         prompts: Tensor | None,

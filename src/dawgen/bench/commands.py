@@ -51,6 +51,7 @@ def bench(
     """Run a grid of tasks, seeds, methods and backbones; finished cells are skipped."""
     from dawgen.bench.grid import load_grid, narrow
     from dawgen.bench.run import run_grid
+    from dawgen.report import write_bench_report
 
     chosen = narrow(
         load_grid(grid),
@@ -68,6 +69,7 @@ def bench(
         f"{failed:,} failed; {out / 'cells'}"
     )
     typer.echo(f"Tables: dawgen tables {out}")
+    typer.echo(f"Page:   {write_bench_report(out)}")
     if failed:
         raise typer.Exit(outcome.exit_code)
 

@@ -1,19 +1,24 @@
-"""Charts as inline SVG: no scripts, nothing loaded, colours from the page's own style.
+"""Charts as inline SVG: drawn without scripts, nothing loaded, colours from the page's own style.
 
-Every text passes through ``Markup.format``, which escapes it.
+Every text passes through ``Markup.format``, which escapes it. What a mark says when it is pointed
+at stands in its ``data-tip``; a line chart's points stand in its ``data-lines``.
 """
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from markupsafe import Markup
 
 WIDTH, HEIGHT = 420, 230
 LEFT, RIGHT, TOP, BOTTOM = 52, 18, 10, 38
 MOST_POINTS = 240
+COLOURS = 8
+"""Kinds of the page's style, s0 to s7; further series begin again."""
 
 Point = tuple[float, float]
 
@@ -82,11 +87,12 @@ def _span(values: Sequence[float]) -> tuple[float, float]:
     return low, high
 
 
-def _axes(
+def axes(
     x_range: tuple[float, float], y_range: tuple[float, float], x_label: str, y_label: str
 ) -> Iterator[Markup]:
+    """Grid, round numbers and the axes' names."""
     for value in ticks(*y_range):
-        y = _scale(value, y_range, HEIGHT - BOTTOM, TOP)
+        y = scale(value, y_range, HEIGHT - BOTTOM, TOP)
         yield Markup('<line class="grid" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>').format(
             LEFT, WIDTH - RIGHT, y, y
         )
@@ -94,7 +100,7 @@ def _axes(
             LEFT - 5, y + 4, short(value)
         )
     for value in ticks(*x_range):
-        x = _scale(value, x_range, LEFT, WIDTH - RIGHT)
+        x = scale(value, x_range, LEFT, WIDTH - RIGHT)
         yield Markup('<text x="{:.1f}" y="{}" text-anchor="middle">{}</text>').format(
             x, HEIGHT - BOTTOM + 14, short(value)
         )
@@ -104,7 +110,25 @@ def _axes(
     yield Markup('<text x="{}" y="{}">{}</text>').format(4, HEIGHT - 6, "↑ " + y_label)
 
 
-def _scale(value: float, source: tuple[float, float], start: float, end: float) -> float:
+def mark(tag: str, says: str, **attributes: object) -> Markup:
+    """A shape that says something when pointed at, with scripts or without.
+
+    Numbers are written with one digit; ``kind`` stands for ``class``.
+    """
+    written = Markup("").join(
+        Markup(' {}="{}"').format(
+            "class" if name == "kind" else name,
+            f"{value:.1f}" if isinstance(value, float) else value,
+        )
+        for name, value in attributes.items()
+    )
+    return Markup('<{}{} data-tip="{}"><title>{}</title></{}>').format(
+        tag, written, says, says, tag
+    )
+
+
+def scale(value: float, source: tuple[float, float], start: float, end: float) -> float:
+    """A value of ``source`` as its place from ``start`` to ``end``."""
     return start + (value - source[0]) / (source[1] - source[0]) * (end - start)
 
 
@@ -125,15 +149,17 @@ def line_chart(
         return None
     x_range = _span([x for line in drawn for x, _ in line.points])
     y_range = y_range or _span([y for line in drawn for _, y in line.points])
-    shapes = list(_axes(x_range, y_range, x_label, y_label))
-    keys = []
+    shapes = list(axes(x_range, y_range, x_label, y_label))
+    keys, shown = [], []
     for number, line in enumerate(drawn):
+        points = thin(line.points)
+        shown.append([line.name, [[_rounded(x), _rounded(y)] for x, y in points]])
         path = " ".join(
-            f"{_scale(x, x_range, LEFT, WIDTH - RIGHT):.1f},"
-            f"{_scale(y, y_range, HEIGHT - BOTTOM, TOP):.1f}"
-            for x, y in thin(line.points)
+            f"{scale(x, x_range, LEFT, WIDTH - RIGHT):.1f},"
+            f"{scale(y, y_range, HEIGHT - BOTTOM, TOP):.1f}"
+            for x, y in points
         )
-        kind = f"s{number % 4}"
+        kind = f"s{number % COLOURS}"
         shapes.append(Markup('<polyline class="{}" points="{}"/>').format(kind, path))
         if len(line.points) == 1:
             x, y = path.split(",")
@@ -143,7 +169,16 @@ def line_chart(
                 kind, line.name, short(line.points[-1][1])
             )
         )
-    return _figure(title, HEIGHT, shapes, keys)
+    if len(drawn) > 1:
+        keys = [Markup('<p class="keys">{}</p>').format(Markup(" ").join(keys))]
+    box = [LEFT, WIDTH - RIGHT, TOP, HEIGHT - BOTTOM]
+    hover = {"x": [*map(_rounded, x_range)], "y": [*map(_rounded, y_range)], "box": box}
+    return figure(title, HEIGHT, shapes, keys, hover | {"unit": x_label, "lines": shown})
+
+
+def _rounded(value: float) -> float:
+    """Enough digits to point at; fewer bytes on the page."""
+    return float(f"{value:.5g}")
 
 
 def bar_chart(title: str, bars: Sequence[Bar]) -> Markup:
@@ -166,19 +201,19 @@ def bar_chart(title: str, bars: Sequence[Bar]) -> Markup:
                 left, top + 19, width
             ),
             Markup('<rect class="{}" x="{}" y="{}" width="{:.1f}" height="16"/>').format(
-                f"s{number % 4}", left, top + 19, bar.value * width
+                f"s{number % COLOURS}", left, top + 19, bar.value * width
             ),
             Markup('<line class="whisker" x1="{:.1f}" x2="{:.1f}" y1="{}" y2="{}"/>').format(
                 at(bar.low), at(bar.high), top + 27, top + 27
             ),
         ]
-    return _figure(title, len(bars) * row, shapes, [])
+    return figure(title, len(bars) * row, shapes)
 
 
 def reliability_chart(title: str, bins: Sequence[tuple[float, float, int]]) -> Markup:
     """Accuracy against mean confidence; a dot's area grows with its rows. bins: (conf, acc, n)."""
     unit = (0.0, 1.0)
-    shapes = list(_axes(unit, unit, "confidence", "accuracy"))
+    shapes = list(axes(unit, unit, "confidence", "accuracy"))
     shapes.append(
         Markup('<line class="ideal" x1="{}" y1="{}" x2="{}" y2="{}"/>').format(
             LEFT, HEIGHT - BOTTOM, WIDTH - RIGHT, TOP
@@ -187,20 +222,30 @@ def reliability_chart(title: str, bins: Sequence[tuple[float, float, int]]) -> M
     total = sum(n for *_, n in bins)
     for confidence, accuracy, n in bins:
         shapes.append(
-            Markup('<circle class="s0 dot" cx="{:.1f}" cy="{:.1f}" r="{:.1f}">').format(
-                _scale(confidence, unit, LEFT, WIDTH - RIGHT),
-                _scale(accuracy, unit, HEIGHT - BOTTOM, TOP),
-                3 + 14 * math.sqrt(n / total),
-            )
-            + Markup("<title>confidence {:.2f}, accuracy {:.2f}, n = {}</title></circle>").format(
-                confidence, accuracy, n
+            mark(
+                "circle",
+                f"confidence {confidence:.2f}, accuracy {accuracy:.2f}, n = {n:,}",
+                kind="s0 dot",
+                cx=scale(confidence, unit, LEFT, WIDTH - RIGHT),
+                cy=scale(accuracy, unit, HEIGHT - BOTTOM, TOP),
+                r=3 + 14 * math.sqrt(n / total),
             )
         )
-    return _figure(title, HEIGHT, shapes, [])
+    return figure(title, HEIGHT, shapes)
 
 
-def _figure(title: str, height: int, shapes: Sequence[Markup], keys: Sequence[Markup]) -> Markup:
+def figure(
+    title: str,
+    height: float,
+    shapes: Sequence[Markup],
+    keys: Sequence[Markup] = (),
+    hover: dict[str, Any] | None = None,
+) -> Markup:
+    """A captioned figure; ``hover`` is what the page's script needs to point at its lines."""
+    lines = Markup(" data-lines='{}'").format(json.dumps(hover)) if hover else Markup()
     return Markup(
-        '<figure><figcaption>{}</figcaption><svg viewBox="0 0 {} {}" role="img" aria-label="{}">{}'
-        "</svg>{}</figure>"
-    ).format(title, WIDTH, height, title, Markup("").join(shapes), Markup(" ").join(keys))
+        '<figure{}><figcaption>{}</figcaption><svg viewBox="0 0 {} {}" role="img" aria-label="{}">'
+        "{}</svg>{}</figure>"
+    ).format(
+        lines, title, WIDTH, f"{height:g}", title, Markup("").join(shapes), Markup(" ").join(keys)
+    )

@@ -1,22 +1,22 @@
-"""Writing ``report.html``."""
+"""Writing ``report.html``, the page of a run."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
-from dawgen.report import figures
+from dawgen.report import predictions, results, rows, training
+from dawgen.report.environment import render_page
 from dawgen.report.read import RunFiles, read_run
+from dawgen.report.tokens import shot_texts
 from dawgen.runs import write_text
 
 
 def write_report(folder: Path) -> Path:
     """Write ``folder/report.html`` from the run folder's own files.
 
-    The page is one file that loads nothing: styles and charts are inside it, there are no
-    scripts, and every text of the run is escaped.
+    The page is one file that loads nothing: styles, charts, rows and scripts are inside it, and
+    every text of the run is escaped. Words and figures are there without scripts too.
 
     Raises:
         UserError: no such folder, or a file of it is damaged.
@@ -29,31 +29,12 @@ def write_report(folder: Path) -> Path:
 
 def render(files: RunFiles) -> str:
     """The page's HTML."""
-    environment = Environment(
-        loader=PackageLoader("dawgen.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["percent"] = lambda value: f"{value:.1%}"
-    environment.filters["count"] = lambda value: f"{value:,}"
-    environment.filters["figure"] = _figure
-    return environment.get_template("report.html.j2").render(_context(files))
-
-
-def _figure(value: object) -> str:
-    """A number for a table cell; a dash where there is none."""
-    if isinstance(value, float):
-        return f"{value:.3f}"
-    return "–" if value is None else str(value)
+    return render_page("report.html.j2", _context(files), ("map.js", "rows.js"))
 
 
 def _context(files: RunFiles) -> dict[str, Any]:
     scores = files.scores
     seed = files.run.get("seed", scores.get("seed", "unknown"))
-    found = figures.results(scores)
-    ledger = figures.ledger_table(files.ledger)
     shots = (files.run.get("rows") or {}).get("dev")
     return {
         "name": files.name,
@@ -61,28 +42,45 @@ def _context(files: RunFiles) -> dict[str, Any]:
         "seed": seed,
         "run": files.run,
         "scores": scores,
-        "words": figures.words(files),
-        "results": found,
-        "results_chart": figures.results_chart(found, seed),
-        "confusion": _confusion(scores),
-        "reliability": figures.reliability_figure(files.predictions, seed),
-        "wrong": figures.wrong(files.predictions),
-        "ledger": ledger,
-        "reasons": sorted({reason for row in ledger for reason in row["reasons"]}),
-        "samples": figures.samples(files.synthetic),
-        "rejected": files.rejected,
-        "generator_charts": figures.generator_charts(files.generator_log),
-        "tuning_charts": figures.tuning_charts(files.tuning_log, files.baseline_log, shots),
-        "arm": files.arm,
+        "words": results.words(files),
+        "key_figures": results.key_figures(files),
         "shots": shots,
+        "arm": files.arm,
         "settings": files.settings,
+        "shot_texts": shot_texts(files),
+        "generator_charts": training.generator_charts(files.generator_log),
+        "tuning_charts": training.tuning_charts(files.tuning_log, files.baseline_log, shots),
+        **_answers(files, seed),
+        **_rows(files, seed),
     }
 
 
-def _confusion(scores: dict[str, Any]) -> list[tuple[str, list[tuple[int, float]], int]]:
-    """Per true label: its name, (count, share of the row) per predicted label, its n."""
-    return [
-        (label, [(count, count / (n or 1)) for count in row.values()], n)
-        for label, row in scores.get("confusion", {}).items()
-        for n in [sum(row.values())]
-    ]
+def _answers(files: RunFiles, seed: object) -> dict[str, Any]:
+    found = results.results(files.scores)
+    return {
+        "results": found,
+        "results_chart": results.results_chart(found, seed),
+        "confusion": predictions.confusion(files.scores),
+        "reliability": predictions.reliability_figure(files.predictions, seed),
+        "wrong": predictions.wrong(files.predictions),
+    }
+
+
+def _rows(files: RunFiles, seed: object) -> dict[str, Any]:
+    table = rows.table_data(files)
+    account = rows.ledger_table(files.ledger)
+    return {
+        "ledger": account,
+        "ledger_chart": rows.ledger_chart(files.ledger, seed),
+        "reasons": sorted({reason for row in account for reason in row["reasons"]}),
+        "samples": rows.samples(files.synthetic),
+        "rejected": files.rejected,
+        "rejected_written": any(not row["kept"] for row in files.synthetic),
+        "synthetic_count": len(files.synthetic),
+        "most_rows": rows.MOST_ROWS,
+        "lengths": rows.lengths_chart(files),
+        "phrases": rows.phrase_charts(files),
+        "table": table,
+        "map": rows.map_data(files, table["labels"]),
+        "static_map": rows.static_map(files, table["labels"]),
+    }

@@ -13,6 +13,7 @@ import yaml
 from dawgen.errors import UserError
 
 Rows = list[dict[str, Any]]
+WEIGHTS = "token-weights.json"
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,14 @@ class RunFiles:
     ledger: dict[str, Any] = field(default_factory=dict)
     rejected: Rows = field(default_factory=list)
     predictions: Rows = field(default_factory=list)
+    method: str = ""
+    """Of the generator."""
+    weights: Rows = field(default_factory=list)
+    """Few-shot texts, token by token."""
+    other_weights: dict[str, Rows] = field(default_factory=dict)
+    """The same by other methods, tuned in this folder before."""
+    points: Rows = field(default_factory=list)
+    """The map's: x, y, kind, label, text1, text2."""
     settings: str = ""
 
 
@@ -42,6 +51,7 @@ def read_run(folder: Path) -> RunFiles:
     if not folder.is_dir():
         raise UserError(f"There is no run folder {folder}.")
     config = folder / "config.yaml"
+    method = _method(folder / "generator")
     return RunFiles(
         name=folder.resolve().name,
         run=_read_json(folder / "run.json"),
@@ -54,8 +64,33 @@ def read_run(folder: Path) -> RunFiles:
         ledger=_read_json(folder / "synthetic" / "ledger.json"),
         rejected=_read_json(folder / "synthetic" / "quality.json").get("rejected_examples", []),
         predictions=_read_predictions(folder),
+        method=method,
+        weights=_read_list(folder / "generator" / WEIGHTS),
+        other_weights=_other_weights(folder, method),
+        points=_read_shards(folder / "map"),
         settings=config.read_text("utf-8") if config.is_file() else "",
     )
+
+
+def is_number(value: object) -> bool:
+    """Whether a value of a JSON file is a number."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _method(generator: Path) -> str:
+    """How a generator was tuned, as its fingerprint's inputs say; "" where they do not."""
+    inputs = _read_json(generator / "fingerprint.json").get("inputs") or {}
+    return str((inputs.get("generator") or {}).get("method", ""))
+
+
+def _other_weights(folder: Path, method: str) -> dict[str, Rows]:
+    """Token weights by other methods than ``method``, from generators that were kept aside."""
+    found = {}
+    for kept in sorted((folder / ".kept").glob("generator-*")):
+        other = _method(kept)
+        if other not in ("", method):
+            found[other] = _read_list(kept / WEIGHTS)
+    return found
 
 
 def _read_predictions(folder: Path) -> Rows:
@@ -77,19 +112,24 @@ def _read_predictions(folder: Path) -> Rows:
     ]
 
 
-def _parse(path: Path, text: str, line: int | None = None) -> dict[str, Any]:
+def _parse(path: Path, text: str, line: int | None = None, kind: type = dict) -> Any:
     where = f"{path}, line {line}" if line else str(path)
     try:
         value = json.loads(text)
     except json.JSONDecodeError:
         raise UserError(f"{where}: this is not JSON; run the stage that wrote it again.") from None
-    if not isinstance(value, dict):
-        raise UserError(f"{where}: expected a JSON object; run the stage that wrote it again.")
+    if not isinstance(value, kind):
+        wanted = "object" if kind is dict else "list"
+        raise UserError(f"{where}: expected a JSON {wanted}; run the stage that wrote it again.")
     return value
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    return _parse(path, path.read_text("utf-8")) if path.is_file() else {}
+    return dict(_parse(path, path.read_text("utf-8"))) if path.is_file() else {}
+
+
+def _read_list(path: Path) -> Rows:
+    return list(_parse(path, path.read_text("utf-8"), kind=list)) if path.is_file() else []
 
 
 def _read_lines(path: Path) -> Rows:

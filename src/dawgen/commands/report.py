@@ -1,0 +1,48 @@
+"""`dawgen report`: the page of a run or a benchmark, or of several runs beside each other."""
+
+from __future__ import annotations
+
+import webbrowser
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dawgen.errors import UserError
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the command line."""
+    app.command()(report)
+
+
+def report(
+    folders: Annotated[
+        list[Path], typer.Argument(help="A run folder or a benchmark's; several runs to compare.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Where the page of several runs goes; comparison.html beside the first."),
+    ] = None,
+    show: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+) -> None:
+    """Write a run's report.html anew, or one page that sets several runs beside each other."""
+    path = _write(folders, out)
+    typer.echo(str(path))
+    if show and not webbrowser.open(path.resolve().as_uri()):
+        raise UserError(f"No browser could be started; open {path} by hand.")
+
+
+def _write(folders: list[Path], out: Path | None) -> Path:
+    from dawgen.report import write_bench_report, write_comparison, write_report
+
+    if len(folders) > 1:
+        return write_comparison(folders, out or folders[0].resolve().parent / "comparison.html")
+    if out is not None:
+        raise UserError("--out is for the page of several runs; a run's own lies in its folder.")
+    (folder,) = folders
+    if (folder / "cells").is_dir():
+        return write_bench_report(folder)
+    if not (folder / "run.json").exists():
+        raise UserError(f"{folder} is no run folder: it has no run.json.")
+    return write_report(folder)

@@ -1,0 +1,71 @@
+"""How pages are made: one file that loads nothing, and whose only scripts are our own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from base64 import b64encode
+from importlib import resources
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+
+def render_page(template: str, context: dict[str, Any], scripts: tuple[str, ...] = ()) -> str:
+    """The HTML of a page.
+
+    Every value is escaped. The page's content security policy names the hashes of our scripts,
+    so that no other script could run even if a text got past the escaping.
+
+    Args:
+        template: its name, such as ``report.html.j2``.
+        scripts: names of the script files the page needs beside the common ones.
+    """
+    environment = Environment(
+        loader=PackageLoader("dawgen.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "percent": lambda value: f"{value:.1%}",
+        "count": lambda value: f"{value:,}",
+        "figure": _figure,
+        "data": as_data,
+    }
+    head, body = _source("theme.js"), "\n".join(_source(name) for name in ("page.js", *scripts))
+    hashes = " ".join(f"'sha256-{_hash(source)}'" for source in (head, body))
+    common = {
+        "policy": f"default-src 'none'; style-src 'unsafe-inline'; script-src {hashes}; "
+        "base-uri 'none'; form-action 'none'",
+        "style": Markup(_source("style.css")),
+        "head_script": Markup(head),
+        "body_script": Markup(body),
+    }
+    return environment.get_template(template).render(common | context)
+
+
+def as_data(value: object) -> Markup:
+    """A value as JSON that may stand inside a script element."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    for letter in "<>&\u2028\u2029":
+        text = text.replace(letter, f"\\u{ord(letter):04x}")
+    return Markup(text)
+
+
+def _figure(value: object) -> str:
+    """A number for a table cell; a dash where there is none."""
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    return "–" if value is None else str(value)
+
+
+def _source(name: str) -> str:
+    """A file of ours, as the browser will see it between its tags."""
+    return (resources.files("dawgen.report") / "templates" / name).read_text("utf-8").strip()
+
+
+def _hash(script: str) -> str:
+    return b64encode(hashlib.sha256(script.encode()).digest()).decode()

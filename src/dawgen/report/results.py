@@ -1,0 +1,170 @@
+"""How good a run is, in words and in figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from dawgen.evaluation.metrics import wilson_interval
+from dawgen.report.charts import Bar, bar_chart
+from dawgen.report.read import RunFiles, is_number
+
+OURS = "dawgen"
+PLAIN = "prompt tuning on the real shots alone"
+ZERO_SHOT = "zero-shot: no prompt, no training"
+MAJORITY = "always the most frequent label"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One method's accuracy on ``n`` test rows, with its 95 % interval."""
+
+    name: str
+    accuracy: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFigure:
+    """A figure of the page's head: what it is, its value, and what is to be said beside it."""
+
+    name: str
+    value: str
+    note: str
+
+
+def results(scores: dict[str, Any]) -> list[Result]:
+    """The run's accuracy and what it is compared with, as far as scores.json has them."""
+    found = []
+    for name, part in (
+        (OURS, scores),
+        (PLAIN, scores.get("baseline") or {}),
+        (ZERO_SHOT, scores.get("zero_shot") or {}),
+    ):
+        if is_number(part.get("accuracy")):
+            n = int(part.get("n", scores.get("n", 0)))
+            low, high = part.get("accuracy_95") or wilson_interval(round(part["accuracy"] * n), n)
+            found.append(Result(name, part["accuracy"], low, high, n))
+    golds = [sum(row.values()) for row in scores.get("confusion", {}).values()]
+    if n := sum(golds):
+        low, high = wilson_interval(max(golds), n)
+        found.append(Result(MAJORITY, max(golds) / n, low, high, n))
+    return found
+
+
+def results_chart(found: Sequence[Result], seed: object) -> Markup | None:
+    """The headline figure, None where nothing was scored."""
+    if not found:
+        return None
+    bars = [Bar(r.name, r.accuracy, r.low, r.high, f"n = {r.n:,}") for r in found]
+    return bar_chart(f"Accuracy, with 95 % intervals; seed {seed}", bars)
+
+
+def words(files: RunFiles) -> list[str]:
+    """The run in sentences; each only where the run has what it says."""
+    seed = files.run.get("seed", files.scores.get("seed"))
+    sentences = []
+    if files.ledger:
+        kept, attempted = files.ledger["kept"], files.ledger["attempted"]
+        shots = (files.run.get("rows") or {}).get("train")
+        start = f"From {shots:,} labelled examples dawgen" if shots else "dawgen"
+        sentences.append(
+            f"{start} wrote {attempted:,} candidate rows and kept {kept:,} of them (seed {seed})."
+        )
+    return sentences + _words_on_scores(files.scores, seed)
+
+
+def _words_on_scores(scores: dict[str, Any], seed: object) -> list[str]:
+    found = {result.name: result for result in results(scores)}
+    ours = found.get(OURS)
+    if not ours:
+        return []
+    scored_on = scores.get("scored_on", "test rows")
+    sentences = [
+        f"The tuned prompt answers {ours.accuracy:.1%} of {ours.n:,} {scored_on} correctly "
+        f"(95 % interval {ours.low:.1%} to {ours.high:.1%}, seed {seed})."
+    ]
+    if plain := found.get(PLAIN):
+        sentences.append(
+            f"That is {_compared(ours, plain)} prompt tuning on the real shots alone, which "
+            f"reaches {plain.accuracy:.1%} (n = {plain.n:,}, seed {seed}), "
+            f"{_overlapping(ours, plain)}."
+        )
+    if majority := found.get(MAJORITY):
+        sentences.append(
+            f"It is {_compared(ours, majority)} always giving the most frequent label "
+            f"({majority.accuracy:.1%})."
+        )
+    if scored_on == "development shots":
+        sentences.append(
+            "The checkpoint was chosen on these very rows, so the figures flatter: "
+            "name test rows with --test for honest ones."
+        )
+    sentences.append("One seed says little with so few shots: compare several.")
+    return sentences
+
+
+def _compared(ours: Result, other: Result) -> str:
+    gap = (ours.accuracy - other.accuracy) * 100
+    if abs(gap) < 0.05:
+        return "the same as"
+    return f"{abs(gap):.1f} points {'more' if gap > 0 else 'less'} than"
+
+
+def _overlapping(ours: Result, other: Result) -> str:
+    apart = ours.low > other.high or ours.high < other.low
+    return "and the intervals lie apart" if apart else "and the intervals overlap"
+
+
+def key_figures(files: RunFiles) -> list[KeyFigure]:
+    """The head's figures: accuracy, gain, rows, time, memory, energy."""
+    found = {result.name: result for result in results(files.scores)}
+    figures = []
+    if ours := found.get(OURS):
+        figures.append(
+            KeyFigure("accuracy", f"{ours.accuracy:.1%}", f"{ours.low:.1%} to {ours.high:.1%}")
+        )
+        for name, other in (("prompt tuning", PLAIN), ("the majority label", MAJORITY)):
+            if other in found:
+                gap = (ours.accuracy - found[other].accuracy) * 100
+                figures.append(KeyFigure(f"against {name}", f"{gap:+.1f}", "points of accuracy"))
+    if files.ledger:
+        attempted = files.ledger["attempted"]
+        figures.append(
+            KeyFigure("rows kept", f"{files.ledger['kept']:,}", f"of {attempted:,} tries")
+        )
+    return figures + _costs(files.run)
+
+
+def _costs(run: dict[str, Any]) -> list[KeyFigure]:
+    """What the run took; stages that were there already took nothing this time."""
+    figures = []
+    stages = run.get("stages") or {}
+    if stages:
+        seconds = sum(stage.get("seconds") or 0.0 for stage in stages.values())
+        there = sum(bool(stage.get("skipped")) for stage in stages.values())
+        note = f"{there} of {len(stages)} stages were there already" if there else "all stages"
+        figures.append(KeyFigure("time", duration(seconds), note))
+    if is_number(run.get("peak_memory_mib")):
+        figures.append(KeyFigure("memory", f"{run['peak_memory_mib'] / 1024:.1f} GiB", "at most"))
+    if run:
+        energy = run.get("energy_kwh")
+        if is_number(energy):
+            figures.append(KeyFigure("energy", f"{1000 * float(str(energy)):.1f} Wh", "codecarbon"))
+        else:
+            missing = "not measured: install dawgen[energy]"
+            figures.append(KeyFigure("energy", "–", missing))
+    return figures
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 90 else f"{seconds / 3600:.1f} h"

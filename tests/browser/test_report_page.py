@@ -1,0 +1,249 @@
+"""The report in Chromium: what one can do with it, and what it must never do."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from dawgen.report import write_bench_report, write_comparison, write_report
+from tests.browser.conftest import Opener
+from tests.report.folder import HOSTILE, ROWS, synthetic_row, write_run
+from tests.report.test_pages import write_cells
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def report(tmp_path: Path) -> Path:
+    """The hand-made run's page: seven rows, one of them hostile, four points."""
+    return write_report(write_run(tmp_path / "pairs-13"))
+
+
+def shown(page: Any) -> list[str]:
+    """Texts of the rows in view."""
+    return list(page.locator("#table .row .texts").all_inner_texts())
+
+
+def test_filters_leave_the_rows_they_say(open_page: Opener, report: Path) -> None:
+    page = open_page(report)
+    assert page.inner_text("#found") == "7 of 7 rows"
+    page.select_option("#label", label="no")
+    assert page.inner_text("#found") == "3 of 7 rows"
+    page.select_option("#state", "rejected")
+    assert page.inner_text("#found") == "2 of 7 rows"
+    page.select_option("#label", "")
+    page.select_option("#reason", label="duplicate")
+    assert page.inner_text("#found") == "1 of 7 rows"
+    assert shown(page) == ["A dog runs.\n\nAn animal moves 0.1."]
+
+
+def test_search_looks_in_both_texts_for_every_word(open_page: Opener, report: Path) -> None:
+    page = open_page(report)
+    page.fill("#search", "ANIMAL 0.7")
+    assert page.inner_text("#found") == "1 of 7 rows"
+    page.fill("#search", "<script>")
+    assert page.inner_text("#found") == "1 of 7 rows"
+    page.fill("#search", "nowhere")
+    assert page.inner_text("#found") == "0 of 7 rows"
+    assert shown(page) == []
+
+
+def test_rows_sort_by_their_ratio(open_page: Opener, report: Path) -> None:
+    page = open_page(report)
+    page.select_option("#order", "high")
+    page.wait_for_function("document.querySelector('#table .number').textContent === 'ratio 0.90'")
+    ratios = page.locator("#table .number").all_inner_texts()
+    assert ratios == [f"ratio {r:.2f}" for r in sorted(r["label_ratio"] for r in ROWS)[::-1]]
+
+
+def test_hostile_texts_stay_text(open_page: Opener, report: Path) -> None:
+    page = open_page(report)
+    page.fill("#search", "onerror")
+    page.locator("#table .row").click()
+    assert page.locator("#detail .text").last.inner_text() == HOSTILE
+    page.keyboard.press("Escape")
+    assert page.locator("img").count() == 0
+    assert page.locator(".tokens b").count() == 0
+    assert page.locator("#table script").count() == 0
+
+
+def test_an_injected_script_would_not_run(chromium: Any, report: Path) -> None:
+    html = report.read_text("utf-8").replace("<h1>", "<script>window.x = 1</script><h1>")
+    report.write_text(html, "utf-8")
+    page = chromium.new_page()
+    told: list[str] = []
+    page.on("console", lambda message: told.append(message.text))
+    page.goto(report.as_uri())
+    assert page.evaluate("window.x === undefined")
+    assert "Content Security Policy" in told[0]
+    assert page.inner_text("#found") == "7 of 7 rows"  # ours do
+    page.close()
+
+
+def test_the_table_goes_by_keyboard(open_page: Opener, report: Path) -> None:
+    page = open_page(report)
+    page.focus("#table")
+    page.keyboard.press("ArrowDown")
+    assert page.get_attribute("#table", "aria-activedescendant") == "row-1"
+    assert page.get_attribute("#row-1", "aria-selected") == "true"
+    page.keyboard.press("Enter")
+    assert page.locator("#detail").evaluate("dialog => dialog.open")
+    assert "0.5" in page.inner_text("#detail")
+    page.keyboard.press("Escape")
+    assert page.evaluate("document.activeElement.id") == "table"
+    page.keyboard.press("End")
+    assert page.get_attribute("#table", "aria-activedescendant") == "row-6"
+
+
+def test_pointing_at_a_token_tells_its_figures(open_page: Opener, report: Path) -> None:
+    page = open_page(report)
+    token = page.locator(".tokens span").first
+    token.scroll_into_view_if_needed()
+    token.hover()
+    assert page.inner_text("#tip") == "Nobody: weight 3.00, label ratio 0.75"
+    page.keyboard.press("Escape")
+    assert page.locator("#tip").is_hidden()
+    page.locator(".tokens").first.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    assert page.inner_text("#tip").startswith("<b>sleeps</b>: weight 1.50")
+
+
+def test_pointing_at_a_line_tells_the_step(open_page: Opener, report: Path) -> None:
+    page = open_page(report)
+    chart = page.locator("figure[data-lines] svg").filter(has_text="cross-entropy").first
+    chart.scroll_into_view_if_needed()
+    box = chart.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] * 402 / 420, box["y"] + box["height"] / 2)
+    lines = page.inner_text("#tip").splitlines()
+    assert lines[0] == "tuning step 5"
+    assert lines[1] == "real rows: 0.2"  # 1 / 5
+
+
+def test_the_map_tells_and_hides_rows(open_page: Opener, report: Path) -> None:
+    page = open_page(report)
+    canvas = page.locator("#plane canvas")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 14, box["y"] + box["height"] - 14)  # (0, 0), the lower left corner
+    assert "a point that is synthetic" in page.inner_text("#tip")
+    assert "synthetic · yes" in page.inner_text("#point")
+    page.get_by_role("button", name="synthetic rows").click()
+    page.mouse.move(box["x"] + 15, box["y"] + box["height"] - 15)
+    assert page.locator("#tip").is_hidden()
+    canvas.focus()
+    page.keyboard.press("ArrowRight")
+    assert "a point that is a shot" in page.inner_text("#point")
+    canvas.evaluate("canvas => canvas.blur()")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_theme_follows_the_system_until_it_is_chosen(
+    open_page: Opener, report: Path, scheme: str
+) -> None:
+    page = open_page(report, color_scheme=scheme)
+
+    def paper() -> str:
+        return str(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+
+    white, dark = "rgb(255, 255, 255)", "rgb(18, 21, 26)"
+    assert paper() == (white if scheme == "light" else dark)
+    page.click("#theme")
+    assert (page.inner_text("#theme"), paper()) == ("Theme: light", white)
+    page.click("#theme")
+    assert (page.inner_text("#theme"), paper()) == ("Theme: dark", dark)
+    page.reload()
+    assert (page.inner_text("#theme"), paper()) == ("Theme: dark", dark)
+
+
+CONTRAST = Path(__file__).with_name("contrast.js").read_text("utf-8")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_has_contrast(open_page: Opener, report: Path, scheme: str) -> None:
+    """WCAG AA, 4.5 to 1, against what really lies below a text."""
+    page = open_page(report, color_scheme=scheme)
+    page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    assert page.evaluate(CONTRAST) == []
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_nothing_sticks_out_sideways(open_page: Opener, report: Path, width: int) -> None:
+    page = open_page(report, width=width)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_on_paper_everything_is_unfolded_and_light(open_page: Opener, report: Path) -> None:
+    page = open_page(report, color_scheme="dark")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    page.emulate_media(media="print")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.locator("details:not([open])").count() == 0
+    assert page.locator("#table").is_hidden()
+    assert page.locator("#map svg").is_visible()
+    assert page.locator(".without-script article").first.is_visible()
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.locator("details:not([open])").count() > 0
+
+
+def test_words_and_figures_need_no_scripts(open_page: Opener, report: Path) -> None:
+    page = open_page(report, java_script_enabled=False)
+    text = page.inner_text("body")
+    assert "answers 50.0% of 4 test rows correctly" in text
+    assert "An animal moves 0.9." in text  # a sample of the rows
+    assert page.locator("#theme").is_hidden()
+    assert page.locator("#map svg circle").first.is_visible()
+
+
+def test_twenty_thousand_rows_stay_fluid(open_page: Opener, tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "large")
+    (folder / "synthetic" / "shard-00001.parquet").unlink()
+    rows = [
+        synthetic_row("yes" if n % 2 else "no", n / 20_000, text2=f"sentence number {n} here")
+        for n in range(20_000)
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), folder / "synthetic" / "shard-00000.parquet")
+    begin = time.perf_counter()
+    page = open_page(write_report(folder))
+    assert page.inner_text("#found") == "20,001 of 20,001 rows"  # with an example of the rejected
+    assert time.perf_counter() - begin < 20  # writing, opening, drawing; seconds on a busy machine
+    assert page.locator("#table .row").count() < 40
+    timed = page.evaluate(
+        """() => {
+          const times = [];
+          const search = document.getElementById("search");
+          for (const text of ["n", "number 19", "number 1999"]) {
+            const begin = performance.now();
+            search.value = text;
+            search.dispatchEvent(new Event("input"));
+            times.push(performance.now() - begin);
+          }
+          return times;
+        }"""
+    )
+    assert page.inner_text("#found") == "12 of 20,001 rows"  # 1999, 11999, 19990 to 19999
+    assert max(timed) < 500, timed
+    page.fill("#search", "")
+    page.focus("#table")
+    page.keyboard.press("End")
+    assert page.get_attribute("#table", "aria-activedescendant") == "row-20000"
+
+
+def test_the_other_pages_open_too(open_page: Opener, tmp_path: Path) -> None:
+    runs = [write_run(tmp_path / name) for name in ("one", "two")]
+    write_cells(tmp_path / "bench")
+    for path in (
+        write_comparison(runs, tmp_path / "comparison.html"),
+        write_bench_report(tmp_path / "bench"),
+    ):
+        for width in (390, 1280):
+            page = open_page(path, width=width)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            assert page.evaluate(CONTRAST) == []
