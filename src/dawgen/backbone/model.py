@@ -19,6 +19,7 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from dawgen.backbone.head import Head
 from dawgen.backbone.inputs import encode_rows, pad_right
+from dawgen.backbone.linear import quicken
 from dawgen.errors import UserError
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class Backbone:
         max_length: int = 512,
     ) -> None:
         self.model = model.eval().requires_grad_(False)
+        quicken(self.model)
         self.tokenizer = tokenizer
         self.name = name
         self.fingerprint = fingerprint
