@@ -18,6 +18,8 @@ from dawgen.commands import inspect, report, synthesize
 from dawgen.commands.options import (
     Config,
     Dev,
+    MaxHours,
+    MaxKwh,
     Out,
     Preset,
     Set,
@@ -56,9 +58,12 @@ def run(
     over: Set = None,
     preset: Preset = None,
     config: Config = None,
+    max_hours: MaxHours = None,
+    max_kwh: MaxKwh = None,
 ) -> None:
     """The main job: generator, synthetic rows, tuned prompt, scores and report."""
     from dawgen import pipeline
+    from dawgen.costs import Limits
     from dawgen.settings import build_settings
 
     settings, used = build_settings(preset=preset, file=config, overrides=over or [])
@@ -71,6 +76,7 @@ def run(
         settings=settings,
         preset=used,
         command=["dawgen", *sys.argv[1:]],
+        limits=Limits(max_hours, max_kwh),
     )
     for line in closing_lines(result):
         typer.echo(line)

@@ -21,6 +21,7 @@ import dawgen
 from dawgen.atomic import write_bytes
 from dawgen.backbone import Backbone, load_backbone
 from dawgen.checkpoint import Checkpoint
+from dawgen.costs import NO_LIMITS, Costs, Limits
 from dawgen.evaluation import overlap, predict, score, write_predictions
 from dawgen.generator import fit_generator, weighted_texts
 from dawgen.generator.examples import make_shots
@@ -31,6 +32,7 @@ from dawgen.record import run_record
 from dawgen.report import write_map, write_report
 from dawgen.runs import RunFolder, fingerprint, folder_hash, write_json, write_log, write_text
 from dawgen.settings import Settings, dump_settings
+from dawgen.stage_work import Counter
 from dawgen.streams import Streams
 from dawgen.synthesis import SyntheticSet, load_synthetic, synthesize
 from dawgen.synthesis.first_sentences import writes_first as generator_writes_first
@@ -305,6 +307,7 @@ def run(
     settings: Settings | None = None,
     preset: str | None = None,
     command: Sequence[str] = (),
+    limits: Limits = NO_LIMITS,
 ) -> Result:
     """From a few labelled rows to a synthetic dataset, a tuned prompt and its scores.
 
@@ -315,6 +318,7 @@ def run(
         test: rows to score; without, the development shots are scored and said to be.
         out: the run folder; what is there already from the same settings is used again.
         settings: see :func:`dawgen.settings.build_settings`; the shipped model's without.
+        limits: hours or kWh after which no further stage is begun.
 
     Raises:
         UserError: something in the files or settings that the user can mend.
@@ -328,29 +332,33 @@ def run(
     backbone.label_word_ids(job.card)
     folder = RunFolder(Path(out))
     _check_before(job, backbone, settings)
+    costs = Costs(limits)
     with folder.lock():
         folder.refuse_foreign(FOLDERS)
         shared = _check_overlap(job)
         _announce("1/4 tuning the generator on the few shots")
-        generator_stage(folder, job, backbone, settings)
+        with costs.stage(folder, "generator"):
+            generator_stage(folder, job, backbone, settings)
         _tell(folder, "generator")
         _announce("2/4 writing labelled rows")
-        synthesis_stage(folder, job, backbone, settings)
+        with costs.stage(folder, "synthesis"):
+            synthesis_stage(folder, job, backbone, settings)
         _tell(folder, "synthesis")
         rows = load_synthetic(folder.path / "synthetic", job.card)
         _announce("3/4 tuning the prompt on real and synthetic rows")
-        tuning_stage(folder, job, backbone, settings, rows)
+        with costs.stage(folder, "tuning"):
+            tuning_stage(folder, job, backbone, settings, rows)
         keep_description(folder, job, settings)
         _tell(folder, "tuning")
         _announce("4/4 scoring")
-        scores = evaluation_stage(folder, job, backbone, settings)
+        with costs.stage(folder, "evaluation"):
+            scores = evaluation_stage(folder, job, backbone, settings)
         _tell(folder, "evaluation")
         _publish(folder, scores)
         map_stage(folder, job, backbone, settings, rows)
-        write_json(
-            folder.path / "run.json",
-            run_record(folder, job, settings, preset, command, shared, backbone.fingerprint),
-        )
+        spent = _count(costs, folder, Counter.of(job, backbone, settings), rows)
+        record = run_record(folder, job, settings, preset, command, shared, backbone.fingerprint)
+        write_json(folder.path / "run.json", record | spent)
         write_report(folder.path)
     ledger = json.loads((folder.path / "synthetic" / "ledger.json").read_text("utf-8"))
     return Result(folder.path, scores, shared, ledger)
@@ -365,6 +373,23 @@ def _check_before(job: Job, backbone: Backbone, settings: Settings) -> None:
     backbone.encode_source("", settings.generator.prompt_length)
     backbone.encode_rows(job.card, job.shots.train, settings.tuning.prompt_length)
     check_sources(settings.synthesis.first_sentences)
+
+
+def _count(costs: Costs, run: RunFolder, count: Counter, rows: Sequence[Row]) -> dict[str, Any]:
+    """Counted work into the stages' records; what the run cost as a whole."""
+    speed = run.stages["synthesis"].get("speed", {"attempted": 0, "tokens": 0})
+    peak = costs.add_work(
+        run,
+        count.backbone,
+        {
+            "generator": count.generator,
+            "synthesis": lambda: count.synthesis(speed["attempted"], speed["tokens"]),
+            "tuning": lambda: count.tuning(rows),
+            "evaluation": count.evaluation,
+        },
+    )
+    prompts = len(planned_arms(count.settings.tuning, count.settings.seed))
+    return costs.summary(run, peak, len(rows), prompts)
 
 
 def keep_description(run: RunFolder, job: Job, settings: Settings) -> None:

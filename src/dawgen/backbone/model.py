@@ -6,7 +6,7 @@ sequence-to-sequence models), so nothing of a model's caches or layers is touche
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.modeling_outputs import BaseModelOutput
 
+from dawgen.backbone.calls import call_cost, pieces, tokens_at_once
 from dawgen.backbone.head import Head
 from dawgen.backbone.inputs import encode_rows, pad_right
 from dawgen.backbone.linear import quicken
@@ -39,6 +41,24 @@ class TokenScores:
     log_probs: Tensor
     mask: Tensor
     hidden: Tensor
+
+
+def _joined(parts: Sequence[TokenScores], rows: Sequence[Sequence[int]]) -> TokenScores:
+    """Scores of pieces as those of all rows in order; ``rows`` are each piece's places."""
+    width = max(part.mask.shape[1] for part in parts)
+    missing = [width - part.mask.shape[1] for part in parts]
+    order = torch.tensor([row for piece in rows for row in piece]).argsort()
+    order = order.to(parts[0].mask.device)
+
+    def join(tensors: Iterable[Tensor], after: int) -> Tensor:
+        padded = [pad(t, (0, 0) * after + (0, n)) for t, n in zip(tensors, missing, strict=True)]
+        return torch.cat(padded).index_select(0, order)
+
+    return TokenScores(
+        join((part.log_probs for part in parts), 0),
+        join((part.mask for part in parts), 0),
+        join((part.hidden for part in parts), 1),
+    )
 
 
 class Backbone:
@@ -362,8 +382,35 @@ class Backbone:
             sources: S rows from :meth:`encode_source`.
             targets: B rows from :meth:`encode_target`.
             source_of: for each target its source's place; without, S = B and they go in pairs.
-                Targets that share a source share its encoding.
+                Targets that share a source share its encoding. Pairs are cut into calls of like
+                length; shared sources are the caller's to cut.
         """
+        if source_of is not None:
+            return self._token_log_probs(prompts, sources, targets, source_of)
+        length = prompts.shape[1]
+        sizes = [(length + len(s), len(t) + 1) for s, t in zip(sources, targets, strict=True)]
+        most = tokens_at_once(self.device, sum(map(sum, sizes)))
+        cut = pieces(sizes, call_cost(self.device), most)
+        if len(cut) < 2:
+            return self._token_log_probs(prompts, sources, targets)
+        parts = [
+            self._token_log_probs(
+                prompts.index_select(0, torch.tensor(piece, device=prompts.device)),
+                [sources[row] for row in piece],
+                [targets[row] for row in piece],
+            )
+            for piece in cut
+        ]
+        return _joined(parts, cut)
+
+    def _token_log_probs(
+        self,
+        prompts: Tensor,
+        sources: Sequence[Sequence[int]],
+        targets: Sequence[Sequence[int]],
+        source_of: Sequence[int] | None = None,
+    ) -> TokenScores:
+        """As :meth:`token_log_probs`, in one call."""
         if self.is_encoder_decoder:
             states, mask = self._encode(prompts, sources)
             if source_of is not None:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from dawgen.backbone import Backbone
+from dawgen.backbone.calls import tokens_at_once
 
 TOKENS_PER_BATCH = 8192
 """Tokens scored at once, soft prompts included; changes speed and memory only."""
@@ -36,7 +37,8 @@ def log_likelihoods(
     sizes = [len(s) + len(t) + length for s, t in zip(sources, targets, strict=True)]
     # Texts of one source side by side: a source is then encoded once a label, not once a text.
     order = sorted(range(len(texts)), key=lambda i: (len(sources[i]), texts[i][0], sizes[i], i))
-    for batch in _buckets(sizes, TOKENS_PER_BATCH // labels, order):
+    most = tokens_at_once(backbone.device, TOKENS_PER_BATCH)
+    for batch in _buckets(sizes, most // labels, order):
         distinct = {texts[i][0]: sources[i] for i in batch}
         place = {text: number * labels for number, text in enumerate(distinct)}
         scores = backbone.token_log_probs(
