@@ -7,6 +7,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from dawgen.harmless import visible
 from dawgen.report import figures
 from dawgen.report.read import RunFiles, read_run
 from dawgen.runs import write_text
@@ -23,7 +24,7 @@ def write_report(folder: Path) -> Path:
     """
     page = render(read_run(folder))
     path = folder / "report.html"
-    write_text(path, page)
+    write_text(path, visible(page))
     return path
 
 
