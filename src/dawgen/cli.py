@@ -32,7 +32,7 @@ from dawgen.commands.options import (
 from dawgen.errors import UserError, disk_trouble
 from dawgen.harmless import on_terminal, without_secrets
 from dawgen.offline import go_offline
-from dawgen.stopping import Stopped, stoppable
+from dawgen.stopping import SENTENCE, Stopped, leave, stoppable
 
 if TYPE_CHECKING:
     from dawgen.pipeline import Result
@@ -367,10 +367,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complain(sentence)
         return 2
     if code in (_INTERRUPTED, _TERMINATED):  # typer may turn Ctrl-C into this code by itself
-        typer.echo(
-            "dawgen: stopped; what was done is kept, and the same command goes on from there.",
-            err=True,
-        )
+        typer.echo(SENTENCE, err=True)
     return code if isinstance(code, int) else 0
 
 
@@ -381,7 +378,12 @@ def _complain(sentence: str) -> None:
 
 def entry() -> None:
     """What the installed ``dawgen`` command calls."""
-    sys.exit(main())
+    code = main()
+    if code in (_INTERRUPTED, _TERMINATED):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        leave(code)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import re
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _SECRETS = re.compile(r"\bhf_[A-Za-z0-9]{16,}|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)")
+_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 HIDDEN = "***"
 
 
@@ -22,6 +23,11 @@ def on_terminal(text: str) -> str:
         c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode()
         for c in text
     )
+
+
+def visible(text: str) -> str:
+    """Text of many lines in which control characters other than tab and line end are spelled."""
+    return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def in_spreadsheet(cell: object) -> object:

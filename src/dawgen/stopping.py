@@ -2,12 +2,16 @@
 
 Nearly every point is safe, since files are whole or not there at all; the signal then stops the
 work at once. A loop that keeps its state (:mod:`dawgen.checkpoint`) is let come to the end of
-its step first, so that nothing of it is lost, but for no longer than ``PATIENCE`` seconds.
+its step first, so that nothing of it is lost, but for no longer than ``PATIENCE`` seconds. Some
+calls into the model take longer than that and hear no signal; a thread then ends the process as
+`kill -9` would, which a run folder outlasts too.
 """
 
 from __future__ import annotations
 
+import os
 import signal
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,8 +19,11 @@ from types import FrameType
 from typing import Any
 
 SIGNALS = (int(signal.SIGINT), int(signal.SIGTERM))
-PATIENCE = 4.0
+PATIENCE = 3.0
 """Seconds that a step may still take after the signal."""
+LAST = 4.0
+"""Seconds after which the process ends wherever it is."""
+SENTENCE = "dawgen: stopped; what was done is kept, and the same command goes on from there."
 
 
 class Stopped(BaseException):
@@ -45,12 +52,39 @@ def stoppable() -> Iterator[None]:
         signal.signal(number, _on_signal)
     signal.signal(signal.SIGALRM, _on_patience_over)
     try:
-        yield
+        with _last_resort():
+            yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in before.items():
             signal.signal(number, handler)
         _State.asked = None
+
+
+@contextmanager
+def _last_resort() -> Iterator[None]:
+    """A thread that hears the signals even while a long call keeps Python from running."""
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    over = threading.Event()
+    before = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
+    thread = threading.Thread(target=_watch, args=(ours, over), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        signal.set_wakeup_fd(before)
+        theirs.close()
+        thread.join()
+        ours.close()
+
+
+def _watch(signals: socket.socket, over: threading.Event) -> None:
+    while heard := signals.recv(1):
+        if heard[0] in SIGNALS and not over.wait(LAST):
+            os.write(2, f"{SENTENCE}\n".encode())
+            os._exit(128 + heard[0])
 
 
 @contextmanager
@@ -72,6 +106,11 @@ def check() -> None:
     """Raises Stopped if somebody wants the work to stop."""
     if _State.asked is not None:
         raise Stopped(_State.asked)
+
+
+def leave(code: int) -> None:
+    """End a stopped process at once: taking down a large model can take longer than stopping."""
+    os._exit(code)
 
 
 def _on_signal(number: int, frame: FrameType | None) -> None:

@@ -25,6 +25,7 @@ FORMATS = {
 }
 
 _PACKED = (".gz", ".zip", ".bz2", ".xz", ".zst", ".7z", ".tar")
+_LONGEST_HEADING = 1 << 20
 MOST_BYTES = 4 << 30
 """Of a table once it is unpacked: 4 GiB is far more than few shots and their pool."""
 
@@ -94,6 +95,9 @@ def _refuse_packed(name: str, path: Path) -> None:
         raise UserError(f"{name} is packed; unpack it and name the file that was in it.")
     if start.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise UserError(f"{name} is not text in UTF-8 but in UTF-16; save it as UTF-8.")
+    with path.open("rb") as file:
+        if b"\x00" in file.readline(_LONGEST_HEADING):
+            raise UserError(f"{name} holds a null character in its first line; take it out.")
 
 
 @contextmanager
