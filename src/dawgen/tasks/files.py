@@ -134,11 +134,12 @@ def _read_tsv(name: str, path: Path) -> Table:
     with path.open(encoding="utf-8-sig") as file:
         header = file.readline().rstrip("\n").split("\t")
     records = _read_separated(name, path, header, sep="\t", quoting=csv.QUOTE_NONE)
-    records = [{_unquote(k): _unquote(v) for k, v in record.items()} for record in records]
+    records = [{unquote(k): unquote(v) for k, v in record.items()} for record in records]
     return Table(name, list(records[0]) if records else header, records)
 
 
-def _unquote(cell: str) -> str:
+def unquote(cell: str) -> str:
+    """A tab-separated cell without the quotes that enclose the whole of it."""
     inner = cell[1:-1].replace('""', "")
     enclosed = len(cell) > 1 and cell[0] == cell[-1] == '"' and '"' not in inner
     return cell[1:-1].replace('""', '"') if enclosed else cell
