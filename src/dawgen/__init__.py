@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dawgen.backbone import Backbone, load_backbone
+    from dawgen.classifier import Classifier
     from dawgen.errors import UserError
+    from dawgen.estimator import DawgenClassifier
     from dawgen.pipeline import Result, run
     from dawgen.predicting import predict
     from dawgen.settings import Settings, build_settings
@@ -30,6 +32,8 @@ except PackageNotFoundError:  # a source tree that was not installed
 
 _HOMES = {
     "Backbone": "dawgen.backbone",
+    "Classifier": "dawgen.classifier",
+    "DawgenClassifier": "dawgen.estimator",
     "Result": "dawgen.pipeline",
     "Settings": "dawgen.settings",
     "TaskCard": "dawgen.tasks",
@@ -45,6 +49,8 @@ _HOMES = {
 
 __all__ = [
     "Backbone",
+    "Classifier",
+    "DawgenClassifier",
     "Result",
     "Settings",
     "TaskCard",

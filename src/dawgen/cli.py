@@ -14,7 +14,7 @@ import typer
 
 import dawgen
 from dawgen.bench import commands as bench_commands
-from dawgen.commands import inspect, report, synthesize
+from dawgen.commands import export, inspect, predict, report, synthesize
 from dawgen.commands.options import (
     Config,
     Dev,
@@ -215,34 +215,6 @@ def evaluate(
 
 
 @app.command()
-def predict(
-    folder: Annotated[Path, typer.Argument(help="A finished run folder.")],
-    rows: Annotated[str, typer.Argument(help="Rows to label; the label column may be missing.")],
-    out: Annotated[
-        Path | None,
-        typer.Option(help="A .csv, .tsv, .jsonl or .parquet file; standard output without."),
-    ] = None,
-) -> None:
-    """Label new rows with a tuned prompt."""
-    from dawgen import predicting
-    from dawgen.tasks import load_rows
-
-    if out is not None:
-        predicting.check_format(out)
-    card, _ = predicting.open_run(folder)
-    loaded = load_rows(card, rows, labelled=False)
-    card, chances = predicting.predict_rows(folder, loaded)
-    if out is None:
-        table = predicting.as_table(predicting.records(card, loaded, chances))
-        if sys.stdout.isatty():
-            table = "\n".join(on_terminal(line) for line in table.split("\n"))
-        typer.echo(table, nl=False)
-        return
-    predicting.write_rows(out, card, loaded, chances)
-    typer.echo(f"{len(loaded):,} rows labelled: {out}")
-
-
-@app.command()
 def validate(
     task: Task,
     data: Annotated[str | None, typer.Option(help="Rows to take the examples from.")] = None,
@@ -311,7 +283,9 @@ def new_task(
     typer.echo(f"Card: {target}. Check it, then: dawgen validate {target} --data {data}")
 
 
+predict.register(app)
 report.register(app)
+export.register(app)
 synthesize.register(app)
 inspect.register(app)
 bench_commands.register(app)

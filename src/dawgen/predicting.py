@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-from collections.abc import Sequence
+import hashlib
+import itertools
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dawgen.backbone import load_backbone
+from dawgen.classifier import Classifier, Text
 from dawgen.errors import UserError
-from dawgen.evaluation import predict as probabilities_of
-from dawgen.evaluation import write_predictions
-from dawgen.harmless import in_spreadsheet
-from dawgen.prompts import load_prompt
-from dawgen.runs import write_text
+from dawgen.labelled import FORMATS, LabelledFile
+from dawgen.progress import say
+from dawgen.runs import fingerprint, folder_hash
 from dawgen.seals import check_seal
 from dawgen.settings import Settings, build_settings
 from dawgen.tasks import Row, TaskCard, load_card, load_rows
+from dawgen.tasks.stream import stream_rows
 
-FORMATS = (".csv", ".tsv", ".jsonl", ".parquet")
+CHUNK = 1024
+"""Rows that are read, labelled and written together."""
+_END = 1 << 20
 
 
 def open_run(folder: str | Path) -> tuple[TaskCard, Settings]:
@@ -40,80 +40,118 @@ def open_run(folder: str | Path) -> tuple[TaskCard, Settings]:
 
 def predict_rows(folder: str | Path, rows: Sequence[Row]) -> tuple[TaskCard, np.ndarray]:
     """The run's card, and p(label) [N,C] of the rows under its tuned prompt."""
-    card, settings = open_run(folder)
-    backbone = load_backbone(settings.backbone)
-    prompt = load_prompt(Path(folder) / "prompt", backbone)
-    tokens = settings.evaluation.tokens_per_batch
-    return card, probabilities_of(backbone, card, prompt, rows, tokens_per_batch=tokens)
+    classifier = Classifier.load(folder)
+    return classifier.card, classifier.of_rows(rows)
 
 
 def predict(
-    folder: str | Path, rows: str | Path | Sequence[str | tuple[str, str]]
+    folder: str | Path, rows: str | Path | Sequence[Text], abstain_below: float | None = None
 ) -> list[dict[str, Any]]:
     """Label new rows with a finished run.
 
     Args:
         folder: the run folder.
         rows: a file, or texts (pairs of texts for a pair task).
+        abstain_below: also say of each row whether no label is as likely as this.
 
     Returns:
-        For each row its texts, ``prediction`` and ``p_<label>`` for every label.
+        For each row its texts, ``prediction`` and ``p_<label>`` for every label, then
+        ``abstain`` where a threshold was given.
     """
-    card, _ = open_run(folder)
+    classifier = Classifier.load(folder)
     if isinstance(rows, str | Path):
-        loaded = load_rows(card, str(rows), labelled=False)
+        loaded = load_rows(classifier.card, str(rows), labelled=False)
     else:
-        loaded = [_row(card, i, texts) for i, texts in enumerate(rows, start=1)]
-    card, probabilities = predict_rows(folder, loaded)
-    return records(card, loaded, probabilities)
+        loaded = classifier.as_rows(rows)
+    return records(classifier.card, loaded, classifier.of_rows(loaded), abstain_below)
 
 
-def _row(card: TaskCard, number: int, texts: str | tuple[str, str]) -> Row:
-    parts = (texts,) if isinstance(texts, str) else tuple(texts)
-    wanted = 2 if card.is_pair else 1
-    if len(parts) != wanted or not all(isinstance(p, str) and p.strip() for p in parts):
-        shape = "a pair of texts" if card.is_pair else "one text"
-        raise UserError(f"row {number}: {card.name} takes {shape} a row, none of them empty.")
-    return Row(parts[0], parts[1] if card.is_pair else None, None)
+def records(
+    card: TaskCard,
+    rows: Sequence[Row],
+    probabilities: np.ndarray,
+    abstain_below: float | None = None,
+) -> list[dict[str, Any]]:
+    """Rows with their predictions, under the card's column names.
 
-
-def records(card: TaskCard, rows: Sequence[Row], probabilities: np.ndarray) -> list[dict[str, Any]]:
-    """Rows with their predictions, under the card's column names."""
+    A card's column that is called like one of ours is written under its role instead.
+    """
+    ours = {"prediction", "abstain", *(f"p_{label}" for label in card.labels)}
+    names = {
+        role: role if card.columns[role] in ours else card.columns[role] for role in card.roles
+    }
     found = []
     for row, chances in zip(rows, probabilities, strict=True):
-        record: dict[str, Any] = {card.columns["text1"]: row.text1}
+        record: dict[str, Any] = {names["text1"]: row.text1}
         if card.is_pair:
-            record[card.columns["text2"]] = row.text2
+            record[names["text2"]] = row.text2
         record["prediction"] = card.labels[int(chances.argmax())]
         for label, chance in zip(card.labels, chances, strict=True):
             record[f"p_{label}"] = round(float(chance), 6)
+        if abstain_below is not None:
+            record["abstain"] = bool(chances.max() < abstain_below)
         found.append(record)
     return found
 
 
-def as_table(found: Sequence[dict[str, Any]], separator: str = ",") -> str:
-    """Records as CSV (or TSV) text with a heading; no cell of it is a spreadsheet's formula."""
-    out = io.StringIO()
-    writer = csv.DictWriter(out, list(found[0]), delimiter=separator, lineterminator="\n")
-    writer.writerow({name: in_spreadsheet(name) for name in found[0]})
-    writer.writerows({name: in_spreadsheet(cell) for name, cell in row.items()} for row in found)
-    return out.getvalue()
+def label_chunks(
+    classifier: Classifier, rows: Iterator[Row], abstain_below: float | None = None
+) -> Iterator[list[dict[str, Any]]]:
+    """Records of the rows in their order, ``CHUNK`` at a time."""
+    while chunk := list(itertools.islice(rows, CHUNK)):
+        yield records(classifier.card, chunk, classifier.of_rows(chunk), abstain_below)
+
+
+def predict_file(
+    folder: Path, source: str, out: Path, abstain_below: float | None = None
+) -> tuple[int, int]:
+    """Label a file of any size in constant memory; a stopped one goes on where it was.
+
+    Args:
+        out: its ending tells the format; it appears when every row is labelled.
+
+    Returns:
+        How many rows it holds, and how many of them had been labelled before.
+    """
+    check_format(out)
+    card, _ = open_run(folder)
+    rows = stream_rows(card, source)
+    first = next(rows)  # says what is wrong with the file before the model is loaded
+    rows = itertools.chain([first], rows)
+    classifier = Classifier.load(folder)
+    mark = fingerprint(
+        {
+            "prompt": folder_hash(folder / "prompt"),
+            "card": card.model_dump(mode="json"),
+            "backbone": classifier.fingerprint,
+            "rows": _file_mark(Path(source)),
+            "abstain_below": abstain_below,
+        }
+    )
+    file = LabelledFile.open(out, mark)
+    before = file.rows
+    if before:
+        say(f"{before:,} rows of {source} are labelled already; going on behind them.")
+    for chunk in label_chunks(classifier, itertools.islice(rows, before, None), abstain_below):
+        file.append(chunk)
+    file.finish()
+    return file.rows, before
+
+
+def _file_mark(path: Path) -> str | None:
+    """Size and both ends of a file: enough to tell that it is not the one it was."""
+    if not path.is_file():
+        return None
+    size = path.stat().st_size
+    digest = hashlib.sha256(str(size).encode())
+    with path.open("rb") as file:
+        digest.update(file.read(_END))
+        file.seek(max(0, size - _END))
+        digest.update(file.read())
+    return digest.hexdigest()
 
 
 def check_format(path: Path) -> None:
     """Refuse a file name whose ending tells no format, before any work is done."""
     if path.suffix.lower() not in FORMATS:
         raise UserError(f"--out {path}: its ending must be one of {', '.join(FORMATS)}.")
-
-
-def write_rows(path: Path, card: TaskCard, rows: Sequence[Row], probabilities: np.ndarray) -> None:
-    """Predictions to a file in the format that its ending tells."""
-    ending = path.suffix.lower()
-    if ending == ".parquet":
-        write_predictions(path, card, rows, probabilities)
-        return
-    found = records(card, rows, probabilities)
-    if ending == ".jsonl":
-        write_text(path, "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in found))
-    else:
-        write_text(path, as_table(found, "\t" if ending == ".tsv" else ","))

@@ -20,8 +20,9 @@ _UNSAFE = re.compile("[<>&\u2028\u2029\x7f-\x9f]")
 def render_page(template: str, context: dict[str, Any], scripts: tuple[str, ...] = ()) -> str:
     """The HTML of a page.
 
-    Every value is escaped, and control characters are spelled out. The page's content security policy names the hashes of our scripts,
-    so that no other script could run even if a text got past the escaping.
+    Every value is escaped, and control characters are spelled out. The page's content security
+    policy names the hashes of our scripts, so that no other script could run even if a text got
+    past the escaping.
 
     Args:
         template: its name, such as ``report.html.j2``.

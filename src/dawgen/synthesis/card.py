@@ -123,7 +123,7 @@ def _counts(ledger: Ledger) -> str:
     lines = [
         "## Rows\n",
         "Attempted is kept and rejected together.\n",
-        *_table(
+        *table(
             ["label", "attempted", "kept", "rejected"],
             [
                 [label, f"{a.attempted:,}", f"{a.kept:,}", f"{sum(a.rejected.values()):,}"]
@@ -137,7 +137,7 @@ def _counts(ledger: Ledger) -> str:
             [reason, *(f"{a.rejected[reason]:,}" for a in by_label), f"{count:,}"]
             for reason, count in reasons
         ]
-        lines += ["", *_table(["rejected because", *ledger.labels, "all"], rows)]
+        lines += ["", *table(["rejected because", *ledger.labels, "all"], rows)]
     return "\n".join(lines) + "\n"
 
 
@@ -156,11 +156,11 @@ def _provenance(made: Provenance, sources: Counter[str]) -> str:
         [source, LICENCES[source][0], f"{count:,}", LICENCES[source][1]]
         for source, count in sorted(sources.items())
     ]
-    lines = ["## What it was made from\n", *_table(["", ""], facts)]
+    lines = ["## What it was made from\n", *table(["", ""], facts)]
     if first:
         what = "First sentences of the kept rows" if made.imported is None else "The kept rows"
         lines += ["", f"{what}:\n"]
-        lines += _table(["source", "what it is", "rows", "licence"], first)
+        lines += table(["source", "what it is", "rows", "licence"], first)
     return "\n".join(lines) + "\n"
 
 
@@ -202,14 +202,14 @@ Kept rows that repeat a text of these rows, but for case, spaces and punctuation
 {n} words running in common with one. Words that a given first text has do not count against the
 few shots.
 """
-    table = _table(["held against", "rows there", "equal", f"{n} words running"], rows)
-    return "\n".join([what, *table]) + "\n"
+    held = table(["held against", "rows there", "equal", f"{n} words running"], rows)
+    return "\n".join([what, *held]) + "\n"
 
 
 def _files(shards: Sequence[Path]) -> str:
     rows = [[path.name, hashlib.sha256(path.read_bytes()).hexdigest()] for path in shards]
     more = "`ledger.json` has the counts, `quality.json` figures of variety, distance and overlap."
-    return "\n".join(["## Files\n", *_table(["file", "SHA-256"], rows), "", more]) + "\n"
+    return "\n".join(["## Files\n", *table(["file", "SHA-256"], rows), "", more]) + "\n"
 
 
 def _samples(card: TaskCard, kept: Sequence[SyntheticRow]) -> str:
@@ -222,7 +222,7 @@ def _samples(card: TaskCard, kept: Sequence[SyntheticRow]) -> str:
     if not card.is_pair:
         names.remove("text2")
         rows = [[label, text, ratio] for label, text, _, ratio in rows]
-    return "\n".join(["## The first rows of each label\n", *_table(names, rows)]) + "\n"
+    return "\n".join(["## The first rows of each label\n", *table(names, rows)]) + "\n"
 
 
 def _limits() -> str:
@@ -243,7 +243,7 @@ decide about people. Cite it as machine-written wherever it goes.
 """
 
 
-def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
     """A Markdown table, every cell made plain."""
     names = [plain(name) for name in head]
     lines = ["| " + " | ".join(names) + " |", "|" + " --- |" * len(names)]

@@ -66,7 +66,7 @@ def read_file(name: str) -> Table:
         raise UserError(f"{name} is empty.")
     _check_size(name, size)
     if kind != "parquet":
-        _refuse_packed(name, path)
+        refuse_packed(name, path)
     read = {"jsonl": _read_jsonl, "csv": _read_csv, "tsv": _read_tsv, "parquet": _read_parquet}
     try:
         table = read[kind](name, path)
@@ -87,7 +87,7 @@ def _check_size(name: str, size: int) -> None:
         )
 
 
-def _refuse_packed(name: str, path: Path) -> None:
+def refuse_packed(name: str, path: Path) -> None:
     """A packed file or one of 16-bit characters is told as such, not as broken text."""
     with path.open("rb") as file:
         start = file.read(6)
@@ -137,23 +137,29 @@ def _read_jsonl(name: str, path: Path) -> Table:
     for number, line in enumerate(lines, start=1):
         if not line["text"].strip():
             continue
-        try:
-            record = json.loads(line["text"])
-        except json.JSONDecodeError as error:
-            raise UserError(
-                f"{name}, line {number}: this is not JSON ({error.msg}, column {error.colno}); "
-                f"each line must be one object."
-            ) from None
-        except (ValueError, RecursionError):
-            raise UserError(
-                f"{name}, line {number}: a number is too long or the nesting too deep; each line "
-                f"must be one object of texts."
-            ) from None
-        if not isinstance(record, dict):
-            raise UserError(f"{name}, line {number}: each line must be one JSON object {{...}}.")
+        record = parse_line(line["text"], f"{name}, line {number}")
         records.append(record)
         columns.update(dict.fromkeys(record))
     return Table(name, list(columns), records)
+
+
+def parse_line(text: str, where: str) -> dict[str, Any]:
+    """A line of JSON as the record it is; raises UserError, saying where, for anything else."""
+    try:
+        record = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UserError(
+            f"{where}: this is not JSON ({error.msg}, column {error.colno}); "
+            f"each line must be one object."
+        ) from None
+    except (ValueError, RecursionError):
+        raise UserError(
+            f"{where}: a number is too long or the nesting too deep; each line "
+            f"must be one object of texts."
+        ) from None
+    if not isinstance(record, dict):
+        raise UserError(f"{where}: each line must be one JSON object {{...}}.")
+    return record
 
 
 def _read_csv(name: str, path: Path) -> Table:
@@ -174,11 +180,12 @@ def _read_tsv(name: str, path: Path) -> Table:
     with path.open(encoding="utf-8-sig") as file:
         header = file.readline().rstrip("\n").split("\t")
     records = _read_separated(name, path, header, sep="\t", quoting=csv.QUOTE_NONE)
-    records = [{_unquote(k): _unquote(v) for k, v in record.items()} for record in records]
+    records = [{unquote(k): unquote(v) for k, v in record.items()} for record in records]
     return Table(name, list(records[0]) if records else header, records)
 
 
-def _unquote(cell: str) -> str:
+def unquote(cell: str) -> str:
+    """A tab-separated cell without the quotes that enclose the whole of it."""
     inner = cell[1:-1].replace('""', "")
     enclosed = len(cell) > 1 and cell[0] == cell[-1] == '"' and '"' not in inner
     return cell[1:-1].replace('""', '"') if enclosed else cell

@@ -66,7 +66,7 @@ def load_rows(
         class_names = list(card.hub.label_names if card.hub else card.labels)
     needed = [*card.roles, *(["label"] if labelled else [])]
     for role in needed:
-        _check_column(table, columns[role], role)
+        check_column(table, columns[role], role)
     class_names = table.class_names.get(columns["label"], class_names)
     reader = _LabelReader(card, class_names)
     rows = []
@@ -80,7 +80,7 @@ def load_rows(
                 continue
             raise reader.error(record.get(columns["label"]), columns["label"], where)
         texts = [
-            _text(record.get(columns[role]), columns[role], where, allow_empty)
+            cell_text(record.get(columns[role]), columns[role], where, allow_empty)
             for role in card.roles
         ]
         rows.append(Row(texts[0], texts[1] if card.is_pair else None, label))
@@ -103,7 +103,8 @@ def read_table(source: str) -> Table:
     return _download(path, config, split or "train", None)
 
 
-def _check_column(table: Table, column: str, role: str) -> None:
+def check_column(table: Table, column: str, role: str) -> None:
+    """Raise UserError where the table lacks the column that the card reads a role from."""
     if column in table.columns:
         return
     found = ", ".join(repr(c) for c in table.columns)
@@ -113,7 +114,8 @@ def _check_column(table: Table, column: str, role: str) -> None:
     )
 
 
-def _text(value: object, column: str, where: str, allow_empty: bool) -> str:
+def cell_text(value: object, column: str, where: str, allow_empty: bool) -> str:
+    """A text cell as text; raises UserError where it is none, or empty and may not be."""
     if isinstance(value, bool) or not isinstance(value, str | int | float | None):
         raise UserError(f"{where}: column {column!r} holds a {type(value).__name__}, not text.")
     if value is None or (isinstance(value, float) and math.isnan(value)):

@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 from dawgen.backbone import Backbone
 
 
-def bake(backbone: Backbone, prompts: Tensor) -> PreTrainedModel:
+def bake(backbone: Backbone, prompts: Tensor, first: int | None = None) -> PreTrainedModel:
     """The model with C·P more tokens, whose embeddings are the label prompts' vectors.
 
     Label c's prompt is the tokens :func:`prompt_ids` gives; behind them the model does what it
@@ -21,17 +21,21 @@ def bake(backbone: Backbone, prompts: Tensor) -> PreTrainedModel:
 
     Args:
         prompts: [C,P,H].
+        first: id of the first new token, where it is to lie in the table's unused last rows;
+            the table's end without.
     """
     model = backbone.model
     baked: PreTrainedModel = copy.deepcopy(model)  # a converter may write into its weights
     size, rows = len(backbone.table()), prompts.flatten(0, 1)
-    baked.resize_token_embeddings(size + len(rows), mean_resizing=False)
+    start = size if first is None else first
+    end = max(size, start + len(rows))
+    baked.resize_token_embeddings(end, mean_resizing=False)
     embedding: Any = baked.get_input_embeddings()
     scale = getattr(embedding, "embed_scale", 1.0)  # BART's own multiplies what it looks up
     with torch.no_grad():
-        embedding.weight[size:] = (rows / scale).to(embedding.weight)
+        embedding.weight[start : start + len(rows)] = (rows / scale).to(embedding.weight)
         if model.get_output_embeddings().weight is not model.get_input_embeddings().weight:
-            _set_output_table(baked, model.get_output_embeddings(), len(rows))
+            _set_output_table(baked, model.get_output_embeddings(), end - size)
     return baked.requires_grad_(False)
 
 

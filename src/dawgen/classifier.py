@@ -1,0 +1,103 @@
+"""A tuned prompt and its backbone, loaded once, for labelling rows from Python."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from dawgen.backbone import Backbone, load_backbone
+from dawgen.errors import UserError
+from dawgen.evaluation import predict as probabilities_of
+from dawgen.prompts import load_prompt
+from dawgen.settings import Settings
+from dawgen.tasks import Row, TaskCard
+
+Text = str | tuple[str, str] | Sequence[str]
+"""A text, or for a pair task two."""
+
+
+class Classifier:
+    """A finished run as a classifier.
+
+        classifier = Classifier.load("runs/mood")
+        classifier.predict(["Could not stop reading.", "A waste of an evening."])
+
+    Attributes:
+        card: the task.
+        labels: C labels, in the order of every [C] axis.
+    """
+
+    def __init__(
+        self, card: TaskCard, backbone: Backbone, prompt: Tensor, settings: Settings
+    ) -> None:
+        self.card, self.labels = card, list(card.labels)
+        self._backbone, self._prompt, self._settings = backbone, prompt, settings
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the backbone."""
+        return self._backbone.fingerprint
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Classifier:
+        """From a run folder.
+
+        Raises:
+            UserError: it is no finished run, or its backbone cannot be loaded.
+        """
+        from dawgen.predicting import open_run
+
+        card, settings = open_run(folder)
+        backbone = load_backbone(settings.backbone)
+        return cls(card, backbone, load_prompt(Path(folder) / "prompt", backbone), settings)
+
+    def predict_proba(self, rows: Sequence[Text]) -> npt.NDArray[np.float32]:
+        """p(label) [N,C] of texts, or of pairs of texts for a pair task.
+
+        Raises:
+            UserError: a row is empty or has not as many texts as the task; it is named.
+        """
+        return self.of_rows(self.as_rows(rows))
+
+    def as_rows(self, rows: Sequence[Text]) -> list[Row]:
+        """Texts, or pairs of texts, as rows of the task; raises as :meth:`predict_proba`."""
+        return [self._row(i, texts) for i, texts in enumerate(rows, start=1)]
+
+    def predict(self, rows: Sequence[Text], abstain_below: float | None = None) -> list[str | None]:
+        """The likeliest label of each row; None where its probability is under the threshold."""
+        chances = self.predict_proba(rows)
+        return [
+            None if abstain_below is not None and row.max() < abstain_below else label
+            for row, label in zip(chances, self.names(chances), strict=True)
+        ]
+
+    def names(self, probabilities: npt.NDArray[np.floating[Any]]) -> list[str]:
+        """The likeliest labels of probabilities [N,C]."""
+        return [self.labels[place] for place in probabilities.argmax(axis=1)]
+
+    def of_rows(self, rows: Sequence[Row]) -> npt.NDArray[np.float32]:
+        """p(label) [N,C] of rows that were read from a file."""
+        if not rows:
+            return np.zeros((0, len(self.labels)), dtype=np.float32)
+        return probabilities_of(
+            self._backbone,
+            self.card,
+            self._prompt,
+            rows,
+            tokens_per_batch=self._settings.evaluation.tokens_per_batch,
+        )
+
+    def _row(self, number: int, texts: Text) -> Row:
+        parts = (texts,) if isinstance(texts, str) else tuple(texts)
+        wanted = 2 if self.card.is_pair else 1
+        if len(parts) != wanted or not all(isinstance(p, str) and p.strip() for p in parts):
+            shape = "a pair of texts" if wanted == 2 else "one text"
+            raise UserError(
+                f"row {number}: {self.card.name} takes {shape} a row, none of them empty."
+            )
+        return Row(parts[0], parts[1] if wanted == 2 else None, None)

@@ -1,0 +1,69 @@
+"""`dawgen export` and `dawgen push`: a run's prompt and rows for other people's software."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Run = Annotated[Path, typer.Argument(help="A finished run folder.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    app.command()(export)
+    app.command()(push)
+
+
+def export(
+    run: Run,
+    to: Annotated[str, typer.Option(help="peft, hf or ctranslate2.")],
+    out: Annotated[
+        Path | None, typer.Option(help="The new folder; RUN/exports/TO without.")
+    ] = None,
+) -> None:
+    """Write the tuned prompt so that it runs without dawgen, with a card and a script."""
+    from dawgen.exporting import export_run
+
+    folder = export_run(run, to, out or run / "exports" / to)
+    typer.echo(f"Exported to {folder}; label rows with: python {folder / 'predict.py'} ROWS.jsonl")
+
+
+def push(
+    run: Run,
+    model: Annotated[
+        str | None, typer.Option(help="Repository for the prompt, such as me/mood.")
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="Repository for the synthetic rows, such as me/mood-rows.")
+    ] = None,
+    to: Annotated[str, typer.Option(help="Form of the prompt: peft, hf or ctranslate2.")] = "peft",
+    private: Annotated[bool, typer.Option("--private", help="Make new ones private.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would go where; ask nobody.")
+    ] = False,
+) -> None:
+    """Upload the prompt, the synthetic rows or both to the Hugging Face hub, with their cards."""
+    import tempfile
+
+    from dawgen import exporting
+
+    with tempfile.TemporaryDirectory() as work:
+        uploads = exporting.planned_uploads(run, Path(work), model=model, dataset=dataset, to=to)
+        for upload in uploads:
+            size = sum(size for _, size in upload.files)
+            typer.echo(f"{upload.kind} {upload.repo}: {len(upload.files)} files, {_size(size)}")
+            for name, part in upload.files:
+                typer.echo(f"  {name}  {_size(part)}")
+        if dry_run:
+            typer.echo("Nothing was uploaded.")
+            return
+        for address in exporting.push(uploads, private=private):
+            typer.echo(f"Pushed: {address}")
+
+
+def _size(count: int) -> str:
+    if count < 1000:
+        return f"{count} B"
+    return f"{count / 1000:,.1f} kB" if count < 1_000_000 else f"{count / 1_000_000:,.1f} MB"

@@ -1,0 +1,59 @@
+"""`dawgen predict`: a file of any size labelled with a tuned prompt."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dawgen.harmless import on_terminal
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the command line."""
+    app.command()(predict)
+
+
+def predict(
+    folder: Annotated[Path, typer.Argument(help="A finished run folder.")],
+    rows: Annotated[str, typer.Argument(help="Rows to label; the label column may be missing.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="A .csv, .tsv, .jsonl or .parquet file; standard output without."),
+    ] = None,
+    abstain_below: Annotated[
+        float | None,
+        typer.Option(min=0.0, max=1.0, help="Mark rows no label of which is as likely as this."),
+    ] = None,
+) -> None:
+    """Label new rows with a tuned prompt, in constant memory; a stopped one goes on."""
+    from dawgen import predicting
+
+    if out is not None:
+        count, before = predicting.predict_file(folder, rows, out, abstain_below)
+        there = f", {before:,} of them before" if before else ""
+        typer.echo(f"{count:,} rows labelled{there}: {out}")
+        return
+    _print(folder, rows, abstain_below)
+
+
+def _print(folder: Path, source: str, abstain_below: float | None) -> None:
+    """CSV on standard output, chunk by chunk."""
+    from dawgen import predicting
+    from dawgen.classifier import Classifier
+    from dawgen.labelled import as_text
+    from dawgen.tasks.stream import stream_rows
+
+    card, _ = predicting.open_run(folder)
+    rows = stream_rows(card, source)
+    rows = itertools.chain([next(rows)], rows)  # a wrong file is told before the model is loaded
+    heading = True
+    for chunk in predicting.label_chunks(Classifier.load(folder), rows, abstain_below):
+        table = as_text(chunk, ".csv", heading=heading)
+        if sys.stdout.isatty():
+            table = "\n".join(on_terminal(line) for line in table.split("\n"))
+        typer.echo(table, nl=False)
+        heading = False

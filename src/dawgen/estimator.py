@@ -1,0 +1,181 @@
+"""The whole pipeline as a scikit-learn classifier."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.validation import check_is_fitted
+
+from dawgen.classifier import Classifier
+from dawgen.errors import UserError
+from dawgen.runs import write_text
+
+_COLUMNS = {"text1": "text1", "text2": "text2", "label": "label"}
+
+
+class DawgenClassifier(ClassifierMixin, BaseEstimator):
+    """Few labelled texts in, a classifier out: ``fit`` is ``dawgen run``.
+
+        classifier = DawgenClassifier(label_words={"pos": "great", "neg": "terrible"})
+        classifier.fit(texts, labels)
+        classifier.predict(["Could not stop reading."])
+
+    ``fit`` wants at least two rows of every label: of each half is learnt from and half chooses
+    the checkpoint, up to ``shots`` of each.
+
+    Args:
+        out: the run folder, kept; without, one that goes with the object.
+        template: what the model reads, with {text1} and for pairs {text2}; made without.
+        label_words: a word for each label; the labels themselves without.
+        preset: settings made for one backbone.
+        settings: others, such as ``{"tuning.steps": 500}``.
+        shots: most rows a label to learn from.
+        seed: of every random stream.
+
+    Attributes:
+        classes_: the labels, sorted.
+        run_: the run folder.
+        scores_: what ``scores.json`` says, of the rows that chose the checkpoint.
+    """
+
+    def __init__(
+        self,
+        out: str | Path | None = None,
+        *,
+        template: str | None = None,
+        label_words: Mapping[Any, str] | None = None,
+        preset: str | None = None,
+        settings: Mapping[str, Any] | None = None,
+        shots: int = 16,
+        seed: int = 13,
+    ) -> None:
+        self.out = out
+        self.template = template
+        self.label_words = label_words
+        self.preset = preset
+        self.settings = settings
+        self.shots = shots
+        self.seed = seed
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.two_d_array = False
+        tags.non_deterministic = True  # another machine may round otherwise
+        tags.no_validation = True  # texts are no numbers
+        return tags
+
+    def fit(self, X: Sequence[Any], y: Sequence[Any]) -> DawgenClassifier:
+        """Run the whole pipeline on texts (or pairs of texts) and their labels.
+
+        Raises:
+            UserError: too few rows of a label, or rows that are no texts.
+        """
+        from dawgen import pipeline
+        from dawgen.settings import build_settings
+
+        rows, labels = _texts(X), np.asarray(y)
+        if len(rows) != len(labels):
+            raise UserError(f"There are {len(rows)} rows, but {len(labels)} labels.")
+        self.classes_, places = np.unique(labels, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise UserError("fit needs rows of two labels at least.")
+        self.is_pair_ = len(rows[0]) == 2
+        shots = min(self.shots, int(np.bincount(places).min()) // 2)
+        if shots < 1:
+            raise UserError("fit needs two rows of every label: to learn from, and to choose by.")
+        folder = self._folder()
+        card, data = folder / "input" / "card.yaml", folder / "input" / "rows.jsonl"
+        write_text(card, json.dumps(self._card()))  # JSON is YAML
+        lines = (
+            json.dumps({**dict(zip(_COLUMNS, row, strict=False)), "label": self._names()[place]})
+            for row, place in zip(rows, places.tolist(), strict=True)
+        )
+        write_text(data, "\n".join(lines) + "\n")
+        given = [f"{name}={json.dumps(value)}" for name, value in (self.settings or {}).items()]
+        settings, preset = build_settings(
+            preset=self.preset, overrides=[*given, f"seed={self.seed}", f"shots={shots}"]
+        )
+        result = pipeline.run(
+            str(card), train=str(data), out=folder, settings=settings, preset=preset
+        )
+        self.run_, self.scores_ = folder, result.scores
+        self._classifier = Classifier.load(folder)
+        return self
+
+    def predict_proba(self, X: Sequence[Any]) -> npt.NDArray[np.float64]:
+        """p(label) [N,C], in the order of ``classes_``; rows sum to 1."""
+        check_is_fitted(self, "run_")
+        chances = self._classifier.predict_proba(
+            [row[0] if len(row) == 1 else row for row in _texts(X)]
+        )
+        chances = chances.astype(np.float64)
+        found: npt.NDArray[np.float64] = chances / chances.sum(axis=1, keepdims=True)
+        return found
+
+    def predict(self, X: Sequence[Any]) -> npt.NDArray[Any]:
+        """The likeliest label of each row."""
+        chances = self.predict_proba(X)
+        found: npt.NDArray[Any] = self.classes_[chances.argmax(axis=1)]
+        return found
+
+    def _names(self) -> list[str]:
+        return [str(label) for label in self.classes_.tolist()]
+
+    def _card(self) -> dict[str, Any]:
+        names = self._names()
+        given = {str(label): word for label, word in (self.label_words or {}).items()}
+        words = {name: given.get(name, name.replace("_", " ")) for name in names}
+        pair = self.is_pair_
+        template = self.template or (
+            "sentence 1: {text1} sentence 2: {text2} answer:" if pair else "text: {text1} label:"
+        )
+        columns = _COLUMNS if pair else {k: v for k, v in _COLUMNS.items() if k != "text2"}
+        return {
+            "name": "texts",
+            "columns": columns,
+            "labels": names,
+            "template": template,
+            "label_words": words,
+        }
+
+    def _folder(self) -> Path:
+        if self.out is not None:
+            return Path(self.out)
+        self._temporary = tempfile.TemporaryDirectory(prefix="dawgen-")
+        return Path(self._temporary.name)
+
+    def __getstate__(self) -> dict[str, Any]:
+        if self.__dict__.get("run_") is not None:
+            raise UserError(
+                "A fitted DawgenClassifier is not pickled; give it a folder with out=, and load "
+                "that with Classifier.load."
+            )
+        return dict(super().__getstate__())
+
+
+def _texts(X: Sequence[Any]) -> list[tuple[str, ...]]:
+    """Texts, or pairs of texts, as tuples of one length.
+
+    Raises:
+        UserError: something that is neither.
+    """
+    values = X.tolist() if hasattr(X, "tolist") else list(X)
+    rows = [(value,) if isinstance(value, str) else tuple(value) for value in values]
+    if not rows:
+        raise UserError("There are no rows.")
+    for number, row in enumerate(rows, start=1):
+        if (
+            len(row) not in (1, 2)
+            or len(row) != len(rows[0])
+            or not all(isinstance(t, str) for t in row)
+        ):
+            raise UserError(f"row {number}: a row is one text, or a pair of texts, as all others.")
+    return rows

@@ -1,0 +1,8 @@
+"""What a run leaves behind for others: checkpoints that need no dawgen, cards, the hub."""
+
+from __future__ import annotations
+
+from dawgen.exporting.export import KINDS, export_run
+from dawgen.exporting.hub import Upload, planned_uploads, push
+
+__all__ = ["KINDS", "Upload", "export_run", "planned_uploads", "push"]

@@ -1,0 +1,114 @@
+"""A tuned prompt baked into a checkpoint that any user of transformers runs as it is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tokenizers import AddedToken, Tokenizer
+from transformers import PreTrainedTokenizerFast
+
+from dawgen.errors import UserError
+from dawgen.synthesis.engines.baking import bake
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from dawgen.backbone import Backbone
+
+_SPECIALS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token")
+
+
+def write_checkpoint(folder: Path, backbone: Backbone, prompt: Tensor) -> None:
+    """Write model and tokenizer; ``tokenizer(text)`` puts the prompt's tokens before the text.
+
+    The prompt's tokens are never generated: ``generation_config.json`` suppresses them.
+
+    Args:
+        prompt: [P,H].
+    """
+    tokenizer = backbone.tokenizer
+    raw = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    names = [f"<prompt_{place}>" for place in range(len(prompt))]
+    raw.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in names])
+    ids = [int(raw.token_to_id(name) or 0) for name in names]
+    if ids != list(range(ids[0], ids[0] + len(ids))):
+        raise UserError(f"The tokenizer of {backbone.name} already has tokens called {names[0]}.")
+    tree = json.loads(raw.to_str())
+    tree["post_processor"] = with_prefix(tree["post_processor"], names, ids)
+    # The general class: a model's own may build its post-processor anew when it is loaded.
+    specials = {name: getattr(tokenizer, name, None) for name in _SPECIALS}
+    PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer.from_str(json.dumps(tree)),
+        model_max_length=backbone.max_length,
+        **{name: str(token) for name, token in specials.items() if token is not None},
+    ).save_pretrained(folder)
+    model = bake(backbone, prompt[None].to(backbone.device), ids[0])
+    if model.generation_config is not None:
+        model.generation_config.suppress_tokens = ids
+    model.save_pretrained(folder)
+
+
+def with_prefix(
+    processor: dict[str, Any] | None, names: list[str], ids: list[int]
+) -> dict[str, Any]:
+    """A tokenizer's post-processor that puts tokens before what the given one makes.
+
+    Raises:
+        UserError: a kind of post-processor that dawgen does not know.
+    """
+    kind = processor["type"] if processor else None
+    if kind == "Sequence":
+        assert processor is not None
+        parts = list(processor["processors"])
+        if any(part["type"] != "ByteLevel" for part in parts[:-1]):
+            raise UserError("This tokenizer's post-processor is none that a prompt can go before.")
+        if parts and parts[-1]["type"] != "ByteLevel":
+            return processor | {"processors": [*parts[:-1], with_prefix(parts[-1], names, ids)]}
+        return processor | {"processors": [*parts, _template(names, ids)]}
+    if kind == "ByteLevel":
+        return {"type": "Sequence", "processors": [processor, _template(names, ids)]}
+    if processor is None:
+        return _template(names, ids)
+    if kind in ("BertProcessing", "RobertaProcessing"):
+        (sep, sep_id), (cls, cls_id) = processor["sep"], processor["cls"]
+        return _template(names, ids, before=[(cls, cls_id)], after=[(sep, sep_id)])
+    if kind == "TemplateProcessing":
+        lead = [_special(name) for name in names]
+        known = {name: _token(name, place) for name, place in zip(names, ids, strict=True)}
+        return processor | {
+            "single": [*lead, *processor["single"]],
+            "special_tokens": processor["special_tokens"] | known,
+        }
+    raise UserError(f"This tokenizer's post-processor, {kind}, is none a prompt can go before.")
+
+
+def _template(
+    names: list[str],
+    ids: list[int],
+    before: list[tuple[str, int]] | None = None,
+    after: list[tuple[str, int]] | None = None,
+) -> dict[str, Any]:
+    lead = [*zip(names, ids, strict=True), *(before or [])]
+    single = [
+        *(_special(name) for name, _ in lead),
+        {"Sequence": {"id": "A", "type_id": 0}},
+        *(_special(name) for name, _ in after or []),
+    ]
+    tokens = {name: _token(name, place) for name, place in [*lead, *(after or [])]}
+    pair = [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}]
+    return {
+        "type": "TemplateProcessing",
+        "single": single,
+        "pair": pair,
+        "special_tokens": tokens,
+    }
+
+
+def _special(name: str) -> dict[str, Any]:
+    return {"SpecialToken": {"id": name, "type_id": 0}}
+
+
+def _token(name: str, place: int) -> dict[str, Any]:
+    return {"id": name, "ids": [place], "tokens": [name]}

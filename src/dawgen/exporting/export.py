@@ -1,0 +1,121 @@
+"""A run's tuned prompt in the form that other people's software takes."""
+
+from __future__ import annotations
+
+import shutil
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dawgen.backbone import load_backbone
+from dawgen.errors import UserError
+from dawgen.exporting.card import model_card
+from dawgen.predicting import open_run
+from dawgen.prompts import load_prompt, save_prompt
+from dawgen.runs import write_json, write_text
+from dawgen.synthesis.engines.baking import prompt_ids
+from dawgen.synthesis.provenance import model_name
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from dawgen.backbone import Backbone
+    from dawgen.tasks import TaskCard
+
+TASK = "task.json"
+SCRIPT = "predict.py"
+BASE = "base"
+_PACKAGED = "dawgen/tiny"
+
+
+def export_run(run: Path, to: str, out: Path) -> Path:
+    """Write a run's prompt for use without dawgen, with card and a script that labels rows.
+
+    The folder appears whole or not at all.
+
+    Args:
+        to: one of :data:`KINDS`.
+        out: the new folder.
+
+    Raises:
+        UserError: no finished run, a kind that does not exist, or ``out`` is there already.
+    """
+    if to not in KINDS:
+        raise UserError(f"There is no export {to!r}; choose one of {', '.join(KINDS)}.")
+    if out.exists():
+        raise UserError(f"{out} exists already; name another folder with --out.")
+    card, settings = open_run(run)
+    backbone = load_backbone(settings.backbone)
+    prompt = load_prompt(run / "prompt", backbone)
+    partial = out.with_name(f".{out.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        about = _about(card, backbone, prompt) | KINDS[to](partial, backbone, prompt)
+        write_json(partial / TASK, about)
+        script = resources.files("dawgen.exporting") / "scripts" / f"{to}.py"
+        write_text(partial / SCRIPT, script.read_text("utf-8"))
+        write_text(partial / "README.md", model_card(run, card, settings, backbone, to))
+        partial.replace(out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return out
+
+
+def _about(card: TaskCard, backbone: Backbone, prompt: Tensor) -> dict[str, Any]:
+    """What a script must know to label a row: how it is filled in, and what stands for a label."""
+    return {
+        "task": card.name,
+        "labels": card.labels,
+        "columns": {role: card.columns[role] for role in card.roles},
+        "template": card.template,
+        "label_words": [card.label_words[label] for label in card.labels],
+        "label_word_ids": backbone.label_word_ids(card),
+        "encoder_decoder": backbone.is_encoder_decoder,
+        "decoder_start": backbone.decoder_start if backbone.is_encoder_decoder else [],
+        "end_id": backbone.end_id,
+        "prompt_length": len(prompt),
+        "max_length": backbone.max_length,
+    }
+
+
+def _to_peft(folder: Path, backbone: Backbone, prompt: Tensor) -> dict[str, Any]:
+    """The adapter; beside it the backbone, where it is the one that comes with dawgen."""
+    save_prompt(prompt, folder, backbone)
+    if backbone.name == _PACKAGED:
+        backbone.model.save_pretrained(folder / BASE)
+        backbone.tokenizer.save_pretrained(folder / BASE)
+        return {"base": BASE}
+    return {"base": model_name(backbone.name)}
+
+
+def _to_hf(folder: Path, backbone: Backbone, prompt: Tensor) -> dict[str, Any]:
+    """A checkpoint whose tokenizer puts the prompt, as tokens, before every text."""
+    from dawgen.exporting.checkpoint import write_checkpoint
+
+    write_checkpoint(folder, backbone, prompt)
+    return {}
+
+
+def _to_ctranslate2(folder: Path, backbone: Backbone, prompt: Tensor) -> dict[str, Any]:
+    """CTranslate2's model, whose tokens are called by their numbers, and the tokenizer."""
+    try:
+        from dawgen.synthesis.engines.conversion import convert
+    except ImportError:
+        raise UserError("This export needs CTranslate2: pip install 'dawgen[fast]'.") from None
+    try:
+        converted = convert(backbone, prompt[None], folder, None)
+    except ValueError as error:
+        raise UserError(
+            f"CTranslate2 cannot take {backbone.name}: {str(error).splitlines()[0]} "
+            "Export to hf or peft instead."
+        ) from None
+    for path in converted.iterdir():
+        path.replace(folder / path.name)
+    converted.rmdir()
+    backbone.tokenizer.backend_tokenizer.save(str(folder / "tokenizer.json"))
+    return {"prompt_ids": prompt_ids(backbone, prompt[None], 0)}
+
+
+KINDS = {"peft": _to_peft, "hf": _to_hf, "ctranslate2": _to_ctranslate2}
+"""What ``--to`` names: each fills a folder and gives back what its script must know besides."""

@@ -1,0 +1,1 @@
+"""Scripts that are copied into exports as ``predict.py``; none of them needs dawgen."""

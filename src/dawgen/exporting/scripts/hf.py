@@ -1,0 +1,50 @@
+"""Label rows, needing torch and transformers only: python predict.py ROWS.jsonl
+
+The tokenizer of this folder puts the tuned prompt before every text.
+"""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
+
+here = Path(__file__).resolve().parent
+task = json.loads((here / "task.json").read_text("utf-8"))
+kind = AutoModelForSeq2SeqLM if task["encoder_decoder"] else AutoModelForCausalLM
+model = kind.from_pretrained(here).eval()
+tokenizer = AutoTokenizer.from_pretrained(here)
+
+
+def fill(row: dict[str, str]) -> str:
+    """The template with the row's texts in place."""
+    return re.sub(r"\{(text[12])\}", lambda m: row[task["columns"][m[1]]], task["template"])
+
+
+@torch.no_grad()
+def probabilities(row: dict[str, str]) -> list[float]:
+    """p(label) of each label, from the log-probabilities of the labels' words."""
+    ids = tokenizer(fill(row), return_tensors="pt", truncation=True).input_ids
+    if not task["encoder_decoder"] and ids[0, -1] == task["end_id"]:
+        ids = ids[:, :-1]
+    scores = []
+    for word in task["label_word_ids"]:
+        before = torch.tensor([task["decoder_start"]]) if task["encoder_decoder"] else ids
+        answer = torch.cat([before, torch.tensor([word])], dim=1)
+        inputs = (
+            {"input_ids": ids, "decoder_input_ids": answer}
+            if task["encoder_decoder"]
+            else {"input_ids": answer}
+        )
+        log_probs = model(**inputs).logits[0].log_softmax(-1)[before.shape[1] - 1 : -1]
+        scores.append(sum(log_probs[place, token] for place, token in enumerate(word)))
+    return torch.tensor(scores).softmax(0).tolist()
+
+
+if __name__ == "__main__":
+    for line in Path(sys.argv[1]).read_text("utf-8").splitlines():
+        found = probabilities(json.loads(line))
+        label = task["labels"][found.index(max(found))]
+        print(json.dumps({"label": label, **dict(zip(task["labels"], found, strict=True))}))

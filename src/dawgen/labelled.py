@@ -1,0 +1,131 @@
+"""A file of labelled rows that grows chunk by chunk and survives being stopped."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dawgen.errors import UserError
+from dawgen.harmless import in_spreadsheet
+from dawgen.runs import write_json
+
+FORMATS = (".csv", ".tsv", ".jsonl", ".parquet")
+_GROUP = 10_000
+
+
+@dataclass
+class LabelledFile:
+    """Records on their way into ``out``, which appears when all are there.
+
+    Until then they lie in ``.OUT.partial``, and ``.OUT.progress.json`` says how many of its
+    bytes are whole chunks, and of which work.
+
+    Attributes:
+        rows: how many are there.
+        size: bytes of the partial file that are whole chunks.
+    """
+
+    out: Path
+    mark: str
+    rows: int = 0
+    size: int = 0
+
+    @classmethod
+    def open(cls, out: Path, mark: str) -> LabelledFile:
+        """Begin, or go on where work of the same ``mark`` was stopped."""
+        file = cls(out, mark)
+        try:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            told = json.loads(file.progress.read_text("utf-8"))
+            if told["mark"] == mark and file.partial.stat().st_size >= told["size"]:
+                file.rows, file.size = int(told["rows"]), int(told["size"])
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            pass  # nothing to go on from
+        except OSError as error:
+            raise UserError(f"{out} cannot be written: {error.strerror}.") from None
+        with file.partial.open("ab") as handle:
+            handle.truncate(file.size)
+        return file
+
+    @property
+    def partial(self) -> Path:
+        """What is there so far."""
+        return self.out.with_name(f".{self.out.name}.partial")
+
+    @property
+    def progress(self) -> Path:
+        """How much of it counts."""
+        return self.out.with_name(f".{self.out.name}.progress.json")
+
+    def append(self, records: Sequence[dict[str, Any]]) -> None:
+        """Write a chunk; once this returns, it is not done again."""
+        text = as_text(records, self.out.suffix.lower(), heading=self.rows == 0)
+        with self.partial.open("ab") as handle:
+            handle.write(text.encode())
+            handle.flush()
+            os.fsync(handle.fileno())
+            self.size = handle.tell()
+        self.rows += len(records)
+        write_json(self.progress, {"mark": self.mark, "rows": self.rows, "size": self.size})
+
+    def finish(self) -> None:
+        """Put the whole file in its place."""
+        if self.out.suffix.lower() == ".parquet":
+            _to_parquet(self.partial, self.out)
+            self.partial.unlink()
+        else:
+            self.partial.replace(self.out)
+        self.progress.unlink(missing_ok=True)
+
+
+def as_text(records: Sequence[dict[str, Any]], ending: str, *, heading: bool) -> str:
+    """Records as CSV or TSV, with the heading where asked, or as lines of JSON.
+
+    No cell of CSV or TSV is a spreadsheet's formula.
+    """
+    if ending not in (".csv", ".tsv"):
+        return "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+    out = io.StringIO()
+    separator = "\t" if ending == ".tsv" else ","
+    writer = csv.DictWriter(out, list(records[0]), delimiter=separator, lineterminator="\n")
+    if heading:
+        writer.writerow({name: in_spreadsheet(name) for name in records[0]})
+    writer.writerows({name: in_spreadsheet(cell) for name, cell in row.items()} for row in records)
+    return out.getvalue()
+
+
+def _to_parquet(lines: Path, out: Path) -> None:
+    """Lines of JSON as Parquet, some thousands of rows at a time."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    half = out.with_name(f".{out.name}.half.partial")
+    writer = None
+    try:
+        for group in _groups(lines):
+            table = pa.Table.from_pylist(group)
+            writer = writer or pq.ParquetWriter(half, table.schema)
+            writer.write_table(table.cast(writer.schema))
+        if writer is not None:
+            writer.close()
+            half.replace(out)
+    finally:
+        half.unlink(missing_ok=True)
+
+
+def _groups(lines: Path) -> Iterator[list[dict[str, Any]]]:
+    with lines.open(encoding="utf-8") as file:
+        group = []
+        for line in file:
+            group.append(json.loads(line))
+            if len(group) == _GROUP:
+                yield group
+                group = []
+        if group:
+            yield group

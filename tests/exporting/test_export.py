@@ -1,0 +1,261 @@
+"""Exports, loaded in a fresh process that cannot import dawgen, give the run's own labels."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from huggingface_hub import ModelCard
+from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+
+from dawgen.backbone import Backbone, load_backbone
+from dawgen.classifier import Classifier
+from dawgen.errors import UserError
+from dawgen.exporting import export_run, planned_uploads, push
+from dawgen.exporting.checkpoint import with_prefix
+from dawgen.prompts import random_normal, save_prompt
+from dawgen.runs import write_json
+from dawgen.settings import BackboneSettings
+from tests.invariants.jobs import CARD, dawgen, rows
+
+KINDS = ("peft", "hf", "ctranslate2")
+COUNT = 24
+"""Rows that are compared; 200 in the slow test."""
+
+
+def write_run(folder: Path, backbone: Backbone) -> Path:
+    """A finished run around a random model and a random prompt, strong enough to matter."""
+    model = folder / "model"
+    backbone.model.save_pretrained(model)
+    backbone.tokenizer.save_pretrained(model)
+    run = folder / "run"
+    prompt = random_normal(backbone.table().detach(), 5, np.random.default_rng(0))
+    save_prompt(4 * prompt, run / "prompt", backbone)
+    (run / "task.yaml").write_text(CARD)
+    (run / "config.yaml").write_text(
+        f"seed: 7\nbackbone: {{path: {model}, max_length: {backbone.max_length}}}\n"
+    )
+    scores = {
+        "scored_on": "test rows",
+        "seed": 7,
+        "accuracy": 0.625,
+        "accuracy_95": [0.3, 0.86],
+        "n": 8,
+        "baseline": {"accuracy": 0.5, "accuracy_95": [0.2, 0.8], "n": 8},
+    }
+    write_json(run / "scores.json", scores)
+    write_json(run / "run.json", {"dawgen": "0.1.0", "rows": {"train": 8}})
+    return run
+
+
+DRIVER = """
+import contextlib, json, runpy, sys
+
+assert "dawgen" not in sys.modules
+for export, arguments in json.load(open(sys.argv[1])).items():
+    sys.argv = [export, *arguments]
+    with open(export + "/answers.jsonl", "w") as out, contextlib.redirect_stdout(out):
+        runpy.run_path(export + "/predict.py", run_name="__main__")
+"""
+
+
+def label_elsewhere(jobs: dict[Path, list[str]], folder: Path) -> None:
+    """Run the exports' own scripts in one fresh process where dawgen cannot be imported.
+
+    Args:
+        jobs: the arguments of each export's script, whose answers come to lie beside it.
+    """
+    (folder / "dawgen.py").write_text("raise ImportError('not here')\n")
+    (folder / "driver.py").write_text(DRIVER)
+    (folder / "jobs.json").write_text(json.dumps({str(k): v for k, v in jobs.items()}))
+    environment = os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    environment["PYTHONPATH"] = str(folder)
+    found = subprocess.run(
+        [sys.executable, str(folder / "driver.py"), str(folder / "jobs.json")],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=folder,
+        check=False,
+    )
+    assert found.returncode == 0, found.stderr
+
+
+def answers(export: Path) -> list[dict[str, Any]]:
+    """What an export's script said, row by row."""
+    lines = (export / "answers.jsonl").read_text("utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def write_data(path: Path, count: int) -> list[tuple[str, str]]:
+    """Rows to label as a file, and as pairs."""
+    data = rows(0, count)
+    path.write_text("".join(json.dumps(row) + "\n" for row in data))
+    return [(row["premise"], row["hypothesis"]) for row in data]
+
+
+@pytest.fixture(scope="session")
+def exported(
+    tiny_bart: Backbone,
+    tiny_t5: Backbone,
+    tiny_gpt2: Backbone,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Path, list[tuple[str, str]]]:
+    """Runs on three kinds of backbone, each exported in every way and asked elsewhere."""
+    home = tmp_path_factory.mktemp("exported")
+    pairs = write_data(home / "rows.jsonl", COUNT)
+    jobs = {}
+    for name, backbone in (("bart", tiny_bart), ("t5", tiny_t5), ("gpt2", tiny_gpt2)):
+        run = write_run(home / name, backbone)
+        for to in KINDS:
+            base = [str(home / name / "model")] if to == "peft" else []
+            export = export_run(run, to, home / name / to)
+            jobs[export] = [str(home / "rows.jsonl"), *base]
+    label_elsewhere(jobs, home)
+    return home, pairs
+
+
+@pytest.mark.parametrize("to", KINDS)
+@pytest.mark.parametrize("name", ["bart", "t5", "gpt2"])
+def test_an_export_labels_as_the_run_does(
+    exported: tuple[Path, list[tuple[str, str]]], name: str, to: str
+) -> None:
+    home, pairs = exported
+    classifier = Classifier.load(home / name / "run")
+    ours = classifier.predict_proba(pairs)
+    theirs = answers(home / name / to)
+    assert ours.std(axis=0).min() > 1e-4  # the rows do not all get one score
+    np.testing.assert_allclose(
+        [[row["same"], row["other"]] for row in theirs], ours, rtol=2e-3, atol=2e-5
+    )
+    assert [row["label"] for row in theirs] == classifier.names(ours)
+
+
+@pytest.mark.slow
+def test_two_hundred_rows_on_the_shipped_backbone(tmp_path: Path) -> None:
+    run = write_run(tmp_path, load_backbone(BackboneSettings()))
+    (run / "config.yaml").write_text("seed: 7\n")
+    pairs = write_data(tmp_path / "rows.jsonl", 200)
+    exports = [export_run(run, to, tmp_path / to) for to in KINDS]
+    label_elsewhere({export: [str(tmp_path / "rows.jsonl")] for export in exports}, tmp_path)
+    ours = Classifier.load(run).predict(pairs)
+    assert len(set(ours)) == 2
+    for export in exports:
+        assert [row["label"] for row in answers(export)] == ours
+
+
+def test_the_baked_checkpoint_never_writes_its_prompt(tiny_bart: Backbone, tmp_path: Path) -> None:
+    folder = export_run(write_run(tmp_path, tiny_bart), "hf", tmp_path / "export")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForSeq2SeqLM.from_pretrained(folder)
+    ids = tokenizer("the dog runs", return_tensors="pt").input_ids
+    start = len(tiny_bart.tokenizer)
+    plain = tiny_bart.tokenizer("the dog runs")["input_ids"]
+    assert ids[0].tolist() == [*range(start, start + 5), *plain]
+    written = model.generate(input_ids=ids, max_new_tokens=12)
+    assert int(written.max()) < start
+
+
+@pytest.mark.parametrize(
+    ("processor", "expected"),
+    [
+        (None, ["p0", "p1", "A"]),
+        ({"type": "ByteLevel"}, ["p0", "p1", "A"]),
+        ({"type": "RobertaProcessing", "sep": ["</s>", 2], "cls": ["<s>", 0]}, None),
+    ],
+)
+def test_the_prompt_goes_before_what_a_tokenizer_adds(
+    processor: dict[str, Any] | None, expected: list[str] | None
+) -> None:
+    found = with_prefix(processor, ["p0", "p1"], [7, 8])
+    template = found["processors"][-1] if found["type"] == "Sequence" else found
+    pieces = [next(iter(piece.values()))["id"] for piece in template["single"]]
+    assert pieces == (expected or ["p0", "p1", "<s>", "A", "</s>"])
+    assert template["special_tokens"]["p1"]["ids"] == [8]
+
+
+def test_an_unknown_post_processor_is_refused() -> None:
+    with pytest.raises(UserError, match="Strange"):
+        with_prefix({"type": "Strange"}, ["p0"], [7])
+
+
+def test_the_card_says_how_well_and_with_which_seed(tiny_bart: Backbone, tmp_path: Path) -> None:
+    folder = export_run(write_run(tmp_path, tiny_bart), "peft", tmp_path / "export")
+    card = ModelCard.load(folder / "README.md")  # the hub's own reader
+    assert card.data.library_name == "peft"
+    (result,) = card.data.eval_results or []
+    assert (result.metric_type, result.metric_value) == ("accuracy", 0.625)
+    assert "seed 7" in (result.metric_name or "")
+    assert "| this prompt | 62.5% | 30.0% to 86.0% | 8 |" in card.text
+    assert str(tmp_path) not in card.content  # paths are nobody else's business
+    assert card.data.base_model is None
+
+
+def test_what_is_wrong_is_said(tiny_bart: Backbone, tmp_path: Path) -> None:
+    run = write_run(tmp_path, tiny_bart)
+    with pytest.raises(UserError, match="There is no export 'onnx'; choose one of peft, hf"):
+        export_run(run, "onnx", tmp_path / "out")
+    with pytest.raises(UserError, match="exists already"):
+        export_run(run, "peft", run)
+    with pytest.raises(UserError, match="no finished run folder"):
+        export_run(tmp_path, "peft", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+# --- the hub ---------------------------------------------------------------------------
+
+
+def test_a_dry_run_asks_nobody(
+    tiny_bart: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = write_run(tmp_path, tiny_bart)
+    monkeypatch.setattr("dawgen.exporting.hub.HfApi", None)  # whoever calls it fails
+    outcome = dawgen("push", run, "--model", "me/mood", "--dry-run")
+    assert outcome.code == 0, outcome.err
+    assert "model me/mood: 5 files" in outcome.out
+    assert "adapter_model.safetensors" in outcome.out
+    assert outcome.out.endswith("Nothing was uploaded.\n")
+
+
+def test_a_push_makes_the_repository_and_uploads_the_folder(
+    tiny_bart: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[tuple[str, dict[str, Any]]] = []
+
+    class Hub:
+        def create_repo(self, repo: str, **options: Any) -> str:
+            calls.append(("create", {"repo": repo, **options}))
+            return f"hub:{repo}"
+
+        def upload_folder(self, **options: Any) -> None:
+            calls.append(("upload", options))
+
+    monkeypatch.setattr("dawgen.exporting.hub.HfApi", Hub)
+    run = write_run(tmp_path, tiny_bart)
+    uploads = planned_uploads(run, tmp_path / "work", model="me/mood", dataset=None)
+    assert push(uploads, private=True) == ["hub:me/mood"]
+    (_, made), (_, sent) = calls
+    assert made == {"repo": "me/mood", "repo_type": "model", "private": True, "exist_ok": True}
+    assert sent["folder_path"] == tmp_path / "work" / "model"
+    assert "README.md" in sent["allow_patterns"]
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"model": None, "dataset": None}, "Name where to push"),
+        ({"model": "me/mo od", "dataset": None}, "is no name of a repository"),
+        ({"model": None, "dataset": "me/rows"}, "holds no synthetic rows"),
+    ],
+)
+def test_a_wrong_push_is_refused(
+    tiny_bart: Backbone, tmp_path: Path, options: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(UserError, match=sentence):
+        planned_uploads(write_run(tmp_path, tiny_bart), tmp_path / "work", **options)

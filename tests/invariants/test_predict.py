@@ -1,0 +1,179 @@
+"""Labelling files: order, formats, abstaining, going on where it was stopped, memory."""
+
+from __future__ import annotations
+
+import csv
+import json
+import tracemalloc
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from dawgen import predicting
+from dawgen.classifier import Classifier
+from dawgen.errors import UserError
+from dawgen.tasks import Row, load_card, load_rows
+from dawgen.tasks.stream import stream_rows
+from tests.invariants.jobs import Outcome, SmallJob, dawgen, rows, write_rows
+
+Finished = tuple[SmallJob, Path, Outcome]
+
+TRICKY = [
+    {"premise": 'a "quoted" cat, and', "hypothesis": "NA"},
+    {"premise": "two\nlines", "hypothesis": "ünï — 007"},
+    {"premise": "  spaces  ", "hypothesis": "1.0"},
+]
+
+
+def write_tricky(path: Path) -> Path:
+    if path.suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(TRICKY), path)
+    elif path.suffix == ".jsonl":
+        path.write_text("\n".join(json.dumps(row) for row in TRICKY) + "\n\n")
+    else:
+        found = TRICKY if path.suffix == ".csv" else [TRICKY[0], TRICKY[2]]
+        with path.open("w", newline="") as file:
+            writer = csv.DictWriter(
+                file, ["premise", "hypothesis"], delimiter="\t" if path.suffix == ".tsv" else ","
+            )
+            writer.writeheader()
+            writer.writerows(found)
+    return path
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".csv", ".tsv", ".parquet"])
+def test_a_streamed_file_has_the_rows_of_a_loaded_one(
+    finished: Finished, tmp_path: Path, ending: str
+) -> None:
+    card = load_card(finished[0].card)
+    path = write_tricky(tmp_path / f"rows{ending}")
+    streamed = list(stream_rows(card, str(path)))
+    assert streamed == load_rows(card, path, labelled=False)
+    assert streamed[0].text1 == 'a "quoted" cat, and'
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("rows.csv", "premise,hypothesis\na,b,c\n", "row 1: 3 cells where the heading has 2"),
+        ("rows.csv", "premise,premise\na,b\n", "two columns called 'premise'"),
+        ("rows.csv", "premise\na\n", "has no column 'hypothesis'"),
+        ("rows.csv", "premise,hypothesis\n", "has no rows"),
+        ("rows.csv", "premise,hypothesis\na,b\nc,\n", "row 2: column 'hypothesis' is empty"),
+        ("rows.jsonl", '{"premise": "a"\n', "line 1: this is not JSON"),
+        ("rows.jsonl", "[1]\n", "each line must be one JSON object"),
+        ("rows.parquet", "not parquet", "not a readable Parquet file"),
+        ("rows.csv", "", "is empty"),
+        ("rows.doc", "a", "tells no format"),
+    ],
+)
+def test_a_wrong_file_is_named(
+    finished: Finished, tmp_path: Path, name: str, content: str, sentence: str
+) -> None:
+    card = load_card(finished[0].card)
+    (tmp_path / name).write_text(content)
+    with pytest.raises(UserError, match=sentence):
+        list(stream_rows(card, str(tmp_path / name)))
+
+
+def test_a_stopped_file_goes_on_to_the_same_bytes(
+    finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, folder, _ = finished
+    monkeypatch.setattr(predicting, "CHUNK", 4)
+    source = write_rows(tmp_path / "new.jsonl", rows(60, 11))
+    for ending in (".csv", ".parquet"):
+        whole, out = tmp_path / f"whole{ending}", tmp_path / f"out{ending}"
+        assert dawgen("predict", folder, source, "--out", whole).code == 0
+        of_rows = Classifier.of_rows
+        calls: list[int] = []
+
+        def stop(
+            self: Classifier, part: Sequence[Row], calls: list[int] = calls, real: Any = of_rows
+        ) -> Any:
+            calls.append(len(part))
+            if len(calls) == 3:
+                raise KeyboardInterrupt
+            return real(self, part)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Classifier, "of_rows", stop)
+            assert dawgen("predict", folder, source, "--out", out).code == 130
+        assert not out.exists()
+        (partial,) = tmp_path.glob(f".out{ending}.partial")
+        with partial.open("a") as file:
+            file.write("half a li")  # as a machine that lost its power leaves it
+        outcome = dawgen("predict", folder, source, "--out", out)
+        assert outcome.out == f"11 rows labelled, 8 of them before: {out}\n"
+        assert out.read_bytes() == whole.read_bytes()
+        assert not list(tmp_path.glob(".out*"))
+
+
+def test_other_rows_are_not_taken_for_the_stopped_ones(finished: Finished, tmp_path: Path) -> None:
+    _, folder, _ = finished
+    out = tmp_path / "out.csv"
+    (tmp_path / ".out.csv.partial").write_text("premise\nold\n")
+    told = {"mark": "of something else", "rows": 1, "size": 12}
+    (tmp_path / ".out.csv.progress.json").write_text(json.dumps(told))
+    source = write_rows(tmp_path / "new.jsonl", rows(60, 3))
+    assert dawgen("predict", folder, source, "--out", out).out == f"3 rows labelled: {out}\n"
+    assert len(out.read_text().splitlines()) == 4
+
+
+def test_rows_under_the_threshold_are_marked(finished: Finished, tmp_path: Path) -> None:
+    _, folder, _ = finished
+    source = write_rows(tmp_path / "new.jsonl", rows(60, 9))
+    chances = Classifier.load(folder).predict_proba(
+        [(row["premise"], row["hypothesis"]) for row in rows(60, 9)]
+    )
+    middle = float(np.median(chances.max(axis=1)))
+    out = tmp_path / "out.jsonl"
+    asked = ["--out", out, "--abstain-below", f"{middle:.9f}"]
+    assert dawgen("predict", folder, source, *asked).code == 0
+    found = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [row["abstain"] for row in found] == [bool(c.max() < middle) for c in chances]
+    assert {row["abstain"] for row in found} == {True, False}
+    assert dawgen("predict", folder, source, "--abstain-below", "2").code == 2
+
+
+def test_a_classifier_from_python(finished: Finished) -> None:
+    _, folder, _ = finished
+    classifier = Classifier.load(folder)
+    pairs = [(row["premise"], row["hypothesis"]) for row in rows(40, 6)]
+    chances = classifier.predict_proba(pairs)
+    known = pq.read_table(folder / "predictions.parquet").to_pylist()[:6]
+    np.testing.assert_allclose(chances[:, 0], [row["p_same"] for row in known], atol=1e-5)
+    assert classifier.predict(pairs) == [row["prediction"] for row in known]
+    assert classifier.predict(pairs, abstain_below=1.0) == [None] * 6
+    assert classifier.predict([]) == []
+    with pytest.raises(UserError, match="row 2: pairs takes a pair of texts"):
+        classifier.predict([pairs[0], "one text"])
+
+
+def test_memory_does_not_grow_with_the_file(
+    finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five times the rows, the same memory; the model is left out, its batches are of one size."""
+    _, folder, _ = finished
+    monkeypatch.setattr(
+        Classifier, "of_rows", lambda self, part: np.full((len(part), 2), 0.5, dtype=np.float32)
+    )
+
+    def peak(count: int) -> int:
+        source = tmp_path / f"{count}.csv"
+        with source.open("w") as file:
+            file.write("premise,hypothesis\n")
+            file.writelines(f"the premise number {n},and the hypothesis\n" for n in range(count))
+        tracemalloc.start()
+        predicting.predict_file(folder, str(source), tmp_path / f"{count}-out.csv")
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    peak(1100)  # what is loaded once
+    assert peak(11_000) < 1.3 * peak(2200)
