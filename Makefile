@@ -2,6 +2,8 @@
 # make test   set up, then the tests
 # make browser  set up, then the tests of the pages in Chromium
 # make lint   set up, then ruff and mypy
+# make faults the long fault tests, make fuzz the fuzzer: figures of docs/reliability.md
+# make oldest the tests with the oldest versions allowed, make audit known holes in those pinned
 # Another interpreter: make demo PYTHON=/path/to/python3.11 (3.11 or newer)
 
 PYTHON ?= python3
@@ -9,7 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test slow browser lint format docs clean
+.PHONY: demo test slow browser lint format docs faults fuzz oldest audit clean
 
 demo: $(READY)
 	$(BIN)/dawgen run demo --out runs/demo
@@ -36,6 +38,25 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+faults: $(READY)
+	HF_HUB_OFFLINE=1 $(BIN)/python -m tests.faults.long
+
+fuzz: $(READY)
+	$(BIN)/python -m pip install --constraint constraints.txt --editable ".[fuzz]"
+	$(BIN)/python -m tools.fuzz --seconds 180
+	$(BIN)/python -m tests.faults.page
+
+# The oldest versions that pyproject.toml allows, in an environment of their own.
+oldest: $(READY)
+	$(BIN)/python -m tools.oldest > .oldest.txt
+	$(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/python -m pip install --constraint .oldest.txt --editable ".[dev]"
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 .venv-oldest/bin/python -m pytest --numprocesses auto
+
+audit: $(READY)
+	$(BIN)/python -m pip install "pip-audit>=2.9"
+	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip
+
 docs: $(READY)
 	$(BIN)/python -m pip install --constraint constraints.txt --editable ".[docs]"
 	$(BIN)/mkdocs build --strict
@@ -48,4 +69,4 @@ $(READY): pyproject.toml constraints.txt
 	touch $(READY)
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache site dist
+	rm -rf $(VENV) .venv-oldest .oldest.txt .mypy_cache .ruff_cache .pytest_cache site dist

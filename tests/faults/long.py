@@ -1,6 +1,6 @@
 """The long form of the fault tests, whose figures go into docs/reliability.md.
 
-    python -m tests.faults.long [--seed 0] [--stride 4] [--only kills,signals,damage,grid,shipped]
+    python -m tests.faults.long [--seed 0] [--stride 4] [--only kills,signals,damage]
 
 Half an hour on a free core; every atomic write and every damaged file with --stride 1, which
 takes about three times as long.
@@ -10,18 +10,26 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import perf_counter
 
+import numpy as np
+
 from dawgen.hardware import hardware
+from tests.backbone.test_formats import probabilities
 from tests.faults.damage import WAYS, artefacts, mend
 from tests.faults.grids import KilledGrid
-from tests.faults.harness import Harness, Trial
+from tests.faults.harness import RESULTS, Harness, Trial
+from tests.faults.page import write_page
 from tests.faults.server import Disturbance
+from tests.invariants.jobs import files_of
+from tests.invariants.test_threads import SHORT
 
 FIGURES = Path(__file__).parents[2] / "docs" / "faults.json"
 Row = tuple[str, int, int, int]
@@ -115,12 +123,40 @@ def shipped(harness: Harness, stream: random.Random, stride: int) -> Iterator[Ro
     yield what, len(seconds), sentences, within
 
 
+def numbers(harness: Harness, stream: random.Random, stride: int) -> Iterator[Row]:
+    """bf16 beside fp32, and one thread beside two, on the shipped backbone."""
+    fp32, bf16 = probabilities(200)
+    difference = np.abs(fp32 - bf16)
+    same = int((fp32.argmax(axis=1) == bf16.argmax(axis=1)).sum())
+    yield (
+        f"p(label) in bf16 and in fp32: differ by {difference.max():.3f} at most, "
+        f"{difference.mean():.4f} on average; the same label",
+        len(fp32),
+        len(fp32),
+        same,
+    )
+    runs = {}
+    for name, threads in (("one", 1), ("again", 1), ("two", 2)):
+        runs[name] = harness.folder / f"threads-{name}"
+        sets = [part for key, value in SHORT.items() for part in ("-s", f"{key}={value}")]
+        command = [sys.executable, "-m", "dawgen.cli", "run", "demo", "--out", str(runs[name])]
+        environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
+        subprocess.run([*command, *sets], env=environment, check=True, capture_output=True)
+    for name in ("again", "two"):
+        what = {"again": "one thread twice", "two": "one thread and two"}[name]
+        one = {stage: files_of(runs["one"] / stage) for stage in RESULTS}
+        equal = [stage for stage in RESULTS if files_of(runs[name] / stage) == one[stage]]
+        named = ", ".join(equal) or "none"
+        yield f"folders of {what}, equal are: {named}", len(RESULTS), len(RESULTS), len(equal)
+
+
 PARTS: dict[str, Callable[[Harness, random.Random, int], Iterator[Row]]] = {
     "kills": kills,
     "signals": signals,
     "damage": damage,
     "grid": grid,
     "shipped": shipped,
+    "numbers": numbers,
 }
 
 
@@ -152,6 +188,7 @@ def main() -> None:
             }
             FIGURES.write_text(json.dumps(known, indent=2) + "\n", "utf-8")
         harness.close()
+    write_page()
 
 
 def _commit() -> str:

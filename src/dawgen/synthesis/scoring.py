@@ -9,6 +9,7 @@ from torch import Tensor
 
 from dawgen.backbone import Backbone
 from dawgen.backbone.calls import tokens_at_once
+from dawgen.errors import UserError
 
 TOKENS_PER_BATCH = 8192
 """Tokens scored at once, soft prompts included; changes speed and memory only."""
@@ -28,7 +29,7 @@ def log_likelihoods(
         fp64 [N,C] on the CPU, in nats, end mark included.
 
     Raises:
-        FloatingPointError: a score is not finite; the text is named.
+        UserError: a score is not finite; the text is named.
     """
     labels, length = prompts.shape[:2]
     sources = [backbone.encode_source(source, length) for source, _ in texts]
@@ -51,7 +52,10 @@ def log_likelihoods(
         out[batch] = summed.view(len(batch), labels).cpu()
     broken = (~out.isfinite()).any(dim=1).nonzero().flatten().tolist()
     if broken:
-        raise FloatingPointError(f"the log-likelihood of {texts[broken[0]]!r} is not finite")
+        raise UserError(
+            f"The generator's score of {texts[broken[0]]!r} is not finite; take backbone.dtype "
+            "fp32, or tune it again with a lower generator.learning_rate."
+        )
     return out
 
 
