@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test slow lint format docs clean
+.PHONY: demo test slow lint format bench docs clean
 
 demo: $(READY)
 	$(BIN)/dawgen run demo --out runs/demo
@@ -28,6 +28,14 @@ lint: $(READY)
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# Wants quiet cores; about half an hour on two.
+bench: $(READY)
+	for name in tuning stack meta evaluation; do \
+	  OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.$$name || exit 1; done
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.synthesis \
+	  --out benchmarks/results/synthesis
+	$(BIN)/python -m benchmarks.page
 
 docs: $(READY)
 	$(BIN)/python -m pip install --constraint constraints.txt --editable ".[docs]"
