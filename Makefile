@@ -3,6 +3,7 @@
 # make browser  set up, then the tests of the pages in Chromium
 # make lint   set up, then ruff and mypy
 # make faults the long fault tests, make fuzz the fuzzer: figures of docs/reliability.md
+# make bench  the speed benchmarks, each against a named peer: docs/performance.md
 # make oldest the tests with the oldest versions allowed, make audit known holes in those pinned
 # Another interpreter: make demo PYTHON=/path/to/python3.11 (3.11 or newer)
 
@@ -11,7 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test slow browser lint format docs faults fuzz oldest audit clean
+.PHONY: demo test slow browser lint format bench docs faults fuzz oldest audit clean
 
 demo: $(READY)
 	$(BIN)/dawgen run demo --out runs/demo
@@ -56,6 +57,14 @@ oldest: $(READY)
 audit: $(READY)
 	$(BIN)/python -m pip install "pip-audit>=2.9"
 	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip
+
+# Wants quiet cores; about half an hour on two.
+bench: $(READY)
+	for name in tuning stack meta evaluation; do \
+	  OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.$$name || exit 1; done
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.synthesis \
+	  --out benchmarks/results/synthesis
+	$(BIN)/python -m benchmarks.page
 
 docs: $(READY)
 	$(BIN)/python -m pip install --constraint constraints.txt --editable ".[docs]"
