@@ -10,6 +10,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import torch
 
 import dawgen
 from dawgen.backbone import Backbone, load_backbone
+from dawgen.bench.measure import Meter
 from dawgen.evaluation import overlap, predict, score, write_predictions
 from dawgen.generator import fit_generator, weighted_texts
 from dawgen.generator.examples import make_shots
@@ -33,6 +35,7 @@ from dawgen.streams import Streams
 from dawgen.synthesis import SyntheticSet, load_synthetic, synthesize
 from dawgen.synthesis.first_sentences import writes_first as generator_writes_first
 from dawgen.tasks import Row, TaskCard
+from dawgen.tracking import Track, no_tracking, tracked
 from dawgen.tuning import TunedPrompt, fit_prompts, planned_arms
 
 Scores = dict[str, Any]
@@ -72,7 +75,13 @@ def _common(job: Job, backbone: Backbone, settings: Settings) -> dict[str, Any]:
 # --- the stages ----------------------------------------------------------------------
 
 
-def generator_stage(run: RunFolder, job: Job, backbone: Backbone, settings: Settings) -> str:
+def generator_stage(
+    run: RunFolder,
+    job: Job,
+    backbone: Backbone,
+    settings: Settings,
+    track: Track = no_tracking,
+) -> str:
     """Few shots -> label prompts Q[C,P,H] in ``generator/``."""
     writes_first = generator_writes_first(settings.synthesis.first_sentences)
     inputs = {
@@ -89,6 +98,7 @@ def generator_stage(run: RunFolder, job: Job, backbone: Backbone, settings: Sett
             settings.generator,
             Streams(settings.seed),
             write_first=writes_first,
+            on_step=track("generator"),
         )
         generator.save(folder / "generator", backbone, job.card.labels)
         shots = make_shots(
@@ -163,6 +173,7 @@ def tuning_stage(
     backbone: Backbone,
     settings: Settings,
     rows: Sequence[Row],
+    track: Track = no_tracking,
 ) -> str:
     """Real and synthetic rows -> the task's soft prompt p[P,H] in ``prompt/``.
 
@@ -179,7 +190,10 @@ def tuning_stage(
     }
 
     def build(folder: Path) -> None:
-        tuned = fit_prompts(job.card, arms, job.shots.train, job.shots.dev, rows, backbone, tuning)
+        shots = job.shots
+        tuned = fit_prompts(
+            job.card, arms, shots.train, shots.dev, rows, backbone, tuning, track("tuning")
+        )
         for one in tuned:
             _save_tuned(one, folder / one.arm.name, backbone)
 
@@ -313,17 +327,18 @@ def run(
     backbone = load_backbone(settings.backbone)
     backbone.label_word_ids(job.card)
     folder = RunFolder(Path(out))
-    with folder.lock():
+    with folder.lock(), tracked(settings, folder.path) as track, ExitStack() as measured:
+        cost = measured.enter_context(Meter().measure())
         shared = _check_overlap(job)
         _announce("1/4 tuning the generator on the few shots")
-        generator_stage(folder, job, backbone, settings)
+        generator_stage(folder, job, backbone, settings, track)
         _tell(folder, "generator")
         _announce("2/4 writing labelled rows")
         synthesis_stage(folder, job, backbone, settings)
         _tell(folder, "synthesis")
         rows = load_synthetic(folder.path / "synthetic", job.card)
         _announce("3/4 tuning the prompt on real and synthetic rows")
-        tuning_stage(folder, job, backbone, settings, rows)
+        tuning_stage(folder, job, backbone, settings, rows, track)
         keep_description(folder, job, settings)
         _tell(folder, "tuning")
         _announce("4/4 scoring")
@@ -331,10 +346,9 @@ def run(
         _tell(folder, "evaluation")
         _publish(folder, scores)
         map_stage(folder, job, backbone, settings, rows)
-        write_json(
-            folder.path / "run.json",
-            run_record(folder, job, settings, preset, command, shared),
-        )
+        measured.close()  # from here on the cost is known
+        record = run_record(folder, job, settings, preset, command, shared)
+        write_json(folder.path / "run.json", record | {"energy_kwh": cost.energy_kwh})
         write_report(folder.path)
     ledger = json.loads((folder.path / "synthetic" / "ledger.json").read_text("utf-8"))
     return Result(folder.path, scores, shared, ledger)
