@@ -68,7 +68,8 @@ bench: $(READY)
 
 docs: $(READY)
 	$(BIN)/python -m pip install --constraint constraints.txt --editable ".[docs]"
-	$(BIN)/mkdocs build --strict
+	$(BIN)/python -m tools.make_docs --check
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # Setting up is done once, and again when the dependencies change.
 $(READY): pyproject.toml constraints.txt

@@ -113,6 +113,7 @@ def test_the_papers_presets_spell_out_the_defaults() -> None:
     ours |= {f"synthesis.{name}" for name in DecodingSettings.model_fields}  # left to the card
     ours |= {"tuning.baseline"}
     ours |= {"tuning.tokens_per_batch", "evaluation.tokens_per_batch"}
+    ours |= {"tracking.to", "tracking.project"}
     assert keys(Settings().model_dump()) - keys(written) == ours
     built = {name: build_settings(preset=name)[0] for name in ("t5-large", "flan-t5-large")}
     for name, path in (

@@ -38,6 +38,7 @@ from dawgen.synthesis import SyntheticSet, load_synthetic, synthesize
 from dawgen.synthesis.first_sentences import writes_first as generator_writes_first
 from dawgen.synthesis.sources import check_sources
 from dawgen.tasks import Row, TaskCard
+from dawgen.tracking import Track, no_tracking, tracked
 from dawgen.tuning import TunedPrompt, fit_prompts, planned_arms
 
 Scores = dict[str, Any]
@@ -79,7 +80,13 @@ def _common(job: Job, backbone: Backbone, settings: Settings) -> dict[str, Any]:
 # --- the stages ----------------------------------------------------------------------
 
 
-def generator_stage(run: RunFolder, job: Job, backbone: Backbone, settings: Settings) -> str:
+def generator_stage(
+    run: RunFolder,
+    job: Job,
+    backbone: Backbone,
+    settings: Settings,
+    track: Track = no_tracking,
+) -> str:
     """Few shots -> label prompts Q[C,P,H] in ``generator/``."""
     writes_first = generator_writes_first(settings.synthesis.first_sentences)
     inputs = {
@@ -98,6 +105,7 @@ def generator_stage(run: RunFolder, job: Job, backbone: Backbone, settings: Sett
             Streams(settings.seed),
             write_first=writes_first,
             checkpoint=checkpoint,
+            on_step=track("generator"),
         )
         generator.save(folder / "generator", backbone, job.card.labels)
         shots = make_shots(
@@ -174,6 +182,7 @@ def tuning_stage(
     backbone: Backbone,
     settings: Settings,
     rows: Sequence[Row],
+    track: Track = no_tracking,
 ) -> str:
     """Real and synthetic rows -> the task's soft prompt p[P,H] in ``prompt/``.
 
@@ -193,7 +202,15 @@ def tuning_stage(
     def build(folder: Path) -> None:
         train, dev = job.shots
         tuned = fit_prompts(
-            job.card, arms, train, dev, rows, backbone, tuning, checkpoint=checkpoint
+            job.card,
+            arms,
+            train,
+            dev,
+            rows,
+            backbone,
+            tuning,
+            track("tuning"),
+            checkpoint=checkpoint,
         )
         for one in tuned:
             _save_tuned(one, folder / one.arm.name, backbone)
@@ -333,12 +350,12 @@ def run(
     folder = RunFolder(Path(out))
     _check_before(job, backbone, settings)
     costs = Costs(limits)
-    with folder.lock():
+    with folder.lock(), tracked(settings, folder.path) as track:
         folder.refuse_foreign(FOLDERS)
         shared = _check_overlap(job)
         _announce("1/4 tuning the generator on the few shots")
         with costs.stage(folder, "generator"):
-            generator_stage(folder, job, backbone, settings)
+            generator_stage(folder, job, backbone, settings, track)
         _tell(folder, "generator")
         _announce("2/4 writing labelled rows")
         with costs.stage(folder, "synthesis"):
@@ -347,7 +364,7 @@ def run(
         rows = load_synthetic(folder.path / "synthetic", job.card)
         _announce("3/4 tuning the prompt on real and synthetic rows")
         with costs.stage(folder, "tuning"):
-            tuning_stage(folder, job, backbone, settings, rows)
+            tuning_stage(folder, job, backbone, settings, rows, track)
         keep_description(folder, job, settings)
         _tell(folder, "tuning")
         _announce("4/4 scoring")

@@ -217,6 +217,15 @@ class EvaluationSettings(Section):
     """Tokens scored at once, soft prompts included; changes speed and memory only."""
 
 
+class TrackingSettings(Section):
+    """Where the curves of `dawgen run` go besides its folder; changes no result."""
+
+    to: list[Literal["tensorboard", "wandb", "mlflow"]] = Field(default=[])
+    """Trackers, each of which must be installed; none by default."""
+    project: str = "dawgen"
+    """What the run is filed under there."""
+
+
 class Settings(Section):
     """The whole tree; a run folder's `config.yaml` is exactly this."""
 
@@ -230,6 +239,7 @@ class Settings(Section):
     tuning: TuningSettings = TuningSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     methods: MethodSettings = MethodSettings()
+    tracking: TrackingSettings = TrackingSettings()
 
 
 def preset_names() -> list[str]:

@@ -30,6 +30,7 @@ _ONLY_SPEED: dict[str, Any] = {
     "backbone": {"device"},
     "tuning": {"tokens_per_batch"},
     "evaluation": {"tokens_per_batch"},
+    "tracking": True,
 }
 
 

@@ -106,7 +106,7 @@ def pairs_chart(title: str, pairs: Sequence[PairOfShares], names: tuple[str, str
             Markup('<line class="link" x1="{:.1f}" x2="{:.1f}" y1="{}" y2="{}"/>').format(
                 first, second, y, y
             ),
-            mark("circle", says, kind="hollow s2", cx=first, cy=y, r=5),
+            mark("circle", says, kind="hollow s7", cx=first, cy=y, r=5),
             mark("circle", says, kind="s0", cx=second, cy=y, r=5),
         ]
     shapes.append(
@@ -115,7 +115,7 @@ def pairs_chart(title: str, pairs: Sequence[PairOfShares], names: tuple[str, str
         )
     )
     legend = Markup(
-        '<p class="keys"><span class="key ring s2">{}</span> <span class="key s0">{}</span></p>'
+        '<p class="keys"><span class="key ring s7">{}</span> <span class="key s0">{}</span></p>'
     ).format(*names)
     return figure(title, len(pairs) * row + 20, shapes, [legend])
 
@@ -132,7 +132,7 @@ def histogram(title: str, series: Mapping[str, Sequence[int]], x_label: str) -> 
         Line(f"{name}, n = {len(values):,}", _steps(values, low, high, width))
         for name, values in filled.items()
     ]
-    return line_chart(title, lines, x_label=x_label, y_label="share of the texts")
+    return line_chart(title, lines, x_label=x_label, y_label="share", last=False)
 
 
 def _steps(values: Sequence[int], low: int, high: int, width: int) -> list[Point]:

@@ -139,8 +139,9 @@ def line_chart(
     x_label: str,
     y_label: str,
     y_range: tuple[float, float] | None = None,
+    last: bool = True,
 ) -> Markup | None:
-    """A figure with one line per series and a legend with each one's last value.
+    """A figure with one line per series and a legend, with each one's ``last`` value where asked.
 
     None where no series has a finite point.
     """
@@ -164,9 +165,10 @@ def line_chart(
         if len(line.points) == 1:
             x, y = path.split(",")
             shapes.append(Markup('<circle class="{}" cx="{}" cy="{}" r="3"/>').format(kind, x, y))
+        value = Markup(" <small>(last {})</small>").format(short(line.points[-1][1]))
         keys.append(
-            Markup('<span class="key {}">{} <small>(last {})</small></span>').format(
-                kind, line.name, short(line.points[-1][1])
+            Markup('<span class="key {}">{}{}</span>').format(
+                kind, line.name, value if last else Markup()
             )
         )
     if len(drawn) > 1:

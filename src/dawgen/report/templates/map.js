@@ -109,7 +109,7 @@
   };
   labels.forEach((name, place) => key("label", place, name, `s${place % 8}`));
   data.kinds.forEach((name, place) => {
-    if (shown.kind[place]) key("kind", place, place === 0 ? "synthetic rows" : `${name} rows`, place === 0 ? "filled" : "ring");
+    if (shown.kind[place]) key("kind", place, name === "shot" ? "few shots" : `${name} rows`, place === 0 ? "filled" : "ring");
   });
   new ResizeObserver(draw).observe(plane);
   document.addEventListener("themechange", draw);

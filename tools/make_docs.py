@@ -1,0 +1,147 @@
+"""Write the pages that come from the code: every setting, every command.
+
+python -m tools.make_docs            # writes docs/settings.md and docs/commands.md
+python -m tools.make_docs --check    # says what has drifted, writes nothing
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import typer.main
+from pydantic import BaseModel
+
+from dawgen.cli import app
+from dawgen.settings import Settings, preset_names
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+_KINDS = {int: "INTEGER", float: "NUMBER", Path: "PATH", str: "TEXT"}
+
+
+def pages() -> dict[str, str]:
+    """The generated pages by name."""
+    return {"settings.md": settings_page(), "commands.md": commands_page()}
+
+
+# --- settings --------------------------------------------------------------------------
+
+
+def settings_page() -> str:
+    """Every setting: its name, its default, what it does."""
+    head = f"""# Settings
+
+*Made from `src/dawgen/settings.py` by `python -m tools.make_docs`.*
+
+Layers, later ones winning: these defaults, the task card's `decoding` section, a preset
+({", ".join(f"`{name}`" for name in preset_names())}), `--config settings.yaml`, `-s name=value`.
+`dawgen settings` prints them all with the values that hold. Defaults are published ones where
+the text names their source, else ours.
+"""
+    return "\n".join([head, *_section(Settings, "", "The whole")])
+
+
+def _section(model: type[BaseModel], prefix: str, title: str) -> Iterator[str]:
+    yield f"## {title}\n"
+    if prefix and model.__doc__:
+        yield _plain(model.__doc__) + "\n"
+    yield "| setting | default | what it does |\n| --- | --- | --- |"
+    inner = []
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            inner.append((kind, f"{prefix}{name}."))
+            continue
+        what = _plain(field.description or "")
+        yield f"| `{prefix}{name}` | `{_value(field.default)}` | {what} |"
+    yield ""
+    for kind, place in inner:
+        yield from _section(kind, place, f"`{place.rstrip('.')}`")
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return "none"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+# --- commands --------------------------------------------------------------------------
+
+
+def commands_page() -> str:
+    """Every command: what it does, its arguments and options."""
+    head = """# Command line
+
+*Made from the commands themselves by `python -m tools.make_docs`; `dawgen COMMAND --help` says the
+same.*
+
+Exit codes: 0 done, 2 you can mend it (the message says how), 1 our fault, 130 interrupted.
+"""
+    return "\n".join([head, *_commands(typer.main.get_command(app), ("dawgen",))])
+
+
+def _commands(command: Any, path: tuple[str, ...]) -> Iterator[str]:
+    subs = getattr(command, "commands", {})
+    if len(path) > 1 and (not subs or command.invoke_without_command):
+        yield from _command(command, path)
+    for name in sorted(subs):
+        yield from _commands(subs[name], (*path, name))
+
+
+def _command(command: Any, path: tuple[str, ...]) -> Iterator[str]:
+    parts = [_argument(p) for p in command.params if p.param_type_name == "argument"]
+    yield f"## {' '.join(path)}\n"
+    yield f"```text\n{' '.join([*path, *parts])} [OPTIONS]\n```\n"
+    yield _plain(command.help) + "\n"
+    if command.params:
+        yield "| | |\n| --- | --- |"
+    for parameter in command.params:
+        yield f"| {_names(parameter)} | {_plain(parameter.help)}{_default(parameter)} |"
+    yield ""
+
+
+def _argument(parameter: Any) -> str:
+    name = str(parameter.metavar or parameter.name).upper()
+    return f"{name}..." if parameter.nargs == -1 else name
+
+
+def _names(parameter: Any) -> str:
+    if parameter.param_type_name == "argument":
+        return f"`{_argument(parameter)}`"
+    kind = parameter.type_descriptor.annotation
+    value = "" if parameter.is_flag else f" {parameter.metavar or _KINDS.get(kind, 'TEXT')}"
+    return ", ".join(f"`{name}{value}`" for name in parameter.opts)
+
+
+def _default(parameter: Any) -> str:
+    default = parameter.default
+    shown = isinstance(default, str | int | float | Path) and not isinstance(default, bool)
+    return f" Default: `{default}`." if shown and parameter.param_type_name == "option" else ""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write the pages, or with ``--check`` only compare them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true")
+    check = parser.parse_args(arguments).check
+    drifted = []
+    for name, text in pages().items():
+        path = DOCS / name
+        if not path.is_file() or path.read_text("utf-8") != text:
+            drifted.append(name)
+            if not check:
+                path.write_text(text, "utf-8")
+    for name in drifted:
+        print(f"docs/{name} {'has drifted' if check else 'written'}")
+    return 1 if check and drifted else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
