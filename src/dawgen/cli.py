@@ -14,7 +14,7 @@ import typer
 
 import dawgen
 from dawgen.bench import commands as bench_commands
-from dawgen.commands import inspect, synthesize
+from dawgen.commands import inspect, plan, synthesize
 from dawgen.commands.options import (
     Config,
     Dev,
@@ -319,6 +319,7 @@ def new_task(
 
 synthesize.register(app)
 inspect.register(app)
+plan.register(app)
 bench_commands.register(app)
 
 
