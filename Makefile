@@ -2,6 +2,9 @@
 # make test   set up, then the tests
 # make browser  set up, then the tests of the pages in Chromium
 # make lint   set up, then ruff and mypy
+# make faults the long fault tests, make fuzz the fuzzer: figures of docs/reliability.md
+# make bench  the speed benchmarks, each against a named peer: docs/performance.md
+# make oldest the tests with the oldest versions allowed, make audit known holes in those pinned
 # Another interpreter: make demo PYTHON=/path/to/python3.11 (3.11 or newer)
 
 PYTHON ?= python3
@@ -9,7 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test slow browser lint format docs clean
+.PHONY: demo test slow browser lint format bench docs faults fuzz oldest audit clean
 
 demo: $(READY)
 	$(BIN)/dawgen run demo --out runs/demo
@@ -36,6 +39,33 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+faults: $(READY)
+	HF_HUB_OFFLINE=1 $(BIN)/python -m tests.faults.long
+
+fuzz: $(READY)
+	$(BIN)/python -m pip install --constraint constraints.txt --editable ".[fuzz]"
+	$(BIN)/python -m tools.fuzz --seconds 180
+	$(BIN)/python -m tests.faults.page
+
+# The oldest versions that pyproject.toml allows, in an environment of their own.
+oldest: $(READY)
+	$(BIN)/python -m tools.oldest > .oldest.txt
+	$(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/python -m pip install --constraint .oldest.txt --editable ".[dev]"
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 .venv-oldest/bin/python -m pytest --numprocesses auto
+
+audit: $(READY)
+	$(BIN)/python -m pip install "pip-audit>=2.9"
+	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip
+
+# Wants quiet cores; about half an hour on two.
+bench: $(READY)
+	for name in tuning stack meta evaluation; do \
+	  OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.$$name || exit 1; done
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.synthesis \
+	  --out benchmarks/results/synthesis
+	$(BIN)/python -m benchmarks.page
+
 docs: $(READY)
 	$(BIN)/python -m pip install --constraint constraints.txt --editable ".[docs]"
 	$(BIN)/python -m tools.make_docs --check
@@ -49,4 +79,4 @@ $(READY): pyproject.toml constraints.txt
 	touch $(READY)
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache site dist
+	rm -rf $(VENV) .venv-oldest .oldest.txt .mypy_cache .ruff_cache .pytest_cache site dist

@@ -18,6 +18,7 @@ SHAPES = {
     "shipped": "dawgen/tiny, 6 + 3 layers, 384 wide, BART-shaped, trained",
     "gpt2-small": "GPT-2-shaped, 6 layers, 384 wide, random",
     "gpt2-large": "GPT-2-shaped, 36 layers, 1,280 wide, vocabulary 50,257, random",
+    "t5-small": "T5 1.1-shaped, 6 + 6 layers, 512 wide, vocabulary 32,128, random",
     "t5-large": "T5 1.1-shaped, 24 + 24 layers, 1,024 wide, vocabulary 32,128, random",
 }
 
@@ -29,8 +30,8 @@ def load(name: str, device: str, seed: int) -> Backbone:
         return shipped
     torch.manual_seed(seed)
     end = shipped.end_id
-    if name == "t5-large":
-        model = _t5(end)
+    if name.startswith("t5"):
+        model = _t5(end, small=name == "t5-small")
     else:
         small = name == "gpt2-small"
         model = _gpt2(len(shipped.tokenizer) if small else 50_257, 6 if small else 36, end)
@@ -52,14 +53,14 @@ def _gpt2(vocabulary: int, layers: int, end: int) -> PreTrainedModel:
     return GPT2LMHeadModel(config)
 
 
-def _t5(end: int) -> PreTrainedModel:
+def _t5(end: int, small: bool) -> PreTrainedModel:
     config = T5Config(  # type: ignore[call-arg]
         vocab_size=32_128,
-        d_model=1024,
+        d_model=512 if small else 1024,
         d_kv=64,
-        d_ff=2816,
-        num_layers=24,
-        num_heads=16,
+        d_ff=1024 if small else 2816,
+        num_layers=6 if small else 24,
+        num_heads=8 if small else 16,
         feed_forward_proj="gated-gelu",
         tie_word_embeddings=False,
         pad_token_id=0,

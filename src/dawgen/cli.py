@@ -1,6 +1,6 @@
 """The command line: each command is a few lines over the library.
 
-Exit codes: 0 done, 2 the user can mend it, 1 our fault, 130 interrupted.
+Exit codes: 0 done, 2 the user can mend it, 1 our fault, 130 or 143 stopped by Ctrl-C or SIGTERM.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from dawgen.commands import export, inspect, predict, report, synthesize
 from dawgen.commands.options import (
     Config,
     Dev,
+    MaxHours,
+    MaxKwh,
     Out,
     Preset,
     Set,
@@ -27,7 +29,10 @@ from dawgen.commands.options import (
     open_stage,
     read_settings,
 )
-from dawgen.errors import UserError
+from dawgen.errors import UserError, disk_trouble
+from dawgen.harmless import on_terminal, without_secrets
+from dawgen.offline import go_offline
+from dawgen.stopping import SENTENCE, Stopped, leave, stoppable
 
 if TYPE_CHECKING:
     from dawgen.pipeline import Result
@@ -53,9 +58,12 @@ def run(
     over: Set = None,
     preset: Preset = None,
     config: Config = None,
+    max_hours: MaxHours = None,
+    max_kwh: MaxKwh = None,
 ) -> None:
     """The main job: generator, synthetic rows, tuned prompt, scores and report."""
     from dawgen import pipeline
+    from dawgen.costs import Limits
     from dawgen.settings import build_settings
 
     settings, used = build_settings(preset=preset, file=config, overrides=over or [])
@@ -68,6 +76,7 @@ def run(
         settings=settings,
         preset=used,
         command=["dawgen", *sys.argv[1:]],
+        limits=Limits(max_hours, max_kwh),
     )
     for line in closing_lines(result):
         typer.echo(line)
@@ -223,7 +232,7 @@ def validate(
     backbone = load_backbone(settings.backbone)
     words = backbone.label_word_ids(card)
     for line in render_card(card, rows):
-        typer.echo(line)
+        typer.echo(on_terminal(line))
     tokens = backbone.encode_rows(card, rows, settings.tuning.prompt_length)
     typer.echo("")
     typer.echo(
@@ -261,7 +270,7 @@ def new_task(
     ] = None,
 ) -> None:
     """Write a task card for a data file, and say what was guessed."""
-    from dawgen.runs import write_text
+    from dawgen.atomic import write_text
     from dawgen.tasks import new_card
 
     card = new_card(data)
@@ -270,7 +279,7 @@ def new_task(
         raise UserError(f"{target} exists already; name another file with --out.")
     write_text(target, card.text)
     for guess in card.guesses:
-        typer.echo(guess)
+        typer.echo(on_terminal(guess))
     typer.echo(f"Card: {target}. Check it, then: dawgen validate {target} --data {data}")
 
 
@@ -293,22 +302,30 @@ def root(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Reach no network, whatever is asked for.")
+    ] = False,
 ) -> None:
     """Few labelled examples in; a synthetic dataset and a tuned prompt out."""
+    if offline:
+        go_offline()
 
 
 # What typer raises on wrong usage; it brings its own copy of click in some releases.
 _UsageError: Any = typer.BadParameter.__base__
-_INTERRUPTED = 130
+_INTERRUPTED, _TERMINATED = 130, 143
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; gives back the exit code."""
     try:
-        code = app(args=arguments, standalone_mode=False)
+        with stoppable():
+            code = app(args=arguments, standalone_mode=False)
     except UserError as error:
-        typer.echo(f"dawgen: {error}", err=True)
+        _complain(str(error))
         return 2
+    except Stopped as stop:
+        code = stop.exit_code
     except typer.Exit as stop:
         code = stop.exit_code
     except _UsageError as error:
@@ -319,25 +336,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return 1
     except OSError as error:
-        if error.errno == 28:  # no space left on device
-            typer.echo(
-                f"dawgen: The disk is full ({error.filename}); make room and run the same command "
-                "again, finished stages are kept.",
-                err=True,
-            )
-            return 2
-        raise
-    if code == _INTERRUPTED:  # typer may turn Ctrl-C into this code by itself
-        typer.echo(
-            "dawgen: stopped; finished stages are kept, and the same command goes on from them.",
-            err=True,
-        )
+        if (sentence := disk_trouble(error)) is None:
+            raise
+        _complain(sentence)
+        return 2
+    if code in (_INTERRUPTED, _TERMINATED):  # typer may turn Ctrl-C into this code by itself
+        typer.echo(SENTENCE, err=True)
     return code if isinstance(code, int) else 0
+
+
+def _complain(sentence: str) -> None:
+    """One line on standard error; names from files and the hub in it cannot move the terminal."""
+    typer.echo(f"dawgen: {on_terminal(without_secrets(sentence))}", err=True)
 
 
 def entry() -> None:
     """What the installed ``dawgen`` command calls."""
-    sys.exit(main())
+    code = main()
+    if code in (_INTERRUPTED, _TERMINATED):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        leave(code)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,10 @@ _PACKAGES = (
     "datasets",
     "tokenizers",
     "numpy",
+    "safetensors",
+    "pyarrow",
+    "sentencepiece",
+    "pydantic",
     "ctranslate2",
 )
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dawgen.errors import UserError
+from dawgen.harmless import in_spreadsheet
 from dawgen.runs import write_json
 
 FORMATS = (".csv", ".tsv", ".jsonl", ".parquet")
@@ -84,15 +85,18 @@ class LabelledFile:
 
 
 def as_text(records: Sequence[dict[str, Any]], ending: str, *, heading: bool) -> str:
-    """Records as CSV or TSV, with the heading where asked, or as lines of JSON."""
+    """Records as CSV or TSV, with the heading where asked, or as lines of JSON.
+
+    No cell of CSV or TSV is a spreadsheet's formula.
+    """
     if ending not in (".csv", ".tsv"):
         return "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
     out = io.StringIO()
     separator = "\t" if ending == ".tsv" else ","
     writer = csv.DictWriter(out, list(records[0]), delimiter=separator, lineterminator="\n")
     if heading:
-        writer.writeheader()
-    writer.writerows(records)
+        writer.writerow({name: in_spreadsheet(name) for name in records[0]})
+    writer.writerows({name: in_spreadsheet(cell) for name, cell in row.items()} for row in records)
     return out.getvalue()
 
 

@@ -10,7 +10,6 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,10 @@ import numpy as np
 import torch
 
 import dawgen
+from dawgen.atomic import write_bytes
 from dawgen.backbone import Backbone, load_backbone
-from dawgen.bench.measure import Meter
+from dawgen.checkpoint import Checkpoint
+from dawgen.costs import NO_LIMITS, Costs, Limits
 from dawgen.evaluation import overlap, predict, score, write_predictions
 from dawgen.generator import fit_generator, weighted_texts
 from dawgen.generator.examples import make_shots
@@ -31,14 +32,18 @@ from dawgen.record import run_record
 from dawgen.report import write_map, write_report
 from dawgen.runs import RunFolder, fingerprint, folder_hash, write_json, write_log, write_text
 from dawgen.settings import Settings, dump_settings
+from dawgen.stage_work import Counter
 from dawgen.streams import Streams
 from dawgen.synthesis import SyntheticSet, load_synthetic, synthesize
 from dawgen.synthesis.first_sentences import writes_first as generator_writes_first
+from dawgen.synthesis.sources import check_sources
 from dawgen.tasks import Row, TaskCard
 from dawgen.tracking import Track, no_tracking, tracked
 from dawgen.tuning import TunedPrompt, fit_prompts, planned_arms
 
 Scores = dict[str, Any]
+FOLDERS = ("generator", "synthetic", "prompt", "baseline", "evaluation")
+"""What the stages fill."""
 
 
 @dataclass
@@ -89,6 +94,7 @@ def generator_stage(
         "generator": settings.generator.model_dump(mode="json"),
         "writes_first": writes_first,
     }
+    checkpoint = Checkpoint(run.checkpoint_path("generator", inputs), "generator tuning")
 
     def build(folder: Path) -> None:
         generator = fit_generator(
@@ -98,6 +104,7 @@ def generator_stage(
             settings.generator,
             Streams(settings.seed),
             write_first=writes_first,
+            checkpoint=checkpoint,
             on_step=track("generator"),
         )
         generator.save(folder / "generator", backbone, job.card.labels)
@@ -113,7 +120,9 @@ def generator_stage(
         texts = weighted_texts(generator, shots, job.shots.train, job.card, backbone)
         write_json(folder / "generator" / "token-weights.json", texts)
 
-    return run.stage("generator", inputs, ["generator"], build)
+    mark = run.stage("generator", inputs, ["generator"], build)
+    checkpoint.remove()
+    return mark
 
 
 def synthesis_stage(
@@ -188,17 +197,27 @@ def tuning_stage(
         "synthetic": rows_hash(rows),
         "tuning": tuning.model_dump(mode="json", exclude={"tokens_per_batch"}),
     }
+    checkpoint = Checkpoint(run.checkpoint_path("tuning", inputs), "prompt tuning")
 
     def build(folder: Path) -> None:
-        shots = job.shots
+        train, dev = job.shots
         tuned = fit_prompts(
-            job.card, arms, shots.train, shots.dev, rows, backbone, tuning, track("tuning")
+            job.card,
+            arms,
+            train,
+            dev,
+            rows,
+            backbone,
+            tuning,
+            track("tuning"),
+            checkpoint=checkpoint,
         )
         for one in tuned:
             _save_tuned(one, folder / one.arm.name, backbone)
 
     names = [arm.name for arm in arms]
     mark = run.stage("tuning", inputs, names, build)
+    checkpoint.remove()
     if "baseline" not in names:
         run.set_aside("baseline")  # another run's; it would be taken for this one's
     return mark
@@ -305,6 +324,7 @@ def run(
     settings: Settings | None = None,
     preset: str | None = None,
     command: Sequence[str] = (),
+    limits: Limits = NO_LIMITS,
 ) -> Result:
     """From a few labelled rows to a synthetic dataset, a tuned prompt and its scores.
 
@@ -315,6 +335,7 @@ def run(
         test: rows to score; without, the development shots are scored and said to be.
         out: the run folder; what is there already from the same settings is used again.
         settings: see :func:`dawgen.settings.build_settings`; the shipped model's without.
+        limits: hours or kWh after which no further stage is begun.
 
     Raises:
         UserError: something in the files or settings that the user can mend.
@@ -327,31 +348,65 @@ def run(
     backbone = load_backbone(settings.backbone)
     backbone.label_word_ids(job.card)
     folder = RunFolder(Path(out))
-    with folder.lock(), tracked(settings, folder.path) as track, ExitStack() as measured:
-        cost = measured.enter_context(Meter().measure())
+    _check_before(job, backbone, settings)
+    costs = Costs(limits)
+    with folder.lock(), tracked(settings, folder.path) as track:
+        folder.refuse_foreign(FOLDERS)
         shared = _check_overlap(job)
         _announce("1/4 tuning the generator on the few shots")
-        generator_stage(folder, job, backbone, settings, track)
+        with costs.stage(folder, "generator"):
+            generator_stage(folder, job, backbone, settings, track)
         _tell(folder, "generator")
         _announce("2/4 writing labelled rows")
-        synthesis_stage(folder, job, backbone, settings)
+        with costs.stage(folder, "synthesis"):
+            synthesis_stage(folder, job, backbone, settings)
         _tell(folder, "synthesis")
         rows = load_synthetic(folder.path / "synthetic", job.card)
         _announce("3/4 tuning the prompt on real and synthetic rows")
-        tuning_stage(folder, job, backbone, settings, rows, track)
+        with costs.stage(folder, "tuning"):
+            tuning_stage(folder, job, backbone, settings, rows, track)
         keep_description(folder, job, settings)
         _tell(folder, "tuning")
         _announce("4/4 scoring")
-        scores = evaluation_stage(folder, job, backbone, settings)
+        with costs.stage(folder, "evaluation"):
+            scores = evaluation_stage(folder, job, backbone, settings)
         _tell(folder, "evaluation")
         _publish(folder, scores)
         map_stage(folder, job, backbone, settings, rows)
-        measured.close()  # from here on the cost is known
-        record = run_record(folder, job, settings, preset, command, shared)
-        write_json(folder.path / "run.json", record | {"energy_kwh": cost.energy_kwh})
+        spent = _count(costs, folder, Counter.of(job, backbone, settings), rows)
+        record = run_record(folder, job, settings, preset, command, shared, backbone.fingerprint)
+        write_json(folder.path / "run.json", record | spent)
         write_report(folder.path)
     ledger = json.loads((folder.path / "synthetic" / "ledger.json").read_text("utf-8"))
     return Result(folder.path, scores, shared, ledger)
+
+
+def _check_before(job: Job, backbone: Backbone, settings: Settings) -> None:
+    """What would stop a later stage stops the run before the first.
+
+    Raises:
+        UserError: a prompt that leaves no room for text, first sentences that are not there.
+    """
+    backbone.encode_source("", settings.generator.prompt_length)
+    backbone.encode_rows(job.card, job.shots.train, settings.tuning.prompt_length)
+    check_sources(settings.synthesis.first_sentences)
+
+
+def _count(costs: Costs, run: RunFolder, count: Counter, rows: Sequence[Row]) -> dict[str, Any]:
+    """Counted work into the stages' records; what the run cost as a whole."""
+    speed = run.stages["synthesis"].get("speed", {"attempted": 0, "tokens": 0})
+    peak = costs.add_work(
+        run,
+        count.backbone,
+        {
+            "generator": count.generator,
+            "synthesis": lambda: count.synthesis(speed["attempted"], speed["tokens"]),
+            "tuning": lambda: count.tuning(rows),
+            "evaluation": count.evaluation,
+        },
+    )
+    prompts = len(planned_arms(count.settings.tuning, count.settings.seed))
+    return costs.summary(run, peak, len(rows), prompts)
 
 
 def keep_description(run: RunFolder, job: Job, settings: Settings) -> None:
@@ -391,6 +446,4 @@ def _publish(run: RunFolder, scores: Scores) -> None:
     """Lay the evaluation's files where the run folder promises them."""
     write_json(run.path / "scores.json", scores)
     source = run.path / "evaluation" / "predictions.parquet"
-    partial = run.path / ".predictions.parquet.partial"
-    partial.write_bytes(source.read_bytes())
-    partial.replace(run.path / "predictions.parquet")
+    write_bytes(run.path / "predictions.parquet", source.read_bytes())

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from dawgen.classifier import Classifier, Text
 from dawgen.errors import UserError
 from dawgen.labelled import FORMATS, LabelledFile
 from dawgen.progress import say
 from dawgen.runs import fingerprint, folder_hash
-from dawgen.settings import Settings
+from dawgen.seals import check_seal
+from dawgen.settings import Settings, build_settings
 from dawgen.tasks import Row, TaskCard, load_card, load_rows
 from dawgen.tasks.stream import stream_rows
 
@@ -33,8 +33,9 @@ def open_run(folder: str | Path) -> tuple[TaskCard, Settings]:
             raise UserError(
                 f"{path} is no finished run folder: it has no {name}; make one with `dawgen run`."
             )
-    tree = yaml.safe_load((path / "config.yaml").read_text("utf-8"))
-    return load_card(str(path / "task.yaml")), Settings.model_validate(tree)
+    check_seal(path / "prompt")
+    settings, _ = build_settings(file=path / "config.yaml")
+    return load_card(str(path / "task.yaml")), settings
 
 
 def predict_rows(folder: str | Path, rows: Sequence[Row]) -> tuple[TaskCard, np.ndarray]:

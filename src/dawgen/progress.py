@@ -17,6 +17,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from dawgen.harmless import on_terminal, without_secrets
+
 console = Console(stderr=True, soft_wrap=True, highlight=False)
 
 
@@ -52,15 +54,14 @@ def progress(description: str, total: int, unit: str) -> Iterator[Callable[[int]
 
 def shown(text: str) -> str:
     """Text that a terminal shows on one line and does not obey: \\x1b and the like spelled out."""
-    line = " ".join(text.split())
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+    return on_terminal(" ".join(text.split()))
 
 
 def say(message: str) -> None:
     """One line to the user, on standard error, never parsed as markup."""
-    console.print(Text(message))
+    console.print(Text(on_terminal(without_secrets(message))))
 
 
 def warn(message: str) -> None:
     """A line about something that is legal but likely wrong."""
-    console.print(Text(f"warning: {message}", style="yellow"))
+    console.print(Text(f"warning: {on_terminal(without_secrets(message))}", style="yellow"))

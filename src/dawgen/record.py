@@ -7,8 +7,10 @@ from typing import Any
 
 import dawgen
 from dawgen.hardware import hardware, peak_memory_mib, versions
+from dawgen.harmless import without_secrets
 from dawgen.job import Job, rows_hash
 from dawgen.runs import RunFolder
+from dawgen.seals import file_hash
 from dawgen.settings import Settings
 
 
@@ -19,14 +21,20 @@ def run_record(
     preset: str | None,
     command: Sequence[str],
     shared: int | None,
+    backbone: str,
 ) -> dict[str, Any]:
-    """The content of ``run.json``: what was asked, of what, by what, on what, and how long."""
+    """The content of ``run.json``: what was asked, of what, by what, on what, and how long.
+
+    Args:
+        backbone: the backbone's fingerprint.
+    """
+    files = ("config.yaml", "task.yaml", "scores.json", "predictions.parquet")
     return {
         "dawgen": dawgen.__version__,
         "task": job.card.name,
         "seed": settings.seed,
         "preset": preset,
-        "command": list(command),
+        "command": [without_secrets(part) for part in command],
         "rows": {
             "train": len(job.shots.train),
             "dev": len(job.shots.dev),
@@ -41,5 +49,8 @@ def run_record(
         "stages": run.stages,
         "peak_memory_mib": peak_memory_mib(),
         "hardware": hardware(),
+        "trust_remote_code": settings.backbone.trust_remote_code,
+        "backbone": {"name": settings.backbone.path, "fingerprint": backbone},
+        "files": {name: file_hash(run.path / name) for name in files},
         "versions": versions(),
     }

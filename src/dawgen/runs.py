@@ -1,21 +1,27 @@
-"""The run folder: stages with fingerprints, atomic writes, one process at a time."""
+"""The run folder: stages with fingerprints, found damage, one process at a time."""
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
 import json
+import os
+import platform
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter, process_time
-from typing import Any
+from typing import Any, TextIO
 
+from dawgen.atomic import PARTIAL, move, sweep
+from dawgen.atomic import write_text as write_text
 from dawgen.errors import UserError
+from dawgen.progress import warn
+from dawgen.seals import read_seal, set_seal
 
-_MARK = "fingerprint.json"
+LOCK = ".lock"
 
 
 def fingerprint(inputs: Mapping[str, Any]) -> str:
@@ -33,17 +39,6 @@ def folder_hash(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_text(text, "utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
 def write_json(path: Path, value: Any) -> None:
     """A JSON file, indented, written whole or not at all."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
@@ -58,9 +53,10 @@ def write_log(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 class RunFolder:
     """A folder that one run owns.
 
-    A stage's result is built aside and moved into place when it is whole. Its fingerprint
-    lies in it; a stage whose fingerprint is there already is skipped, and a result that
-    other settings made is kept in ``.kept/`` and comes back when the settings do.
+    A stage's result is built aside, sealed with the hashes of its files, and moved into place
+    when it is whole. A stage whose fingerprint is there already is skipped, and a result that
+    other settings made is kept in ``.kept/`` and comes back when the settings do. A result
+    that is no longer as it was written is kept there too, and made anew.
     """
 
     path: Path
@@ -68,12 +64,16 @@ class RunFolder:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the folder; a second process is told so instead of mixing its files in."""
-        if self.path.exists() and not self.path.is_dir():
-            raise UserError(f"{self.path} is a file; name a folder with --out.")
+        """Hold the folder; a second process is told so instead of mixing its files in.
+
+        What a killed process left unfinished is swept away.
+        """
         try:
+            if self.path.exists() and not self.path.is_dir():
+                raise UserError(f"{self.path} is a file; name a folder with --out.")
             self.path.mkdir(parents=True, exist_ok=True)
-            handle = (self.path / ".lock").open("w")
+            self._refuse_links()
+            handle = _open_lock(self.path / LOCK)
         except OSError as error:
             raise UserError(f"{self.path} cannot be written: {error.strerror}.") from None
         with handle:
@@ -81,10 +81,21 @@ class RunFolder:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise UserError(
-                    f"Another dawgen process is at work in {self.path}; wait for it, "
-                    "or name another folder with --out."
+                    f"Another dawgen process{_holder(handle)} is at work in {self.path}; wait for "
+                    "it, or name another folder with --out."
                 ) from None
+            _sign(handle)
+            sweep(self.path)
             yield
+
+    def _refuse_links(self) -> None:
+        """A link inside a run folder could lead writing out of it."""
+        for entry in self.path.iterdir():
+            if entry.is_symlink():
+                raise UserError(
+                    f"{entry} is a symbolic link, which dawgen does not follow inside a run "
+                    "folder; put a folder in its place, or name another one with --out."
+                )
 
     def stage(
         self,
@@ -103,7 +114,8 @@ class RunFolder:
         """
         mark = fingerprint(inputs)
         wall, cpu = perf_counter(), process_time()
-        skipped = self._present(folders, mark) or self._bring_back(folders, mark)
+        self._put_damaged_aside(name, folders, mark)
+        skipped = self._bring_back(folders, mark)
         if not skipped:
             self._build(name, folders, mark, inputs, build)
         self.stages[name] = {
@@ -114,23 +126,46 @@ class RunFolder:
         }
         return mark
 
-    def _mark_of(self, folder: Path) -> str | None:
-        try:
-            value = json.loads((folder / _MARK).read_text("utf-8"))["fingerprint"]
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-        return str(value)
+    def checkpoint_path(self, name: str, inputs: Mapping[str, Any]) -> Path:
+        """Where the stage of these inputs keeps the state of its loop."""
+        return self.path / f".{name}-{fingerprint(inputs)[:16]}.checkpoint"
 
-    def _present(self, folders: Sequence[str], mark: str) -> bool:
-        return all(self._mark_of(self.path / folder) == mark for folder in folders)
+    def _put_damaged_aside(self, name: str, folders: Sequence[str], mark: str) -> None:
+        """Find results that are not as they were written; whose they were may be unknown."""
+        places = [(self.path / folder, folder) for folder in folders]
+        places += [(self._kept(folder, mark), folder) for folder in folders]
+        for place, folder in places:
+            seal = read_seal(place)
+            if seal is not None and seal.damage is not None:
+                aside = self._unused(f"{folder}-damaged")
+                move(place, aside)
+                warn(
+                    f"{place} is damaged: {seal.damage}; the stage {name!r} is done again, and "
+                    f"what lay there is kept in {aside}."
+                )
+
+    def _unused(self, name: str) -> Path:
+        """A place in ``.kept/`` where nothing lies."""
+        home = self.path / ".kept"
+        home.mkdir(exist_ok=True)
+        number = 1
+        while (home / f"{name}-{number}").exists():
+            number += 1
+        return home / f"{name}-{number}"
+
+    def _is_made(self, folder: Path, mark: str) -> bool:
+        seal = read_seal(folder)
+        return seal is not None and seal.mark == mark
 
     def _kept(self, folder: str, mark: str) -> Path:
         return self.path / ".kept" / f"{folder}-{mark[:16]}"
 
     def _bring_back(self, folders: Sequence[str], mark: str) -> bool:
-        if not all(self._mark_of(self._kept(folder, mark)) == mark for folder in folders):
+        """Whether all folders are there, after those that were kept aside have come back."""
+        kept = [folder for folder in folders if not self._is_made(self.path / folder, mark)]
+        if not all(self._is_made(self._kept(folder, mark), mark) for folder in kept):
             return False
-        for folder in folders:
+        for folder in kept:
             self._place(self._kept(folder, mark), folder)
         return True
 
@@ -142,40 +177,63 @@ class RunFolder:
         inputs: Mapping[str, Any],
         build: Callable[[Path], None],
     ) -> None:
-        for folder in folders:
-            self._refuse_foreign(folder)
-        partial = self.path / f".{name}.partial"
+        self.refuse_foreign(folders)
+        partial = self.path / f".{name}{PARTIAL}"
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         try:
             build(partial)
             for folder in folders:
                 (partial / folder).mkdir(exist_ok=True)
-                write_json(partial / folder / _MARK, {"fingerprint": mark, "inputs": inputs})
+                set_seal(partial / folder, mark, inputs)
             for folder in folders:
                 self._place(partial / folder, folder)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
 
-    def _refuse_foreign(self, folder: str) -> None:
-        """Raise UserError where a folder of that name lies there that no stage has made."""
-        target = self.path / folder
-        if target.exists() and self._mark_of(target) is None:
-            raise UserError(
-                f"{target} exists and was not made by dawgen; name another folder with --out."
-            )
+    def refuse_foreign(self, folders: Sequence[str]) -> None:
+        """Raise UserError where a folder of such a name lies there that no stage has made."""
+        for target in (self.path / folder for folder in folders):
+            if target.exists() and read_seal(target) is None:
+                raise UserError(
+                    f"{target} exists and was not made by dawgen; name another folder with --out."
+                )
 
     def set_aside(self, folder: str) -> None:
         """Keep what lies there, if anything, where its settings find it again."""
         target = self.path / folder
         if target.exists():
-            self._refuse_foreign(folder)
-            aside = self._kept(folder, str(self._mark_of(target)))
-            shutil.rmtree(aside, ignore_errors=True)
-            aside.parent.mkdir(parents=True, exist_ok=True)
-            target.replace(aside)
+            self.refuse_foreign([folder])
+            seal = read_seal(target)
+            whole = seal is not None and seal.damage is None
+            aside = self._unused(f"{folder}-damaged")
+            if whole and seal is not None:
+                aside = self._kept(folder, str(seal.mark))
+                shutil.rmtree(aside, ignore_errors=True)
+            move(target, aside)
 
     def _place(self, source: Path, folder: str) -> None:
         """Move a finished folder into place; what lay there is kept aside."""
         self.set_aside(folder)
-        source.replace(self.path / folder)
+        move(source, self.path / folder)
+
+
+def _open_lock(path: Path) -> TextIO:
+    """The lock's file, without emptying it: the holder's name is in it."""
+    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666), "r+")
+
+
+def _sign(handle: TextIO) -> None:
+    """Say in the lock's file who holds it."""
+    handle.seek(0)
+    handle.truncate()
+    handle.write(json.dumps({"pid": os.getpid(), "host": platform.node()}) + "\n")
+    handle.flush()
+
+
+def _holder(handle: TextIO) -> str:
+    try:
+        who = json.loads(handle.read())
+        return f" (pid {int(who['pid'])} on {who['host']})"
+    except (ValueError, KeyError, TypeError):
+        return ""  # it has only just begun

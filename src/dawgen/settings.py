@@ -275,6 +275,8 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         raise UserError(f"There is no settings file {path}.") from None
     except UnicodeDecodeError:
         raise UserError(f"{path} is not a text file in UTF-8; save it as one.") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}.") from None
     tree = parse_yaml(text, str(path))
     if tree is None:
         return {}
@@ -301,8 +303,8 @@ def _override(text: str) -> dict[str, Any]:
     if not mark or not key.strip():
         raise UserError(f"-s {text!r}: write it as section.name=value, such as tuning.steps=500.")
     try:
-        tree: Any = yaml.safe_load(value) if value.strip() else ""
-    except yaml.YAMLError:
+        tree: Any = parse_yaml(value, key) if value.strip() else ""
+    except UserError:
         tree = value
     for part in reversed(key.strip().split(".")):
         tree = {part: tree}
@@ -335,6 +337,17 @@ def _explain(error: ValidationError, where: str) -> UserError:
     return UserError(f"{where}setting {key!r} cannot be {first['input']!r}: {message}.")
 
 
+def _refuse_foreign_code(tree: Mapping[str, Any], file: Path | None) -> None:
+    """Running code that comes with a model is for the user to allow, not for a file."""
+    section = tree.get("backbone")
+    if isinstance(section, Mapping) and section.get("trust_remote_code"):
+        raise UserError(
+            f"{file}: a settings file cannot allow a model's own code to run; leave "
+            "backbone.trust_remote_code out of it, and if you have read that code, say "
+            "-s backbone.trust_remote_code=true."
+        )
+
+
 def build_settings(
     *,
     preset: str | None = None,
@@ -349,6 +362,7 @@ def build_settings(
         UserError: an unknown or ill-typed setting, an unknown preset, an unreadable file.
     """
     user = _read_yaml(file) if file else {}
+    _refuse_foreign_code(user, file)
     for text in overrides:
         user = _merge(user, _override(text))
     name = preset or _preset_for(user if isinstance(user.get("backbone", {}), dict) else {})

@@ -1,4 +1,8 @@
-"""Reading YAML that a user wrote; what is none is told in one sentence, with file and line."""
+"""Reading YAML that somebody wrote; what is none is told in one sentence, with file and line.
+
+Only plain values come out: no tags of types, no more nesting, repetition or size than a
+person writes. A few lines of anchors can stand for billions of values otherwise.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,18 @@ from typing import Any
 import yaml
 
 from dawgen.errors import UserError
+
+MOST_CHARACTERS = 1_000_000
+MOST_VALUES = 100_000
+DEEPEST = 50
+
+
+class _Refused(Exception):
+    """What dawgen does not read though YAML allows it."""
+
+    def __init__(self, problem: str, mark: yaml.Mark | None = None) -> None:
+        super().__init__(problem)
+        self.problem, self.problem_mark = problem, mark
 
 
 def parse_yaml(text: str, where: str, loader: type[yaml.SafeLoader] = yaml.SafeLoader) -> Any:
@@ -17,12 +33,64 @@ def parse_yaml(text: str, where: str, loader: type[yaml.SafeLoader] = yaml.SafeL
         loader: a safe one.
 
     Raises:
-        UserError: the text is not YAML.
+        UserError: the text is not YAML, names an entry twice, or is larger than any person
+            writes.
     """
     try:
-        return yaml.load(text, loader)  # safe: the type of ``loader`` says so
-    except yaml.YAMLError as error:
+        return _parse(text, loader)
+    except (yaml.YAMLError, _Refused) as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or "a character that YAML does not allow"
         raise UserError(f"{where}{line}: this is not readable YAML ({problem}).") from None
+    except RecursionError:
+        raise UserError(f"{where}: this is not readable YAML (nested too deeply).") from None
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:  # 2020-99-99, 1_e5
+        problem = str(error).splitlines()[0].rstrip(".")
+        raise UserError(f"{where}: this is not readable YAML ({problem}).") from None
+
+
+def _parse(text: str, loader: type[yaml.SafeLoader]) -> Any:
+    if len(text) > MOST_CHARACTERS:
+        raise _Refused(f"it has more than {MOST_CHARACTERS:,} characters")
+    reader = loader(text)  # safe: the type of ``loader`` says so
+    try:
+        node = reader.get_single_node()
+        if node is None:
+            return None
+        _count(node, {}, ())
+        return reader.construct_document(node)
+    finally:
+        reader.dispose()
+
+
+def _count(node: yaml.Node, known: dict[int, int], above: tuple[int, ...]) -> int:
+    """How many values a node stands for, what anchors repeat counted every time."""
+    if id(node) in above:
+        raise _Refused("a value that contains itself", node.start_mark)
+    if id(node) in known:
+        return known[id(node)]
+    if len(above) > DEEPEST:
+        raise _Refused("nested too deeply", node.start_mark)
+    if isinstance(node, yaml.MappingNode):
+        _refuse_doubles(node)
+    count = 1 + sum(_count(child, known, (*above, id(node))) for child in _children(node))
+    if count > MOST_VALUES:
+        raise _Refused(f"it stands for more than {MOST_VALUES:,} values", node.start_mark)
+    known[id(node)] = count
+    return count
+
+
+def _children(node: yaml.Node) -> list[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        return [part for pair in node.value for part in pair]
+    return list(node.value) if isinstance(node, yaml.SequenceNode) else []
+
+
+def _refuse_doubles(node: yaml.MappingNode) -> None:
+    seen: set[str] = set()
+    for key, _ in node.value:
+        if isinstance(key, yaml.ScalarNode):
+            if key.value in seen:
+                raise _Refused(f"the entry {key.value!r} stands there twice", key.start_mark)
+            seen.add(key.value)

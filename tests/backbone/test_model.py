@@ -102,6 +102,27 @@ def test_token_log_probs_are_the_models_own(backbone: Backbone) -> None:
     assert (scores.hidden[~scores.mask] == 0).all()
 
 
+def test_pieces_score_as_one_call_does(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = ["a man sleeps", "", "two dogs run and a man sleeps", "a"]
+    sources = [backbone.encode_source(text, 5) for text in texts]
+    targets = [backbone.encode_target(text) for text in ("a", "two dogs", "yes", "a man is old")]
+    prompts = _prompts(backbone, 4)
+    monkeypatch.setattr("dawgen.backbone.model.call_cost", lambda _device: 10**6)
+    whole = backbone.token_log_probs(prompts, sources, targets)
+    monkeypatch.setattr("dawgen.backbone.model.call_cost", lambda _device: 0)
+    calls: list[int] = []
+    once = backbone._token_log_probs
+    monkeypatch.setattr(
+        backbone, "_token_log_probs", lambda p, s, t: (calls.append(len(s)), once(p, s, t))[1]
+    )
+    cut = backbone.token_log_probs(prompts, sources, targets)
+    assert len(calls) > 1
+    assert sum(calls) == 4
+    assert cut.mask.tolist() == whole.mask.tolist()
+    torch.testing.assert_close(cut.log_probs, whole.log_probs, atol=2e-5, rtol=1e-5)
+    torch.testing.assert_close(cut.hidden, whole.hidden, atol=2e-5, rtol=1e-5)
+
+
 def test_hidden_states_have_read_their_token(backbone: Backbone) -> None:
     """Changing token t changes the state at t and after it, never before."""
     source = [backbone.encode_source("a man sleeps", 5)]

@@ -58,7 +58,7 @@ def test_a_failed_write_leaves_the_old_file_whole(
     before = path.read_bytes()
 
     def fail(table: object, where: Path) -> None:
-        Path(where).write_bytes(b"half")
+        where.write(b"half")
         raise OSError("disk full")
 
     monkeypatch.setattr(pq, "write_table", fail)

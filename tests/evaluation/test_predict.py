@@ -21,6 +21,8 @@ SICK = load_card("sick")
 class Counting:
     """A stand-in model: a row of n tokens scores ln n for the first label, 0 for the others."""
 
+    device = torch.device("cpu")
+
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
         self.prompts: list[Tensor | None] = []

@@ -215,7 +215,7 @@ def test_settings_lie_beside_the_prompt_they_made(
     assert job.run(out).code == 0
     config = (out / "config.yaml").read_text()
 
-    def stop(*_: object) -> None:
+    def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -249,7 +249,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(
     job, folder, _ = finished
     out = tmp_path / "run"
 
-    def stop(*_: object) -> None:
+    def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

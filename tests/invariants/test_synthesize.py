@@ -127,7 +127,10 @@ def test_a_tuned_run_says_how_far_it_agrees(finished: Finished, tmp_path: Path) 
     report = json.loads((tmp_path / "synthetic" / "quality.json").read_text())
     assert sum(part["rows"] for part in report["agreement"]["labels"].values()) == 6
     after = files_of(tmp_path / "synthetic")
-    assert {name for name in before if before[name] != after[name]} == {"quality.json"}
+    assert {name for name in before if before[name] != after[name]} == {
+        "quality.json",
+        "fingerprint.json",  # the seal, of which the next run finds that all is as it was written
+    }
     prompt = write(finished, tmp_path, "--rows", 3, "--classifier", folder / "prompt")
     told = json.loads((tmp_path / "synthetic" / "quality.json").read_text())["agreement"]
     assert prompt.code == 0

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from dawgen.errors import UserError
 from dawgen.synthesis import scoring
 from dawgen.synthesis.scoring import label_ratios, log_likelihoods
 from tests.synthesis.helpers import random_prompts
@@ -49,7 +50,7 @@ def test_a_source_of_several_texts_is_encoded_once_a_label(tiny_bart, monkeypatc
 def test_a_score_that_is_not_finite_stops_with_its_text(tiny_bart):
     prompts = random_prompts(tiny_bart, 2)
     prompts[1, 0, 0] = float("nan")
-    with pytest.raises(FloatingPointError, match="it is outside"):
+    with pytest.raises(UserError, match="it is outside"):
         log_likelihoods(tiny_bart, prompts, TEXTS[:1])
 
 

@@ -37,7 +37,7 @@ def test_a_failed_write_leaves_the_old_shard_and_no_draft(tmp_path, monkeypatch)
     before = write_shard(tmp_path, 0, ROWS).read_bytes()
 
     def full(table, path, **options):
-        path.write_bytes(b"half")
+        path.write(b"half")
         raise OSError("No space left on device")
 
     monkeypatch.setattr(pq, "write_table", full)

@@ -9,7 +9,7 @@ import pytest
 from dawgen.cleaning_settings import CleaningSettings
 from dawgen.errors import UserError
 from dawgen.streams import Streams
-from dawgen.synthesis import SyntheticRow, load_synthetic, synthesize
+from dawgen.synthesis import SyntheticRow, load_synthetic, stage, synthesize
 from dawgen.synthesis.cleaner import keep_best
 from dawgen.synthesis.engines import Generation, Request, TransformersEngine
 from dawgen.synthesis.scoring import log_likelihoods
@@ -85,6 +85,7 @@ def test_every_label_gets_its_rows_and_the_ledger_balances(run, pair_card):
         "shard-00000.parquet",
         "shard-00001.parquet",
     ]
+    assert "| decoded by | transformers |" in (out.folder / "README.md").read_text()
 
 
 def test_kept_rows_are_clean_distinct_and_traceable(run, pair_shots):
@@ -270,6 +271,16 @@ def test_a_row_of_an_earlier_shard_is_a_duplicate_too(run, script, pair_shots):
 def test_no_row_at_all_stops_the_stage(run):
     with pytest.raises(UserError, match=r"None of 16 written rows .* cut off \(16\)"):
         run(max_new_tokens=1, max_attempts_factor=1, temperature=0.0, shard_rows=8)
+
+
+def test_a_label_of_which_nothing_is_clean_is_given_up(run, script, pair_shots, monkeypatch):
+    """It may use 40 attempts; three empty texts are enough, and the other label gets its rows."""
+    monkeypatch.setattr(stage, "HOPELESS", 3)
+    script(["", "a cat", "", "two cats", "", "three cats", "four cats"])
+    out = run(shots=pair_shots[:1], rows_per_label=4, max_attempts_factor=10)
+    told = out.ledger.as_json()["labels"]
+    assert (told["follows"]["attempted"], told["follows"]["kept"]) == (3, 0)
+    assert (told["does_not"]["attempted"], told["does_not"]["kept"]) == (4, 4)
 
 
 @pytest.mark.parametrize("name", ["tiny_t5", "tiny_gpt2"])

@@ -15,6 +15,7 @@ from dawgen.tuning import Arm, TunedPrompt, fit_prompts
 from dawgen.tuning.combine import Passes
 from dawgen.tuning.develop import DevScore
 from dawgen.tuning.fit import fit_stack
+from dawgen.tuning.gradients import both_gradients
 from dawgen.tuning.rows import encode
 from dawgen.tuning.state import ArmData, ArmState
 from tests.tuning.toy import toy_card, toy_rows, toy_settings
@@ -330,6 +331,28 @@ class TestWhatCannotBeTuned:
         assert message.startswith(f"sst2, step {step} of tuning: the loss is not finite for ")
         assert "real rows 3 of 'r' (rows counted from 0)" in message
         assert "'s'" not in message
+
+    def test_a_gradient_that_is_not_finite_names_step_arm_and_rows(self, tiny_bart, monkeypatch):
+        calls = 0
+
+        def broken(*arguments):
+            nonlocal calls
+            calls += 1
+            found = both_gradients(*arguments)
+            if calls == 2:
+                found.synthetic[0, 1, 2] = math.inf
+            return found
+
+        monkeypatch.setattr("dawgen.tuning.fit.both_gradients", broken)
+        arms = [Arm("s", 13, "paired"), Arm("r", 13, "real")]
+        with pytest.raises(UserError) as caught:
+            fit(tiny_bart, arms)
+        message = str(caught.value)
+        assert message.startswith(
+            "sst2, step 2 of tuning: the gradient is not finite for real rows"
+        )
+        assert "of 's'; synthetic rows" in message
+        assert "'r'" not in message
 
     def test_a_development_loss_that_is_not_finite(self, tiny_bart):
         card, rows = toy_card(), encode(toy_card(), toy_rows(4, 0), tiny_bart, 4)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedModel
+
+from dawgen.backbone.linear import linear
 
 
 class Head:
@@ -33,7 +35,7 @@ class Head:
         """hidden [...,H] -> fp32 logits [...,N] of the tokens ``ids`` [N] (all V without)."""
         weight = self.weight if ids is None else self.weight[ids]
         bias = self.bias if ids is None or self.bias is None else self.bias[ids]
-        out = nn.functional.linear(hidden * self.scale, weight).float()
+        out = linear(hidden * self.scale, weight).float()
         if bias is not None:
             out = out + bias
         return self.cap * torch.tanh(out / self.cap) if self.cap else out

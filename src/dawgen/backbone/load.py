@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import resources
+from logging import CRITICAL
 from pathlib import Path
 from typing import Any
 
@@ -46,18 +47,35 @@ def load_backbone(settings: BackboneSettings) -> Backbone:
     }
     tokenizer = _tokenizer(place, settings.path, common)
     try:
-        config = AutoConfig.from_pretrained(place, **common)
-        kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
-        with _no_bar():
-            model = kind.from_pretrained(
-                place, dtype=_DTYPES[settings.dtype], use_safetensors=True, **common
+        with _quiet():
+            config = AutoConfig.from_pretrained(place, **common)
+            kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+            loaded: Any = kind.from_pretrained(
+                place,
+                dtype=_DTYPES[settings.dtype],
+                use_safetensors=True,
+                output_loading_info=True,
+                **common,
             )
-    except (OSError, ValueError) as error:
+            model, found = loaded
+    except Exception as error:  # a foreign folder can make any of transformers' lines fail
+        _refuse_pickle(place, settings.path)
+        if "mismatched_sizes" in str(error):
+            raise UserError(
+                f"The model {settings.path!r} has weights of other sizes than its config.json "
+                "says; its files are not of one model."
+            ) from None
+        if "trust_remote_code" in str(error):
+            raise UserError(
+                f"The model {settings.path!r} comes with code of its own, which is not run; if you "
+                "have read that code, say -s backbone.trust_remote_code=true."
+            ) from None
         raise UserError(
             f"The model {settings.path!r} cannot be loaded: {_first_line(error)} "
             "Name a folder or a hub model with a config and safetensors weights "
             "of a sequence-to-sequence or causal language model."
         ) from None
+    _check_weights(model, found, tokenizer, settings.path)
     torch.nn.Module.to(model, device)
     fingerprint = _fingerprint(place, model, settings)
     backbone = Backbone(
@@ -71,14 +89,64 @@ def load_backbone(settings: BackboneSettings) -> Backbone:
     return backbone
 
 
+def _refuse_pickle(place: str, name: str) -> None:
+    """Say plainly that weights are there, but in a format that can run code when it is read."""
+    folder = Path(place)
+    if not folder.is_dir() or any(folder.glob("*.safetensors")):
+        return
+    pickled = sorted(
+        p.name for end in ("bin", "pt", "pth", "ckpt") for p in folder.glob(f"*.{end}")
+    )
+    if pickled:
+        raise UserError(
+            f"The model folder {name} has pickled weights only ({pickled[0]}), which can run code "
+            "when they are read and are refused; save the model with safe_serialization=True."
+        ) from None
+
+
+def _check_weights(
+    model: PreTrainedModel,
+    found: dict[str, Any],
+    tokenizer: PreTrainedTokenizerBase,
+    name: str,
+) -> None:
+    """See that all weights were there, are numbers, and suit the tokenizer.
+
+    Raises:
+        UserError: they are not; scores would be wrong or the first row would fail.
+    """
+    missing = sorted(map(str, [*found["missing_keys"], *found["mismatched_keys"]]))
+    if missing:
+        raise UserError(
+            f"The model {name!r} lacks weights that its config speaks of, {missing[0]} for one; "
+            "its files are not whole, or are another model's."
+        )
+    for key, weight in model.state_dict().items():
+        if weight.is_floating_point() and not bool(weight.isfinite().all()):
+            raise UserError(
+                f"The model {name!r} has weights that are not numbers (NaN or infinite), in {key}; "
+                "get its files again."
+            )
+    table: Any = model.get_input_embeddings().weight
+    rows = len(table)
+    largest = max(tokenizer.get_vocab().values(), default=0)
+    if largest >= rows:
+        raise UserError(
+            f"The tokenizer of {name!r} has {largest + 1} tokens, but the model embeds {rows}; "
+            "they are not of one model."
+        )
+
+
 @contextmanager
-def _no_bar() -> Iterator[None]:
-    """Keep transformers' own progress bar out of logs."""
-    shown = logging.is_progress_bar_enabled()
+def _quiet() -> Iterator[None]:
+    """Keep transformers' progress bar and remarks out of logs: we say what is wrong ourselves."""
+    shown, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
+    logging.set_verbosity(CRITICAL)
     try:
         yield
     finally:
+        logging.set_verbosity(level)
         if shown:
             logging.enable_progress_bar()
 
@@ -115,8 +183,9 @@ def _tokenizer(place: str, name: str, common: dict[str, Any]) -> PreTrainedToken
             "tokenizer.save_pretrained()."
         )
     try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(place, **common)
-    except (OSError, ValueError, ImportError) as error:
+        with _quiet():
+            tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(place, **common)
+    except Exception as error:  # as above
         raise UserError(
             f"The tokenizer of {name!r} cannot be loaded: {_first_line(error)} "
             "Check backbone.path, and that the hub can be reached if it is a hub name."
@@ -169,7 +238,7 @@ def check_head(backbone: Backbone) -> None:
     ours = backbone.head.logits(hidden)
     tolerance = 1e-3 if backbone.dtype == torch.float32 else 5e-2
     scale = theirs.float().abs().max().clamp(min=1.0)
-    if (ours - theirs.float()).abs().max() > tolerance * scale:
+    if not bool((ours - theirs.float()).abs().max() <= tolerance * scale):  # NaN is no good
         raise UserError(
             f"The model {backbone.name!r} computes its logits in a way dawgen does not know, "
             "so its scores cannot be trusted; take another backbone."

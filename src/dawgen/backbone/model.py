@@ -6,7 +6,7 @@ sequence-to-sequence models), so nothing of a model's caches or layers is touche
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.modeling_outputs import BaseModelOutput
 
+from dawgen.backbone.calls import call_cost, pieces, tokens_at_once
 from dawgen.backbone.head import Head
 from dawgen.backbone.inputs import encode_rows, pad_right
+from dawgen.backbone.linear import quicken
 from dawgen.errors import UserError
 
 if TYPE_CHECKING:
@@ -40,6 +43,24 @@ class TokenScores:
     hidden: Tensor
 
 
+def _joined(parts: Sequence[TokenScores], rows: Sequence[Sequence[int]]) -> TokenScores:
+    """Scores of pieces as those of all rows in order; ``rows`` are each piece's places."""
+    width = max(part.mask.shape[1] for part in parts)
+    missing = [width - part.mask.shape[1] for part in parts]
+    order = torch.tensor([row for piece in rows for row in piece]).argsort()
+    order = order.to(parts[0].mask.device)
+
+    def join(tensors: Iterable[Tensor], after: int) -> Tensor:
+        padded = [pad(t, (0, 0) * after + (0, n)) for t, n in zip(tensors, missing, strict=True)]
+        return torch.cat(padded).index_select(0, order)
+
+    return TokenScores(
+        join((part.log_probs for part in parts), 0),
+        join((part.mask for part in parts), 0),
+        join((part.hidden for part in parts), 1),
+    )
+
+
 class Backbone:
     """A frozen model with its tokenizer. Build one with :func:`load_backbone`."""
 
@@ -53,6 +74,7 @@ class Backbone:
         max_length: int = 512,
     ) -> None:
         self.model = model.eval().requires_grad_(False)
+        quicken(self.model)
         self.tokenizer = tokenizer
         self.name = name
         self.fingerprint = fingerprint
@@ -123,7 +145,7 @@ class Backbone:
         self, card: TaskCard, rows: Sequence[Row], prompt_length: int
     ) -> list[list[int]]:
         """Rows through the card's template, cut so that prompt and input fit the model."""
-        budget = self.max_length - prompt_length - (0 if self.is_encoder_decoder else 8)
+        budget = self._room(prompt_length, "tuning") - (0 if self.is_encoder_decoder else 8)
         try:
             encoded = encode_rows(self.tokenizer, card.fill, rows, budget)
         except ValueError as error:
@@ -164,14 +186,28 @@ class Backbone:
         return whole[len(before) :]
 
     def encode_source(self, text: str, prompt_length: int) -> list[int]:
-        """What the generator reads after its label prompt; ``""`` where it starts from nothing."""
-        room = self.max_length - prompt_length
+        """What the generator reads after its label prompt; ``""`` where it starts from nothing.
+
+        Raises:
+            UserError: the prompt leaves no room for a text.
+        """
+        room = self._room(prompt_length, "generator")
         if self.is_encoder_decoder:
             ids: list[int] = self.tokenizer(text, truncation=True, max_length=room)["input_ids"]
             return ids
         if not text:
             return []
         return self.text_ids(text)[: room // 2] + self.text_ids("\n")
+
+    def _room(self, prompt_length: int, section: str) -> int:
+        """Tokens that a prompt leaves for text."""
+        room = self.max_length - prompt_length
+        if room < 1:
+            raise UserError(
+                f"{section}.prompt_length = {prompt_length} leaves no room for text, since "
+                f"backbone.max_length is {self.max_length} for {self.name}; lower it."
+            )
+        return room
 
     def encode_target(self, text: str) -> list[int]:
         """A text the generator is to write: its ids and the end mark."""
@@ -346,8 +382,35 @@ class Backbone:
             sources: S rows from :meth:`encode_source`.
             targets: B rows from :meth:`encode_target`.
             source_of: for each target its source's place; without, S = B and they go in pairs.
-                Targets that share a source share its encoding.
+                Targets that share a source share its encoding. Pairs are cut into calls of like
+                length; shared sources are the caller's to cut.
         """
+        if source_of is not None:
+            return self._token_log_probs(prompts, sources, targets, source_of)
+        length = prompts.shape[1]
+        sizes = [(length + len(s), len(t) + 1) for s, t in zip(sources, targets, strict=True)]
+        most = tokens_at_once(self.device, sum(map(sum, sizes)))
+        cut = pieces(sizes, call_cost(self.device), most)
+        if len(cut) < 2:
+            return self._token_log_probs(prompts, sources, targets)
+        parts = [
+            self._token_log_probs(
+                prompts.index_select(0, torch.tensor(piece, device=prompts.device)),
+                [sources[row] for row in piece],
+                [targets[row] for row in piece],
+            )
+            for piece in cut
+        ]
+        return _joined(parts, cut)
+
+    def _token_log_probs(
+        self,
+        prompts: Tensor,
+        sources: Sequence[Sequence[int]],
+        targets: Sequence[Sequence[int]],
+        source_of: Sequence[int] | None = None,
+    ) -> TokenScores:
+        """As :meth:`token_log_probs`, in one call."""
         if self.is_encoder_decoder:
             states, mask = self._encode(prompts, sources)
             if source_of is not None:

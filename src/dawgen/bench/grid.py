@@ -176,6 +176,12 @@ def grid_settings(grid: Grid, overrides: Iterable[str] = ()) -> dict[str, Settin
     """
     overrides = list(overrides)
     given = [text.partition("=") for text in overrides]
+    for tree in (grid.settings, *(spec.settings for spec in grid.backbones)):
+        if "trust_remote_code" in json.dumps(tree, default=str):
+            raise UserError(
+                "A grid cannot allow a model's own code to run; if you have read that code, say "
+                "-s backbone.trust_remote_code=true."
+            )
     if "seed" in [key.strip() for key, _, _ in given] + [*grid.settings]:
         raise UserError("A grid lists its seeds, and --seeds chooses among them; set none.")
     paths = [value for key, _, value in given if key.strip() == "backbone.path"]

@@ -70,6 +70,11 @@ class Meter:
     def __init__(self) -> None:
         self._tracker = _energy_tracker()
 
+    @property
+    def measures_energy(self) -> bool:
+        """Whether codecarbon is installed."""
+        return self._tracker is not None
+
     @contextmanager
     def measure(self) -> Iterator[Cost]:
         """Gives back a cost that is filled in when the work is over."""

@@ -25,6 +25,12 @@ Set = Annotated[
     typer.Option("--set", "-s", metavar="KEY=VALUE", help="One setting, such as tuning.steps=500."),
 ]
 Preset = Annotated[str | None, typer.Option(help="Settings made for one backbone.")]
+MaxHours = Annotated[
+    float | None, typer.Option(min=0, help="Begin no further stage after so many hours.")
+]
+MaxKwh = Annotated[
+    float | None, typer.Option(min=0, help="Begin no further stage after so much energy.")
+]
 Config = Annotated[Path | None, typer.Option(help="Settings from a YAML file.")]
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from dawgen.harmless import on_terminal
 
 
 def register(app: typer.Typer) -> None:
@@ -49,5 +52,8 @@ def _print(folder: Path, source: str, abstain_below: float | None) -> None:
     rows = itertools.chain([next(rows)], rows)  # a wrong file is told before the model is loaded
     heading = True
     for chunk in predicting.label_chunks(Classifier.load(folder), rows, abstain_below):
-        typer.echo(as_text(chunk, ".csv", heading=heading), nl=False)
+        table = as_text(chunk, ".csv", heading=heading)
+        if sys.stdout.isatty():
+            table = "\n".join(on_terminal(line) for line in table.split("\n"))
+        typer.echo(table, nl=False)
         heading = False

@@ -154,6 +154,7 @@ def _show(lines: list[str]) -> None:
 def _report(folder: RunFolder, job: Job, settings: Settings, classifier: Path | None) -> None:
     """Print the quality report; with a classifier, ask it first and write what it says."""
     from dawgen.runs import write_json
+    from dawgen.seals import renew_seal
     from dawgen.synthesis import load_synthetic
     from dawgen.synthesis.agreement import agreement
     from dawgen.synthesis.quality import quality_lines
@@ -164,6 +165,7 @@ def _report(folder: RunFolder, job: Job, settings: Settings, classifier: Path | 
         kept = load_synthetic(folder.path / "synthetic", job.card)
         report["agreement"] = agreement(classifier, job.card, kept, settings)
         write_json(path, report)
+        renew_seal(path.parent)
     for line in quality_lines(report):
         typer.echo(line)
     record = folder.stages["synthesis"]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+
+from dawgen.atomic import whole_file
 
 if TYPE_CHECKING:
     from dawgen.tasks import Row, TaskCard
@@ -48,10 +49,5 @@ def write_predictions(
     columns["prediction"] = pa.array([card.labels[i] for i in best], pa.string())
     for i, label in enumerate(card.labels):
         columns[f"p_{label}"] = pa.array(probabilities[:, i], pa.float32())
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        pq.write_table(pa.table(columns), partial)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole_file(path) as file:
+        pq.write_table(pa.table(columns), file)

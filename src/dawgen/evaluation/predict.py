@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from dawgen.backbone.calls import tokens_at_once
 from dawgen.errors import UserError
 from dawgen.progress import progress
 from dawgen.repeatable import repeatable
@@ -59,9 +60,10 @@ def label_probabilities(
         UserError: a score is not finite (named by its row).
     """
     length = 0 if prompt is None else int(prompt.shape[0])
+    most = tokens_at_once(backbone.device, tokens_per_batch)
     scores = np.zeros((len(inputs), len(label_words)), dtype=np.float32)
     with progress("scoring rows", len(inputs), "rows") as advance, torch.no_grad():
-        for batch in bucket([len(ids) + length for ids in inputs], tokens_per_batch):
+        for batch in bucket([len(ids) + length for ids in inputs], most):
             prompts = None if prompt is None else prompt.expand(len(batch), *prompt.shape)
             found = backbone.label_scores(prompts, [inputs[i] for i in batch], label_words)
             scores[batch] = torch.softmax(found.float(), dim=-1).cpu().numpy()

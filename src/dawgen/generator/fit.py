@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from dawgen.checkpoint import Checkpoint, State, optimizer_state, restore_optimizer
 from dawgen.errors import UserError
 from dawgen.generator import meta, objectives
 from dawgen.generator.examples import Batch, Shot, epoch_batches, make_shots, steps_per_epoch
@@ -51,6 +52,7 @@ def fit_generator(
     *,
     write_first: bool,
     on_step: Callable[[dict[str, float]], None] | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Generator:
     """Tune one soft prompt a label, so that the frozen model writes texts of that label.
 
@@ -62,6 +64,7 @@ def fit_generator(
         streams: the run's random streams.
         write_first: first sentences are generated too, so the prompts also learn "" → text1.
         on_step: called after each step with that step's entry of the history.
+        checkpoint: where the state is kept; a tuning that was stopped goes on from it.
 
     Returns:
         The label prompts, the weight network and the history. Each entry holds ``step``,
@@ -84,16 +87,30 @@ def fit_generator(
     tuner = Tuner(card, backbone, settings, streams)
     history: list[dict[str, float]] = []
     per_epoch = steps_per_epoch(examples, settings.batch_size)
-    with progress("tuning the generator", settings.epochs * per_epoch, "step") as advance:
-        for epoch in range(settings.epochs):
-            for batch in epoch_batches(examples, settings.batch_size, streams, epoch):
-                entry: dict[str, float] = {"step": len(history), "epoch": epoch}
-                entry |= tuner.step(batch)
-                _check_finite(entry, card, batch, settings)
-                history.append(entry)
-                if on_step is not None:
-                    on_step(entry)
-                advance(1)
+    total = settings.epochs * per_epoch
+    batches: list[Batch] = []
+    checkpoint = checkpoint or Checkpoint()
+    if saved := checkpoint.load():
+        tuner.load_state_dict(saved["tuner"])
+        history += saved["history"]
+        checkpoint.tell(len(history), total)
+    with (
+        progress("tuning the generator", total, "step") as advance,
+        checkpoint.steps(lambda: {"tuner": tuner.state_dict(), "history": history}) as step_done,
+    ):
+        advance(len(history))
+        for step in range(len(history), total):
+            epoch, place = divmod(step, per_epoch)
+            if place == 0 or not batches:
+                batches = list(epoch_batches(examples, settings.batch_size, streams, epoch))
+            entry: dict[str, float] = {"step": step, "epoch": epoch}
+            entry |= tuner.step(batches[place])
+            _check_finite(entry, card, batches[place], settings)
+            history.append(entry)
+            if on_step is not None:
+                on_step(entry)
+            advance(1)
+            step_done()
     return Generator(tuner.prompts.detach().cpu(), tuner.weight_state(), history)
 
 
@@ -138,6 +155,26 @@ class Tuner:
             self.network_optimizer = torch.optim.Adam(
                 self.network.parameters(), lr=settings.weight_learning_rate
             )
+
+    def state_dict(self) -> State:
+        """All that changes from step to step."""
+        state: State = {
+            "prompts": self.prompts,
+            "optimizer": optimizer_state(self.optimizer),
+            "network": self.weight_state(),
+        }
+        if self.network is not None:
+            state["network_optimizer"] = optimizer_state(self.network_optimizer)
+        return state
+
+    def load_state_dict(self, state: State) -> None:
+        """Go on from what :meth:`state_dict` gave."""
+        with torch.no_grad():
+            self.prompts.copy_(state["prompts"])
+        restore_optimizer(self.optimizer, state["optimizer"])
+        if self.network is not None:
+            self.network.load_state_dict(state["network"])
+            restore_optimizer(self.network_optimizer, state["network_optimizer"])
 
     def weight_state(self) -> dict[str, Tensor]:
         """The weight network's parameters, on the CPU; empty for the plain generator."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import safetensors.torch
 from torch import Tensor
 
+from dawgen.atomic import write_bytes, write_text
 from dawgen.errors import UserError
 from dawgen.generator.weights import TokenWeights
 from dawgen.prompts import load_label_prompts, save_label_prompts
@@ -53,9 +54,9 @@ class Generator:
         folder.mkdir(parents=True, exist_ok=True)
         save_label_prompts(self.prompts, labels, folder / PROMPTS, backbone)
         state = {name: tensor.detach().cpu().contiguous() for name, tensor in self.weights.items()}
-        (folder / WEIGHTS).write_bytes(safetensors.torch.save(state, metadata={"format": "pt"}))
+        write_bytes(folder / WEIGHTS, safetensors.torch.save(state, metadata={"format": "pt"}))
         lines = (json.dumps(entry, sort_keys=True) + "\n" for entry in self.history)
-        (folder / LOG).write_text("".join(lines), encoding="utf-8")
+        write_text(folder / LOG, "".join(lines))
 
     @classmethod
     def load(

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from dawgen.backbone import Backbone
+from dawgen.backbone.calls import call_cost, pieces, tokens_at_once
 from dawgen.errors import UserError
 from dawgen.evaluation.predict import label_probabilities
 from dawgen.methods.base import Prediction
@@ -26,8 +27,7 @@ from dawgen.progress import progress
 from dawgen.repeatable import repeatable
 from dawgen.tuning.combine import Passes
 from dawgen.tuning.develop import DevScore, dev_scores
-from dawgen.tuning.gradients import call_cost
-from dawgen.tuning.rows import EncodedRows, pieces
+from dawgen.tuning.rows import EncodedRows
 from dawgen.tuning.schedule import make_optimizer
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ class _Training:
     def __init__(self, job: WeightsJob, backbone: Backbone, settings: Settings) -> None:
         self.job = job
         self.settings = settings.methods.fine_tuning
-        self.tokens_per_batch = settings.tuning.tokens_per_batch
+        self.tokens_per_batch = tokens_at_once(backbone.device, settings.tuning.tokens_per_batch)
         self.backbone = Backbone(
             copy.deepcopy(backbone.model).float(),
             backbone.tokenizer,

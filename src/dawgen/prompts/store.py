@@ -18,6 +18,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from dawgen.atomic import write_bytes
 from dawgen.errors import UserError
 from dawgen.progress import warn
 
@@ -46,9 +47,11 @@ def save_prompt(prompt: Tensor, folder: Path, backbone: Backbone) -> None:
     weights = prompt.detach().to("cpu", torch.float32).contiguous()
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CONFIG).unlink(missing_ok=True)
-    _write(folder / WEIGHTS, safetensors.torch.save({TENSOR: weights}, metadata={"format": "pt"}))
+    write_bytes(
+        folder / WEIGHTS, safetensors.torch.save({TENSOR: weights}, metadata={"format": "pt"})
+    )
     config = json.dumps(_config(weights, backbone), indent=2, sort_keys=True) + "\n"
-    _write(folder / CONFIG, config.encode())
+    write_bytes(folder / CONFIG, config.encode())
 
 
 def load_prompt(folder: Path, backbone: Backbone | None = None) -> Tensor:
@@ -76,6 +79,8 @@ def load_prompt(folder: Path, backbone: Backbone | None = None) -> Tensor:
             f"{folder / WEIGHTS} holds {list(weights.shape)} numbers where {folder / CONFIG} "
             f"speaks of {length} prompt tokens: the two files are not from one adapter."
         )
+    if not bool(weights.isfinite().all()):
+        raise UserError(f"{folder / WEIGHTS} holds numbers that are not finite; tune it anew.")
     if backbone is not None:
         _check_backbone(folder, config, weights.shape[1], backbone)
     return weights[:length].to(torch.float32)
@@ -152,7 +157,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
         )
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{folder / CONFIG} is not valid JSON: {error}.") from error
     kind = config.get("peft_type") if isinstance(config, dict) else type(config).__name__
     if kind != "PROMPT_TUNING":
@@ -178,10 +183,3 @@ def _read_weights(folder: Path) -> Tensor:
     if TENSOR not in tensors:
         raise UserError(f"{path} holds {', '.join(sorted(tensors)) or 'nothing'}, not {TENSOR}.")
     return tensors[TENSOR]
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all."""
-    half = path.with_name(f".{path.name}.part")
-    half.write_bytes(content)
-    half.replace(path)

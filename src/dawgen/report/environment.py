@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from base64 import b64encode
 from importlib import resources
 from typing import Any
@@ -11,12 +12,17 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from dawgen.harmless import visible
+
+_UNSAFE = re.compile("[<>&\u2028\u2029\x7f-\x9f]")
+
 
 def render_page(template: str, context: dict[str, Any], scripts: tuple[str, ...] = ()) -> str:
     """The HTML of a page.
 
-    Every value is escaped. The page's content security policy names the hashes of our scripts,
-    so that no other script could run even if a text got past the escaping.
+    Every value is escaped, and control characters are spelled out. The page's content security
+    policy names the hashes of our scripts, so that no other script could run even if a text got
+    past the escaping.
 
     Args:
         template: its name, such as ``report.html.j2``.
@@ -44,15 +50,13 @@ def render_page(template: str, context: dict[str, Any], scripts: tuple[str, ...]
         "head_script": Markup(head),
         "body_script": Markup(body),
     }
-    return environment.get_template(template).render(common | context)
+    return visible(environment.get_template(template).render(common | context))
 
 
 def as_data(value: object) -> Markup:
-    """A value as JSON that may stand inside a script element."""
+    """A value as JSON that may stand inside a script element; control characters are escaped."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    for letter in "<>&\u2028\u2029":
-        text = text.replace(letter, f"\\u{ord(letter):04x}")
-    return Markup(text)
+    return Markup(_UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
 
 
 def _figure(value: object) -> str:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-import yaml
 
 from dawgen.errors import UserError
+from dawgen.yamltext import parse_yaml
 
 Rows = list[dict[str, Any]]
 WEIGHTS = "token-weights.json"
@@ -96,7 +96,7 @@ def _other_weights(folder: Path, method: str) -> dict[str, Rows]:
 def _read_predictions(folder: Path) -> Rows:
     """Rows with text1, text2, label, prediction and confidence, whatever the card's columns."""
     card = folder / "task.yaml"
-    tree = yaml.safe_load(card.read_text("utf-8")) if card.is_file() else {}
+    tree = parse_yaml(card.read_text("utf-8"), str(card)) if card.is_file() else {}
     columns, labels = tree.get("columns", {}), tree.get("labels", [])
     rows = _read_shards(folder, "predictions.parquet")
     names = {role: columns.get(role, role) for role in ("text1", "text2", "label")}

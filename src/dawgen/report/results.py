@@ -153,7 +153,7 @@ def _costs(run: dict[str, Any]) -> list[KeyFigure]:
     if is_number(run.get("peak_memory_mib")):
         figures.append(KeyFigure("memory", f"{run['peak_memory_mib'] / 1024:.1f} GiB", "at most"))
     if run:
-        energy = run.get("energy_kwh")
+        energy = (run.get("energy") or {}).get("kwh")
         if is_number(energy):
             figures.append(KeyFigure("energy", f"{1000 * float(str(energy)):.1f} Wh", "codecarbon"))
         else:

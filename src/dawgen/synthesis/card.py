@@ -175,6 +175,8 @@ def _generator(made: Provenance) -> list[list[str]]:
     ]
     if made.prompts is not None:
         facts.append(["label prompts' hash", prompts_hash(made.prompts)])
+    if made.engine is not None:
+        facts.append(["decoded by", made.engine])
     return facts
 
 

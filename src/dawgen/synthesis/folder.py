@@ -6,7 +6,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+from dawgen.progress import warn
 from dawgen.runs import write_json, write_text
+from dawgen.seals import is_as_written, write_hash
 from dawgen.synthesis.card import dataset_card
 from dawgen.synthesis.ledger import Ledger
 from dawgen.synthesis.provenance import Provenance
@@ -21,14 +23,18 @@ def finished_shard(work: Path | None, number: int) -> list[SyntheticRow] | None:
     """All rows of a shard that a stopped synthesis had finished, if it had."""
     if work is None or not shard_path(work, number).is_file():
         return None
-    return read_shard(shard_path(work, number))
+    path = shard_path(work, number)
+    if not is_as_written(path):
+        warn(f"{path} is damaged: its hash is not that of its content; it is written again.")
+        return None
+    return read_shard(path)
 
 
 def keep_shard(work: Path | None, number: int, rows: Sequence[SyntheticRow]) -> None:
     """Lay a finished shard aside, rejected rows too: the next synthesis goes on from it."""
     if work is not None:
         work.mkdir(parents=True, exist_ok=True)
-        write_shard(work, number, rows)
+        write_hash(write_shard(work, number, rows))
 
 
 def write_rows(

@@ -43,6 +43,7 @@ class Provenance:
             no generator has seen.
         prompts: the label prompts [C,P,H], likewise.
         imported: name of the file the rows were imported from, None where dawgen wrote them.
+        engine: who decoded, such as "ctranslate2, int8"; None for imported rows.
     """
 
     card: TaskCard
@@ -53,6 +54,7 @@ class Provenance:
     backbone: Backbone | None = None
     prompts: Tensor | None = None
     imported: str | None = None
+    engine: str | None = None
 
 
 def prompts_hash(prompts: Tensor) -> str:

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 from dawgen.backbone import Backbone
+from dawgen.backbone.calls import tokens_at_once
+from dawgen.errors import UserError
 
 TOKENS_PER_BATCH = 8192
 """Tokens scored at once, soft prompts included; changes speed and memory only."""
@@ -27,7 +29,7 @@ def log_likelihoods(
         fp64 [N,C] on the CPU, in nats, end mark included.
 
     Raises:
-        FloatingPointError: a score is not finite; the text is named.
+        UserError: a score is not finite; the text is named.
     """
     labels, length = prompts.shape[:2]
     sources = [backbone.encode_source(source, length) for source, _ in texts]
@@ -36,7 +38,8 @@ def log_likelihoods(
     sizes = [len(s) + len(t) + length for s, t in zip(sources, targets, strict=True)]
     # Texts of one source side by side: a source is then encoded once a label, not once a text.
     order = sorted(range(len(texts)), key=lambda i: (len(sources[i]), texts[i][0], sizes[i], i))
-    for batch in _buckets(sizes, TOKENS_PER_BATCH // labels, order):
+    most = tokens_at_once(backbone.device, TOKENS_PER_BATCH)
+    for batch in _buckets(sizes, most // labels, order):
         distinct = {texts[i][0]: sources[i] for i in batch}
         place = {text: number * labels for number, text in enumerate(distinct)}
         scores = backbone.token_log_probs(
@@ -49,7 +52,10 @@ def log_likelihoods(
         out[batch] = summed.view(len(batch), labels).cpu()
     broken = (~out.isfinite()).any(dim=1).nonzero().flatten().tolist()
     if broken:
-        raise FloatingPointError(f"the log-likelihood of {texts[broken[0]]!r} is not finite")
+        raise UserError(
+            f"The generator's score of {texts[broken[0]]!r} is not finite; take backbone.dtype "
+            "fp32, or tune it again with a lower generator.learning_rate."
+        )
     return out
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dawgen.atomic import whole_file
 from dawgen.errors import UserError
 from dawgen.synthesis.rows import SyntheticRow
 from dawgen.tasks import Row, TaskCard, load_rows
@@ -43,12 +44,8 @@ def write_shard(folder: Path, number: int, rows: Sequence[SyntheticRow]) -> Path
         [{name: getattr(row, name) for name in SCHEMA.names} for row in rows], schema=SCHEMA
     )
     path = shard_path(folder, number)
-    draft = path.with_suffix(".tmp")
-    try:
-        pq.write_table(table, draft, compression="zstd")
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    with whole_file(path) as file:
+        pq.write_table(table, file, compression="zstd")
     return path
 
 

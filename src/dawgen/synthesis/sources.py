@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import lzma
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -38,6 +38,19 @@ def shot_sentences(shots: Sequence[Row]) -> list[FirstSentence]:
     for i, row in enumerate(shots):
         seen.setdefault(normalise(row.text1), FirstSentence(row.text1, f"shots:{i}"))
     return list(seen.values())
+
+
+def check_sources(choice: str | Mapping[str, float]) -> None:
+    """See that the files among the sources are there, before any long work.
+
+    Raises:
+        UserError: one of them is not.
+    """
+    for name in [choice] if isinstance(choice, str) else choice:
+        file, _, column = name.rpartition("#")
+        known = name in (*CORPORA, "card", "few-shots", "generator") or name.startswith("hub:")
+        if not known and not (column and Path(file).is_file()):
+            next(file_lines(Path(name)), None)
 
 
 def usable_sentences(

@@ -28,6 +28,8 @@ from dawgen.tasks import Row, TaskCard
 
 ATTEMPTS_PER_ROUND = 512
 """Texts asked for between two looks at what is still missing; bounds memory and overshoot."""
+HOPELESS = 512
+"""After so many texts of a label in a shard, none of them clean, no more are asked for."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,8 @@ def synthesize(
 
     Shard by shard: clean rows are collected for each label, ``oversample`` times as many as
     the shard wants, and those of the highest label ratio are kept. A label that has used up
-    ``max_attempts_factor`` attempts for every clean row it wants is left short, with a warning.
+    ``max_attempts_factor`` attempts for every clean row it wants, or ``HOPELESS`` without a
+    clean one, is left short, with a warning.
 
     Args:
         shots: the few-shot rows; lengths, scripts and texts not to repeat come from them.
@@ -114,7 +117,14 @@ def synthesize(
     write_rows(folder, rows, stage.ledger, settings.keep_rejected)
     stage.report_shortage()
     made = Provenance(
-        card, settings, streams.root, shots, forbidden, backbone=backbone, prompts=stage.prompts
+        card,
+        settings,
+        streams.root,
+        shots,
+        forbidden,
+        backbone=backbone,
+        prompts=stage.prompts,
+        engine=stage.engine.name,
     )
     describe(folder, rows, stage.ledger, made, stage.first_sentences.unlabelled())
     kept = [row for row in rows if row.kept]
@@ -217,14 +227,16 @@ class _Stage:
         self, clean: Sequence[int], spent: Sequence[int], wanted: int, limit: int
     ) -> list[int]:
         """Attempts a label for the next round, by what is missing and what share got through."""
-        open_labels = [i for i, n in enumerate(clean) if n < wanted and spent[i] < limit]
+        most_of = [limit if n else min(limit, HOPELESS) for n in clean]
+        left = [most - used for most, used in zip(most_of, spent, strict=True)]
+        open_labels = [i for i, n in enumerate(clean) if n < wanted and left[i] > 0]
         if not open_labels:
             return []
         most = max(1, ATTEMPTS_PER_ROUND // len(open_labels))
         plan = [0] * len(clean)
         for i in open_labels:
             rate = max(clean[i] / spent[i], 0.1) if spent[i] else 1.0
-            plan[i] = min(math.ceil((wanted - clean[i]) / rate), most, limit - spent[i])
+            plan[i] = min(math.ceil((wanted - clean[i]) / rate), most, left[i])
         return plan
 
     def _ask(self, label: int, count: int) -> list[Attempt]:

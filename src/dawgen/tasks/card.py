@@ -16,6 +16,7 @@ import re
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, Self
+from urllib.parse import quote
 
 import yaml
 from pydantic import (
@@ -36,6 +37,7 @@ from dawgen.yamltext import parse_yaml
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _ROLES = ("text1", "text2", "label")
 _SUFFIXES = (".yaml", ".yml")
+_LONGEST_LABEL = 200
 _DATA_SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
 
 
@@ -117,6 +119,13 @@ class TaskCard(BaseModel):
     def _name_is_text(cls, value: object) -> object:
         return str(value) if isinstance(value, int) else value
 
+    @field_validator("name")
+    @classmethod
+    def _name_is_no_path(cls, name: str) -> str:
+        if set(name) & {"/", "\\"} or not name.strip(". ") or not name.isprintable():
+            raise ValueError(f"{name!r} may not hold / or \\, nor be dots alone: folders bear it")
+        return name
+
     @field_validator("labels", "copies", mode="before")
     @classmethod
     def _labels_are_text(cls, value: object) -> object:
@@ -151,6 +160,11 @@ class TaskCard(BaseModel):
             raise ValueError("one of the labels is empty")
         if len(set(labels)) < len(labels):
             raise ValueError("a label is listed twice")
+        if long := [label for label in labels if len(quote(label)) > _LONGEST_LABEL]:
+            raise ValueError(
+                f"{long[0][:40]!r}... is too long; a label names a folder, which has at most "
+                f"{_LONGEST_LABEL} characters, special ones counted several times"
+            )
         if len(labels) < 2:
             raise ValueError("a task needs at least two labels")
         return labels
@@ -345,8 +359,8 @@ def parse_card(text: str, where: str, default_name: str | None = None) -> TaskCa
 
 
 def _explain(error: ValidationError) -> str:
-    """The first of pydantic's findings as the end of a sentence."""
-    first = error.errors()[0]
+    """One of pydantic's findings, a misspelt entry first, as the end of a sentence."""
+    first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         known = [

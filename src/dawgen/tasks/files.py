@@ -24,6 +24,11 @@ FORMATS = {
     ".parquet": "parquet",
 }
 
+_PACKED = (".gz", ".zip", ".bz2", ".xz", ".zst", ".7z", ".tar")
+_LONGEST_HEADING = 1 << 20
+MOST_BYTES = 4 << 30
+"""Of a table once it is unpacked: 4 GiB is far more than few shots and their pool."""
+
 
 @dataclass
 class Table:
@@ -49,13 +54,19 @@ def read_file(name: str) -> Table:
     if not path.is_file():
         raise UserError(f"There is no file {name}.")
     kind = FORMATS.get(path.suffix.lower())
+    if path.suffix.lower() in _PACKED:
+        raise UserError(f"{name} is packed; unpack it and name the file that was in it.")
     if kind is None:
         raise UserError(
             f"{name}: the ending {path.suffix!r} tells no format; "
             f"it must be .jsonl, .csv, .tsv or .parquet."
         )
-    if path.stat().st_size == 0:
+    size = path.stat().st_size
+    if size == 0:
         raise UserError(f"{name} is empty.")
+    _check_size(name, size)
+    if kind != "parquet":
+        refuse_packed(name, path)
     read = {"jsonl": _read_jsonl, "csv": _read_csv, "tsv": _read_tsv, "parquet": _read_parquet}
     try:
         table = read[kind](name, path)
@@ -66,6 +77,27 @@ def read_file(name: str) -> Table:
     if not table.records:
         raise UserError(f"{name} has no rows.")
     return table
+
+
+def _check_size(name: str, size: int) -> None:
+    if size > MOST_BYTES:
+        raise UserError(
+            f"{name} holds {size / (1 << 30):.0f} GiB, more than the {MOST_BYTES >> 30} GiB that "
+            f"are read; give a part of its rows."
+        )
+
+
+def refuse_packed(name: str, path: Path) -> None:
+    """A packed file or one of 16-bit characters is told as such, not as broken text."""
+    with path.open("rb") as file:
+        start = file.read(6)
+    if start.startswith((b"\x1f\x8b", b"PK\x03\x04", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")):
+        raise UserError(f"{name} is packed; unpack it and name the file that was in it.")
+    if start.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise UserError(f"{name} is not text in UTF-8 but in UTF-16; save it as UTF-8.")
+    with path.open("rb") as file:
+        if b"\x00" in file.readline(_LONGEST_HEADING):
+            raise UserError(f"{name} holds a null character in its first line; take it out.")
 
 
 @contextmanager
@@ -105,23 +137,37 @@ def _read_jsonl(name: str, path: Path) -> Table:
     for number, line in enumerate(lines, start=1):
         if not line["text"].strip():
             continue
-        try:
-            record = json.loads(line["text"])
-        except json.JSONDecodeError as error:
-            raise UserError(
-                f"{name}, line {number}: this is not JSON ({error.msg}, column {error.colno}); "
-                f"each line must be one object."
-            ) from None
-        if not isinstance(record, dict):
-            raise UserError(f"{name}, line {number}: each line must be one JSON object {{...}}.")
+        record = parse_line(line["text"], f"{name}, line {number}")
         records.append(record)
         columns.update(dict.fromkeys(record))
     return Table(name, list(columns), records)
 
 
+def parse_line(text: str, where: str) -> dict[str, Any]:
+    """A line of JSON as the record it is; raises UserError, saying where, for anything else."""
+    try:
+        record = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UserError(
+            f"{where}: this is not JSON ({error.msg}, column {error.colno}); "
+            f"each line must be one object."
+        ) from None
+    except (ValueError, RecursionError):
+        raise UserError(
+            f"{where}: a number is too long or the nesting too deep; each line "
+            f"must be one object of texts."
+        ) from None
+    if not isinstance(record, dict):
+        raise UserError(f"{where}: each line must be one JSON object {{...}}.")
+    return record
+
+
 def _read_csv(name: str, path: Path) -> Table:
     with path.open(encoding="utf-8-sig", newline="") as file:
-        header = next(csv.reader(file), [])
+        try:
+            header = next(csv.reader(file), [])
+        except csv.Error as error:
+            raise UserError(f"{name} has no readable heading ({error}).") from None
     records = _read_separated(name, path, header, sep=",")
     return Table(name, list(records[0]) if records else header, records)
 
@@ -204,6 +250,8 @@ def _read_parquet(name: str, path: Path) -> Table:
         metadata = pq.read_metadata(path)
         if metadata.num_rows == 0:  # which `datasets` cannot stream
             return Table(name, list(metadata.schema.to_arrow_schema().names), [])
+        groups = range(metadata.num_row_groups)
+        _check_size(name, sum(metadata.row_group(i).total_byte_size for i in groups))
         records, features = _stream("parquet", path)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         problem = str(error).splitlines()[0].rstrip(".")

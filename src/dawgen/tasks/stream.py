@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 from dawgen.errors import UserError
 from dawgen.tasks.card import TaskCard
-from dawgen.tasks.files import FORMATS, Table, unquote
+from dawgen.tasks.files import FORMATS, Table, parse_line, refuse_packed, unquote
 from dawgen.tasks.load import cell_text, check_column, load_rows
 from dawgen.tasks.row import Row
 
@@ -36,6 +35,8 @@ def stream_rows(card: TaskCard, source: str) -> Iterator[Row]:
     if kind is None or not path.is_file() or path.stat().st_size == 0:
         load_rows(card, source, labelled=False)  # says what is wrong
         raise UserError(f"{source} cannot be read.")
+    if kind != "parquet":
+        refuse_packed(source, path)
     read = {"jsonl": _jsonl, "csv": _csv, "tsv": _tsv, "parquet": _parquet}[kind]
     number = 0
     try:
@@ -50,6 +51,8 @@ def stream_rows(card: TaskCard, source: str) -> Iterator[Row]:
             yield Row(texts[0], texts[1] if card.is_pair else None, None)
     except UnicodeDecodeError:
         raise UserError(f"{source} is not text in UTF-8; save it as UTF-8 and try again.") from None
+    except csv.Error as error:
+        raise UserError(f"{source}, behind row {number}: not a readable table ({error}).") from None
     if number == 0:
         raise UserError(f"{source} has no rows.")
 
@@ -59,18 +62,7 @@ def _jsonl(path: Path) -> Records:
         for number, line in enumerate(file, start=1):
             if not line.strip():
                 continue
-            try:
-                record = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise UserError(
-                    f"{path}, line {number}: this is not JSON ({error.msg}, column "
-                    f"{error.colno}); each line must be one object."
-                ) from None
-            if not isinstance(record, dict):
-                raise UserError(
-                    f"{path}, line {number}: each line must be one JSON object {{...}}."
-                )
-            yield record
+            yield parse_line(line, f"{path}, line {number}")
 
 
 def _csv(path: Path) -> Records:

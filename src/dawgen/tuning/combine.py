@@ -9,6 +9,7 @@ and the weights with which the gradient of each kind's mean loss enters,
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -44,6 +45,15 @@ class Passes:
             self._ahead.extend(self._rng.permutation(self.count).tolist())
         taken, self._ahead = self._ahead[:size], self._ahead[size:]
         return taken
+
+    def state_dict(self) -> dict[str, Any]:
+        """The rows ahead, and the random stream behind them."""
+        return {"ahead": self._ahead, "rng": self._rng.bit_generator.state}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what :meth:`state_dict` gave."""
+        self._ahead = list(state["ahead"])
+        self._rng.bit_generator.state = state["rng"]
 
 
 class Plan:
@@ -91,6 +101,18 @@ class Plan:
             return Draw([], self._synthetic.take(self._sizes[1]), 0.0, 1.0)
         real, synthetic = self._real.take(self._sizes[0]), self._synthetic.take(self._sizes[1])
         return Draw(real, synthetic, 1.0, self.arm.epsilon, surgery=combine == "surgery")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the arm's random streams are."""
+        return {name: passes.state_dict() for name, passes in self._streams().items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what :meth:`state_dict` gave."""
+        for name, passes in self._streams().items():
+            passes.load_state_dict(state[name])
+
+    def _streams(self) -> dict[str, Passes]:
+        return {"real": self._real, "synthetic": self._synthetic, "mixed": self._mixed}
 
     def _draw_mixed(self) -> Draw:
         """Rows from the one set; the weights make the two means the mean over all of them."""

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from dawgen.tuning.gradients import call_cost, cross_entropy
-from dawgen.tuning.rows import EncodedRows, pieces
+from dawgen.backbone.calls import call_cost, pieces, tokens_at_once
+from dawgen.tuning.gradients import cross_entropy
+from dawgen.tuning.rows import EncodedRows
 
 if TYPE_CHECKING:
     from dawgen.backbone import Backbone
@@ -54,7 +55,8 @@ def dev_scores(
     sizes = [prompts.shape[1] + len(row) for row in ids]
     scores = torch.zeros(len(ids), len(label_words), device=prompts.device)
     owner = torch.tensor(arms, device=prompts.device)
-    for piece in pieces(sizes, call_cost(prompts.device), tokens_per_batch):
+    most = tokens_at_once(prompts.device, tokens_per_batch)
+    for piece in pieces(sizes, call_cost(prompts.device), most):
         places = torch.tensor(piece, device=prompts.device)
         soft = prompts.index_select(0, owner[places])
         scores[places] = backbone.label_scores(soft, [ids[row] for row in piece], label_words)

@@ -64,6 +64,14 @@ class Ensemble:
         weight[mine] = kept.to(weight.dtype) / kept.sum().clamp(min=1)
         return replace(rows, targets=targets, weight=weight)
 
+    def state_dict(self) -> dict[str, Tensor]:
+        """The means, and how often each row was seen."""
+        return {"sum": self._sum, "seen": self._seen}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Go on from what :meth:`state_dict` gave."""
+        self._sum, self._seen = state["sum"], state["seen"]
+
     def add(self, places: Sequence[int], probabilities: Tensor) -> None:
         """Take the predictions [n,C] of drawn rows into their means."""
         rows = torch.tensor(places, dtype=torch.long)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from dawgen.checkpoint import Checkpoint
 from dawgen.errors import UserError
 from dawgen.progress import progress
 from dawgen.repeatable import repeatable
@@ -17,6 +18,7 @@ from dawgen.tuning.combine import Draw
 from dawgen.tuning.develop import dev_scores
 from dawgen.tuning.gradients import both_gradients, clip, joint_gradient
 from dawgen.tuning.record import Pending
+from dawgen.tuning.resume import LoopState
 from dawgen.tuning.rows import encode, join
 from dawgen.tuning.schedule import rate_at
 from dawgen.tuning.start import start_prompt
@@ -41,6 +43,7 @@ def fit_prompts(
     on_step: OnStep | None = None,
     *,
     starts: Sequence[Tensor] | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> list[TunedPrompt]:
     """Tune one prompt an arm, all arms at once, on the same rows.
 
@@ -57,6 +60,7 @@ def fit_prompts(
         settings: what the arms share.
         on_step: is given each record of the history as soon as it is known.
         starts: [P, H] for each arm, instead of the start that the settings name.
+        checkpoint: where the state is kept; a tuning that was stopped goes on from it.
 
     Raises:
         UserError: rows that an arm needs are missing, or a loss is not finite; the sentence
@@ -64,7 +68,8 @@ def fit_prompts(
     """
     length = settings.prompt_length if starts is None else starts[0].shape[0]
     rows = [encode(card, part, backbone, length) for part in (train, dev, synthetic)]
-    return fit_stack(card, arms, [ArmData(*rows)] * len(arms), backbone, settings, on_step, starts)
+    data = [ArmData(*rows)] * len(arms)
+    return fit_stack(card, arms, data, backbone, settings, on_step, starts, checkpoint)
 
 
 def fit_stack(
@@ -75,6 +80,7 @@ def fit_stack(
     settings: TuningSettings,
     on_step: OnStep | None = None,
     starts: Sequence[Tensor] | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> list[TunedPrompt]:
     """As :func:`fit_prompts`, with rows of its own for each arm (the seeds of a grid)."""
     if len({arm.name for arm in arms}) != len(arms):
@@ -89,9 +95,16 @@ def fit_stack(
         for arm, part, start in zip(arms, data, starts, strict=True)
     ]
     stack = _Stack(card, words, backbone, settings, on_step)
-    stack.look(0, states)
-    with progress(f"tuning {len(arms)} prompt(s)", settings.steps, "steps") as advance:
-        for step in range(1, settings.steps + 1):
+    kept = LoopState(checkpoint, stack.pending, states)
+    done = kept.load(settings.steps)
+    if not done:
+        stack.look(0, states)
+    with (
+        progress(f"tuning {len(arms)} prompt(s)", settings.steps, "steps") as advance,
+        kept.steps() as step_done,
+    ):
+        advance(done)
+        for step in range(done + 1, settings.steps + 1):
             running = [state for state in states if not state.done]
             if not running:
                 break
@@ -99,6 +112,7 @@ def fit_stack(
             if step % settings.eval_every == 0 or step == settings.steps:
                 stack.look(step, running)
             advance(1)
+            step_done(step)
     return [state.result() for state in states]
 
 

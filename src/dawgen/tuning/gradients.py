@@ -8,16 +8,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
+from dawgen.backbone.calls import call_cost, pieces, tokens_at_once
 from dawgen.tuning.combine import Draw
-from dawgen.tuning.rows import JoinedRows, pieces
+from dawgen.tuning.rows import JoinedRows
 from dawgen.tuning.surgery import project
 
 if TYPE_CHECKING:
     from dawgen.backbone import Backbone
-
-# What a forward and backward call costs beside its tokens, in tokens: measured on the shipped
-# backbone on two cores; on a GPU a call is hundreds of kernel launches, whatever it computes.
-CALL_COST = {"cpu": 48, "cuda": 8192}
 
 
 class Gradients(NamedTuple):
@@ -35,11 +32,6 @@ class Gradients(NamedTuple):
 def cross_entropy(scores: Tensor, targets: Tensor) -> Tensor:
     """Loss of each row [B], nats, of scores [B, C] against label probabilities [B, C]."""
     return -(targets * torch.log_softmax(scores, dim=-1)).sum(dim=-1)
-
-
-def call_cost(device: torch.device) -> int:
-    """What one more call costs on the device, in tokens."""
-    return CALL_COST.get(device.type, CALL_COST["cuda"])
 
 
 def both_gradients(
@@ -60,7 +52,7 @@ def both_gradients(
         rows: B rows of all arms.
         label_words: C label words as token ids.
         backbone: frozen.
-        tokens_per_batch: tokens of one piece, prompts included.
+        tokens_per_batch: most tokens of one piece, prompts included.
     """
     arms, length, _ = prompts.shape
     copies = prompts.detach().repeat(2, 1, 1).requires_grad_()
@@ -68,7 +60,8 @@ def both_gradients(
     sizes = [length + len(ids) for ids in rows.ids]
     losses = torch.zeros(len(rows.ids), device=device)
     probabilities = torch.zeros(rows.targets.shape, device=device)
-    for piece in pieces(sizes, call_cost(device), tokens_per_batch):
+    most = tokens_at_once(device, tokens_per_batch)
+    for piece in pieces(sizes, call_cost(device), most):
         soft = copies.index_select(0, rows.copy[piece].to(device))
         scores = backbone.label_scores(soft, [rows.ids[row] for row in piece], label_words)
         loss = cross_entropy(scores, rows.targets[piece].to(device))

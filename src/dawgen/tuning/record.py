@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from dawgen.tasks import TaskCard
 
 
+_NORM = 4
+"""Which of a step's figures is the prompt's norm after the update."""
+
+
 @dataclass(frozen=True)
 class _Step:
     """One step's figures, still on the device."""
@@ -40,6 +44,7 @@ class _Step:
     states: Sequence[ArmState]
     draws: Sequence[Draw]
     row_losses: Tensor  # [B]
+    copies: Tensor  # [B], see JoinedRows
     figures: Tensor  # [R, 6]
     rates: Sequence[float]
 
@@ -74,25 +79,31 @@ class Pending:
         conflict = update.conflict.to(torch.float32)
         figures = [means[:arms], means[arms:], update.cosine, conflict, norms, moved]
         self._steps.append(
-            _Step(step, states, draws, row_losses, torch.stack(figures, dim=1), rates)
+            _Step(step, states, draws, row_losses, rows.copy, torch.stack(figures, dim=1), rates)
         )
 
     def check(self) -> None:
-        """Stop at the first loss that is not finite.
+        """Stop at the first loss or gradient that is not finite.
+
+        A gradient that is not makes the prompt so, whose norm is among the step's figures.
 
         Raises:
             UserError: names task, step, arm and rows.
         """
         for step in self._steps:
-            if not bool(step.row_losses.isfinite().all()):
-                raise UserError(_complaint(self._card, step))
+            losses = step.row_losses.isfinite()
+            if not bool(losses.all()):
+                raise UserError(_complaint(self._card, step, "loss", (~losses).tolist()))
+            arms = step.figures[:, _NORM].isfinite().tolist()
+            if not all(arms):
+                bad = [not arms[copy % len(arms)] for copy in step.copies.tolist()]
+                raise UserError(_complaint(self._card, step, "gradient", bad))
 
     def flush(self, step: int, states: Sequence[ArmState], scores: Sequence[DevScore]) -> None:
         """Write the gathered steps' records, with the scores of the look that ends them."""
-        records = [record for past in self._steps for record in _records(past)]
+        records = self._read()
         if step == 0:
             records = [(state, _start_record(state)) for state in states]
-        self._steps.clear()
         looked = dict(zip((state.arm.name for state in states), scores, strict=True))
         for state, record in records:
             if record["step"] == step:
@@ -100,9 +111,28 @@ class Pending:
                 record["dev_accuracy"], record["dev_loss"] = score.accuracy, score.loss
                 counts = zip(self._card.labels, score.predicted, strict=True)
                 record["dev_predictions"] = dict(counts)
-            state.history.append(record)
-            if self._on_step is not None:
-                self._on_step(record)
+            self._enter(state, record)
+
+    def settle(self) -> None:
+        """Write the records of the gathered steps between two looks.
+
+        Raises:
+            UserError: a loss is not finite.
+        """
+        self.check()
+        for state, record in self._read():
+            self._enter(state, record)
+
+    def _read(self) -> list[tuple[ArmState, dict[str, Any]]]:
+        """The gathered steps' records, which are then no longer gathered."""
+        records = [record for past in self._steps for record in _records(past)]
+        self._steps.clear()
+        return records
+
+    def _enter(self, state: ArmState, record: dict[str, Any]) -> None:
+        state.history.append(record)
+        if self._on_step is not None:
+            self._on_step(record)
 
 
 def _start_record(state: ArmState) -> dict[str, Any]:
@@ -136,9 +166,8 @@ def _records(step: _Step) -> list[tuple[ArmState, dict[str, Any]]]:
     return records
 
 
-def _complaint(card: TaskCard, step: _Step) -> str:
-    """Which arm's rows of the step have a loss that is not finite, in words."""
-    bad = (~step.row_losses.isfinite()).tolist()
+def _complaint(card: TaskCard, step: _Step, what: str, bad: Sequence[bool]) -> str:
+    """Which arm's rows of the step have a loss or gradient that is not finite, in words."""
     place = 0
     found = []
     for kind in ("real", "synthetic"):
@@ -150,7 +179,7 @@ def _complaint(card: TaskCard, step: _Step) -> str:
                 more = f" and {len(named) - 5} more" if len(named) > 5 else ""
                 found.append(f"{kind} rows {', '.join(named[:5])}{more} of {state.arm.name!r}")
     return (
-        f"{card.name}, step {step.step} of tuning: the loss is not finite for "
+        f"{card.name}, step {step.step} of tuning: the {what} is not finite for "
         f"{'; '.join(found)} (rows counted from 0); lower tuning.learning_rate, "
         f"or take backbone.dtype fp32."
     )

@@ -1,4 +1,4 @@
-"""Rows ready for a step: encoded once, joined over the stack, cut into cheap pieces."""
+"""Rows ready for a step: encoded once, joined over the stack."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -89,36 +88,3 @@ def join(
 def _smooth(targets: Tensor, amount: float) -> Tensor:
     """Give every label an equal part of ``amount``: (1 - a)·target + a / C."""
     return targets * (1.0 - amount) + amount / targets.shape[1]
-
-
-def pieces(lengths: Sequence[int], call_cost: int, most: int) -> list[list[int]]:
-    """Cut rows into pieces of like length, so that little is computed on padding.
-
-    Each piece is padded to its longest row. Of all the ways to cut the rows in order of
-    length, the cheapest is taken, a piece of n rows costing ``call_cost + n · longest``.
-
-    Args:
-        lengths: tokens of each row, soft prompt included.
-        call_cost: what one more forward and backward call costs, in tokens.
-        most: tokens a piece may hold, padding included; a longer row is a piece of its own.
-
-    Returns:
-        Row numbers, piece by piece, shortest rows first.
-    """
-    order = np.argsort(np.asarray(lengths), kind="stable")
-    sizes = np.asarray(lengths)[order]
-    best = np.zeros(len(sizes) + 1)
-    start = np.zeros(len(sizes) + 1, dtype=int)
-    for end in range(1, len(sizes) + 1):
-        first = np.arange(end)
-        tokens = (end - first) * sizes[end - 1]
-        cost = best[:end] + call_cost + tokens
-        cost[(tokens > most) & (first < end - 1)] = np.inf
-        start[end] = int(cost.argmin())
-        best[end] = cost[start[end]]
-    cut: list[list[int]] = []
-    end = len(sizes)
-    while end:
-        cut.append([int(row) for row in order[start[end] : end]])
-        end = int(start[end])
-    return cut[::-1]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor, nn
 
+from dawgen.checkpoint import optimizer_state, restore_optimizer
 from dawgen.errors import UserError
 from dawgen.progress import warn
 from dawgen.settings import TuningSettings
@@ -19,6 +21,19 @@ from dawgen.tuning.schedule import make_optimizer
 
 if TYPE_CHECKING:
     from dawgen.tasks import TaskCard
+
+
+_PLAIN = (
+    "done",
+    "history",
+    "paired_steps",
+    "conflicts",
+    "_best_step",
+    "_looks_since_best",
+    "_one_class_since",
+    "_warned",
+)
+"""An arm's state that is plain values."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +110,31 @@ class ArmState:
                 f"{step} every development row was given the label {label!r}; the prompt has "
                 f"collapsed to one class (try a lower learning rate or more steps)."
             )
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that changes from step to step; the start and the rows are made again."""
+        return {
+            "prompt": self.prompt,
+            "optimizer": optimizer_state(self.optimizer),
+            "plan": self.plan.state_dict(),
+            "ensemble": None if self.ensemble is None else self.ensemble.state_dict(),
+            "best": None if self.best is None else asdict(self.best),
+            "best_prompt": self._best_prompt,
+            "plain": {name: getattr(self, name) for name in _PLAIN},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what :meth:`state_dict` gave."""
+        with torch.no_grad():
+            self.prompt.copy_(state["prompt"])
+        restore_optimizer(self.optimizer, state["optimizer"])
+        self.plan.load_state_dict(state["plan"])
+        if self.ensemble is not None:
+            self.ensemble.load_state_dict(state["ensemble"])
+        self.best = None if state["best"] is None else DevScore(**state["best"])
+        self._best_prompt = state["best_prompt"].to(self.start.device)
+        for name in _PLAIN:
+            setattr(self, name, state["plain"][name])
 
     def result(self) -> TunedPrompt:
         """The best checkpoint."""

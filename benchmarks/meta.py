@@ -1,0 +1,110 @@
+"""(c) The gradient of the token weights: forward mode against a second backward pass.
+
+python -m benchmarks.meta
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from benchmarks.measure import Bar, Job, main
+from benchmarks.models import load
+from dawgen.generator import meta, objectives
+from dawgen.generator.examples import Batch, epoch_batches, make_shots
+from dawgen.generator.fit import label_prompt_start, score_all, score_own
+from dawgen.settings import build_settings
+from dawgen.streams import Streams
+from dawgen.tasks import load_card, load_rows, packaged_data, sample_shots
+
+RATE = 0.02
+
+
+class _Step:
+    """A batch of the demo task's shots, and both losses on it."""
+
+    def __init__(self, job: Job) -> None:
+        settings = build_settings(preset="tiny" if job.device == "cpu" else "t5-large")[0]
+        chosen, card = settings.generator, load_card("demo")
+        self.backbone = load(job.model, job.device, job.seed)
+        pool = load_rows(card, packaged_data(card)["train"], split="train")
+        shots = make_shots(
+            card,
+            sample_shots(card, pool, 8, job.seed).train,
+            self.backbone,
+            prompt_length=chosen.prompt_length,
+            max_length=chosen.max_length,
+            write_first=False,
+        )
+        self.batch: Batch = next(epoch_batches(shots, chosen.batch_size, Streams(job.seed), 0))
+        self.labels = self.batch.labels.to(self.backbone.device)
+        self.prompts = label_prompt_start(card, self.backbone, chosen.prompt_length)
+        self.prompts.requires_grad_()
+
+    def losses(self, prompts: Tensor) -> Tensor:
+        """Each token's own loss [B,T]."""
+        return -score_own(self.backbone, prompts, self.batch, self.labels).log_probs
+
+    def outer(self, prompts: Tensor, weights: Tensor) -> Tensor:
+        """L_disc."""
+        scored = score_all(self.backbone, prompts, self.batch, self.labels)
+        return objectives.discriminative_loss(scored.log_probs, self.labels, scored.mask)
+
+
+def forward_mode(job: Job) -> Callable[[], float]:
+    """As dawgen does."""
+    step = _Step(job)
+
+    def derivative(prompts: Tensor, direction: Tensor) -> Tensor:
+        with step.backbone.eager_attention():
+            return meta.jvp(step.losses, prompts, direction)
+
+    def work() -> float:
+        losses = step.losses(step.prompts)
+        mask = losses != 0
+        weights = mask.float()
+        found = meta.meta_gradient(
+            step.prompts, losses, weights, mask, step.outer, derivative, RATE
+        )
+        return float(found.weights.sum()) * 0.0
+
+    return work
+
+
+def double_backward(job: Job) -> Callable[[], float]:
+    """A graph through the look-ahead's gradient; fused attention has none, so it is eager."""
+    step = _Step(job)
+
+    def work() -> float:
+        with step.backbone.eager_attention():
+            losses = step.losses(step.prompts)
+            mask = losses != 0
+            weights = mask.float().requires_grad_()
+            inner = objectives.weighted_generation_loss(losses, weights, mask)
+            (gradient,) = torch.autograd.grad(inner, step.prompts, create_graph=True)
+            value = step.outer(step.prompts - RATE * gradient, weights)
+            (found,) = torch.autograd.grad(value, weights)
+        return float(found.sum()) * 0.0
+
+    return work
+
+
+BARS = {
+    device: [
+        Bar("of double backward's time", "forward mode", "double backward", most=1.0),
+        Bar(
+            "of its memory above the loaded model",
+            "forward mode",
+            "double backward",
+            "above_loaded_mib",
+            most=0.6,
+        ),
+    ]
+    for device in ("cpu", "cuda")
+}
+
+if __name__ == "__main__":
+    arms = {"forward mode": forward_mode, "double backward": double_backward}
+    main("meta", "Meta-gradient against double backward", arms, BARS)

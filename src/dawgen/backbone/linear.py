@@ -1,0 +1,105 @@
+"""Matrix products by oneDNN on processors where PyTorch's own choice, MKL, is slow.
+
+PyTorch computes ``linear`` in fp32 by MKL, which runs its AVX-512 kernels on Intel's processors
+only; oneDNN, which comes with PyTorch too, runs them wherever they are. On an AMD EPYC with
+AVX-512 that is 215 against 93 GFLOP/s on one core (1,500 × 384 by 384 × 1,536). Results
+differ by rounding.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+@cache
+def onednn_is_faster() -> bool:
+    """Whether ``linear`` in fp32 on this processor is left to a slow path of MKL."""
+    return (
+        torch.backends.mkl.is_available()
+        and torch.backends.mkldnn.is_available()
+        and torch.backends.cpu.get_cpu_capability() == "AVX512"
+        and "GenuineIntel" not in _processor_vendor()
+        and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+    )
+
+
+def _processor_vendor() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text("utf-8", errors="replace").splitlines() if info.exists() else []
+    return next((line for line in lines if line.startswith("vendor_id")), "GenuineIntel")
+
+
+class _OneDnnLinear(torch.autograd.Function):
+    """x [M,K], weight [N,K], bias [N] or None -> x · weightᵀ + bias [M,N].
+
+    Differentiable twice, and in forward mode: every product in its rules is again one of these.
+    """
+
+    @staticmethod
+    def forward(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        out: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+        return out
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor | None], output: Any) -> None:
+        x, weight, _ = inputs
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(x if ctx.needs_input_grad[1] else None, weight)
+        ctx.save_for_forward(weight)  # not x: it would stay in memory as long as the graph
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight = ctx.saved_tensors
+        of_x, of_weight, of_bias = ctx.needs_input_grad
+        return (
+            _product(gradient, weight.t()) if of_x else None,
+            _product(gradient.t(), x.t()) if of_weight else None,
+            gradient.sum(0) if of_bias else None,
+        )
+
+    @staticmethod
+    def jvp(ctx: Any, of_x: Tensor, *of_others: Tensor | None) -> Tensor:
+        if any(tangent is not None for tangent in of_others):
+            raise NotImplementedError("forward mode goes through frozen layers only")
+        (weight,) = ctx.saved_tensors
+        return _product(of_x, weight)
+
+
+def _product(x: Tensor, weight: Tensor) -> Tensor:
+    out: Tensor = _OneDnnLinear.apply(x, weight, None)
+    return out
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """As ``torch.nn.functional.linear``, by oneDNN where that is the quicker of the two."""
+    if not (x.device.type == "cpu" and x.dtype == weight.dtype == torch.float32):
+        return nn.functional.linear(x, weight, bias)
+    if not (onednn_is_faster() and x.numel()):
+        return nn.functional.linear(x, weight, bias)
+    out: Tensor = _OneDnnLinear.apply(x.reshape(-1, x.shape[-1]), weight, bias)
+    return out.view(*x.shape[:-1], weight.shape[0])
+
+
+class _Linear(nn.Linear):
+    """A linear layer that goes through :func:`linear`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return linear(input, self.weight, self.bias)
+
+
+def quicken(model: nn.Module) -> None:
+    """Have the model's linear layers compute by oneDNN, where that pays; weights stay as they are.
+
+    Only layers that are exactly :class:`torch.nn.Linear` change, and only their class: names of
+    parameters, saving and copying stay the same.
+    """
+    if not onednn_is_faster():
+        return
+    for module in model.modules():
+        if type(module) is nn.Linear:
+            module.__class__ = _Linear

@@ -1,0 +1,202 @@
+"""Counted work: tokens, FLOPs and bytes of a model's passes, from shapes alone.
+
+A multiply-add is two FLOPs. Only what is useful counts: padding does not, nor what is computed
+twice. Letters: S source tokens with the soft prompt, T target tokens, H hidden size, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
+
+from dawgen.backbone.calls import CACHED_TOKENS
+from dawgen.backbone.linear import linear
+
+if TYPE_CHECKING:
+    from dawgen.backbone import Backbone
+
+_SOURCE, _TARGET = 5, 3  # tokens of the pass that is watched; different, to tell them apart
+
+
+@dataclass(frozen=True)
+class Work:
+    """What was computed.
+
+    Attributes:
+        tokens: read or written, soft prompts among them; each forward pass counts them anew.
+        flops: of matrix products.
+        bytes: moved at least: inputs and outputs of every product, and the weights once a call.
+    """
+
+    tokens: float = 0.0
+    flops: float = 0.0
+    bytes: float = 0.0
+
+    def __add__(self, other: Work) -> Work:
+        return Work(self.tokens + other.tokens, self.flops + other.flops, self.bytes + other.bytes)
+
+    def __mul__(self, times: float) -> Work:
+        return Work(self.tokens * times, self.flops * times, self.bytes * times)
+
+    def record(self, seconds: float, peak: float) -> dict[str, float]:
+        """As ``run.json`` has it: with rates, and the share of ``peak`` FLOP/s."""
+        rate = 1.0 / seconds if seconds > 0 else 0.0
+        return {
+            "tokens": round(self.tokens),
+            "flops": round(self.flops),
+            "bytes": round(self.bytes),
+            "tokens_per_second": round(self.tokens * rate, 1),
+            "flops_per_second": round(self.flops * rate),
+            "share_of_peak": round(self.flops * rate / peak, 4),
+        }
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What one token costs in a model, in multiply-adds.
+
+    Attributes:
+        source: of a source token in products with weights, those that the decoder's cross
+            attention applies to it among them; 0 in a causal model.
+        target: of a target token, the head apart.
+        head: H·V.
+        hidden: H.
+        source_width: layers times attention width where source tokens attend to each other.
+        target_width: the same where target tokens do; it is also that of cross attention.
+        features: numbers that go in and out of products for a source and for a target token.
+        weights: bytes of all weights; ``itemsize`` those of a number.
+    """
+
+    source: int
+    target: int
+    head: int
+    hidden: int
+    source_width: int
+    target_width: int
+    features: tuple[int, int]
+    weights: int
+    itemsize: int
+
+    def forward(self, source: float, target: float, scored: float = 0.0) -> Work:
+        """One row: S source and T target tokens, ``scored`` of them over the whole vocabulary."""
+        return self._row(source, target, scored, products=1, attention=1)
+
+    def backward(self, source: float, target: float, scored: float = 0.0) -> Work:
+        """Gradients of one row's activations; those of frozen weights are not computed."""
+        work = self._row(source, target, scored, products=1, attention=2)
+        return Work(0.0, work.flops, work.bytes)
+
+    def _row(self, s: float, t: float, scored: float, products: int, attention: int) -> Work:
+        if not self.source:  # causal: one sequence
+            s, t = 0.0, s + t
+        pairs = self.source_width * s * s + self.target_width * (t * t + s * t)
+        matrices = self.source * s + self.target * t + self.head * scored
+        moved = self.features[0] * s + self.features[1] * t
+        moved += (self.hidden + self.head / self.hidden) * scored
+        share = (s + t) / CACHED_TOKENS  # of a call
+        return Work(
+            s + t,
+            2.0 * products * matrices + 4.0 * attention * pairs,
+            moved * self.itemsize + share * self.weights,
+        )
+
+
+def shape_of(backbone: Backbone) -> Shape:
+    """Count by watching one short pass: which layer multiplies how many tokens."""
+    model, config = backbone.model, backbone.model.config
+    source, target, features = 0, 0, [0, 0]
+
+    def count(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        nonlocal source, target
+        rows = inputs[0].numel() // inputs[0].shape[-1]
+        size = sum(p.numel() for name, p in module.named_parameters() if name == "weight")
+        moved = inputs[0].shape[-1] + output.shape[-1]
+        if rows == _SOURCE:
+            source, features[0] = source + size, features[0] + moved
+        else:
+            target, features[1] = target + size, features[1] + moved
+
+    with _watching(model, count), torch.no_grad():
+        if backbone.is_encoder_decoder:
+            states, mask = backbone._encode(None, [[0] * _SOURCE])
+            ids = torch.zeros(1, _TARGET, dtype=torch.long, device=backbone.device)
+            backbone._decode(states, mask, ids, torch.ones_like(ids))
+        else:
+            backbone._read(None, [[0] * _TARGET])
+    heads = getattr(config, "d_kv", 0) * getattr(config, "num_heads", 0)
+    width = heads or int(config.hidden_size)
+    below = int(config.num_hidden_layers) if backbone.is_encoder_decoder else 0
+    above = getattr(config, "num_decoder_layers", None) or getattr(config, "decoder_layers", None)
+    parameters = list(model.parameters())
+    return Shape(
+        source=source,
+        target=target,
+        head=backbone.head.weight.numel(),
+        hidden=backbone.hidden_size,
+        source_width=below * width,
+        target_width=int(above or config.num_hidden_layers) * width,
+        features=(features[0], features[1]),
+        weights=sum(p.numel() * p.element_size() for p in parameters),
+        itemsize=parameters[0].element_size(),
+    )
+
+
+@contextmanager
+def _watching(model: PreTrainedModel, hook: Any) -> Iterator[None]:
+    head = model.get_output_embeddings()
+    handles = [
+        module.register_forward_hook(hook)
+        for module in model.modules()
+        if isinstance(module, nn.Linear | Conv1D) and module is not head
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def mean_forward(shape: Shape, sizes: Sequence[tuple[float, float, float]]) -> Work:
+    """The mean row's forward pass; ``sizes`` are (source, target, scored) of each row."""
+    return _mean([shape.forward(*size) for size in sizes])
+
+
+def mean_backward(shape: Shape, sizes: Sequence[tuple[float, float, float]]) -> Work:
+    """The mean row's backward pass."""
+    return _mean([shape.backward(*size) for size in sizes])
+
+
+def _mean(rows: Sequence[Work]) -> Work:
+    total = Work()
+    for row in rows:
+        total = total + row
+    return total * (1.0 / max(1, len(rows)))
+
+
+@torch.no_grad()
+def peak_flops(device: torch.device, dtype: torch.dtype) -> float:
+    """FLOP/s of the quickest of some large matrix products, as the backbone computes them."""
+    size = 1024 if device.type == "cpu" else 8192
+    one = torch.ones(size, size, device=device, dtype=dtype)
+    best = math.inf
+    for _ in range(6):
+        _wait(device)
+        start = perf_counter()
+        linear(one, one)
+        _wait(device)
+        best = min(best, perf_counter() - start)
+    return 2.0 * size**3 / best
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
