@@ -25,7 +25,7 @@ turn. Memory is what a process took above the loaded model. Rows are the demo ta
 HOW = """\
 ## What makes the difference
 
-- **Products.** PyTorch computes fp32 products by MKL, whose AVX-512 kernels run on Intel's processors
+- **Products.** PyTorch computes fp32 products by MKL, whose AVX-512 kernels run on Intel processors
   only. Elsewhere dawgen asks oneDNN, which comes with PyTorch too (`backbone/linear.py`). The line
   "ours, PyTorch's products" is dawgen without it.
 - **Length.** Rows are cut into calls of like length, whose number is weighed against their padding,

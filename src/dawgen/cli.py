@@ -14,7 +14,7 @@ import typer
 
 import dawgen
 from dawgen.bench import commands as bench_commands
-from dawgen.commands import export, inspect, predict, report, synthesize
+from dawgen.commands import export, inspect, plan, predict, report, synthesize
 from dawgen.commands.options import (
     Config,
     Dev,
@@ -288,6 +288,7 @@ report.register(app)
 export.register(app)
 synthesize.register(app)
 inspect.register(app)
+plan.register(app)
 bench_commands.register(app)
 
 

@@ -40,7 +40,7 @@ class Counter:
     def generator_steps(self) -> int:
         """Steps of the whole fit."""
         generator = self.settings.generator
-        return generator.epochs * steps_per_epoch(self._shots(), generator.batch_size)
+        return generator.epochs * steps_per_epoch(self.shots(), generator.batch_size)
 
     def generator(self, steps: int | None = None) -> Work:
         """Tuning the label prompts: passes of step a. to c. over C·batch rows a step.
@@ -56,12 +56,13 @@ class Counter:
         if chosen.method != "plain":
             row = row + backward + (forward + backward) * labels
             row = row + forward * (2 if chosen.meta_gradient == "jvp" else 4)
-        shots = self._shots()
+        shots = self.shots()
         examples = sum(len(shot.examples) for shot in shots) / len(shots)
         rows = chosen.batch_size * labels * examples
         return row * (rows * (self.generator_steps() if steps is None else steps))
 
-    def _shots(self) -> list[Shot]:
+    def shots(self) -> list[Shot]:
+        """The few shots as the generator learns them."""
         chosen = self.settings.generator
         return make_shots(
             self.job.card,
@@ -77,7 +78,7 @@ class Counter:
         length = self.settings.generator.prompt_length
         return [
             (length + len(example.source), self._lead + len(example.target), len(example.target))
-            for shot in self._shots()
+            for shot in self.shots()
             for example in shot.examples
         ]
 
@@ -124,6 +125,12 @@ class Counter:
         lead = max(1, self._lead) if self.backbone.is_encoder_decoder else 0
         return [(prompt_length + len(ids), lead, 0.0) for ids in inputs]
 
+    def tuning_step_tokens(self) -> int:
+        """Tokens of one step of all arms, looks apart."""
+        made = self.job.shots.train
+        look = self.tuning(made, steps=0).tokens
+        return round(self.tuning(made, steps=1).tokens - 2 * look)
+
     # --- evaluation -----------------------------------------------------------------
 
     def evaluation(self) -> Work:
@@ -134,6 +141,11 @@ class Counter:
         prompted = mean_forward(self.shape, self._label_sizes(rows, length))
         bare = mean_forward(self.shape, self._label_sizes(rows, 0))
         return (prompted * arms + bare) * len(rows)
+
+    def evaluation_share(self, few: Sequence[Row]) -> float:
+        """How much more the stage is than scoring ``few`` of its rows under one prompt."""
+        sizes = self._label_sizes(few, self.settings.tuning.prompt_length)
+        return self.evaluation().flops / (mean_forward(self.shape, sizes).flops * len(few))
 
 
 def _drawn(

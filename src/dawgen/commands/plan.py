@@ -1,0 +1,39 @@
+"""`dawgen plan`: what a run will take on this machine, before anything long."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dawgen.commands.options import Config, Dev, Preset, Set, Task, Test, Train, read_settings
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the command line."""
+    app.command()(plan)
+
+
+def plan(
+    task: Task,
+    train: Train = None,
+    dev: Dev = None,
+    test: Test = None,
+    price: Annotated[
+        float | None, typer.Option(min=0, help="Of an hour of this machine, in any currency.")
+    ] = None,
+    over: Set = None,
+    preset: Preset = None,
+    config: Config = None,
+) -> None:
+    """Time, memory, disk, energy and cost of `dawgen run` here, from a probe of seconds."""
+    from dawgen import planning
+    from dawgen.backbone import load_backbone
+    from dawgen.job import load_job
+
+    settings = read_settings(preset, config, over)
+    job = load_job(task, settings, train=train, dev=dev, test=test)
+    backbone = load_backbone(settings.backbone)
+    backbone.label_word_ids(job.card)
+    for line in planning.plan(job, backbone, settings).lines(price):
+        typer.echo(line)

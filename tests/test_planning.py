@@ -1,0 +1,65 @@
+"""What is planned against what a run then takes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dawgen import pipeline
+from dawgen.backbone import load_backbone
+from dawgen.bench.measure import Cost
+from dawgen.job import load_job
+from dawgen.planning import Plan, StagePlan, plan
+from dawgen.settings import build_settings
+from tests.invariants.jobs import dawgen
+
+SHORT = [
+    "generator.epochs=2",
+    "synthesis.rows_per_label=60",
+    "tuning.steps=40",
+]
+
+
+def test_a_plan_in_figures() -> None:
+    generator = StagePlan("generator", Cost(2.0, 1.5, 100.0, None, 0.001), times=30.0)
+    tuning = StagePlan("tuning", Cost(10.0, 9.0, 300.0, None, 0.002), times=900.0)
+    found = Plan([generator, tuning], disk_bytes=2_500_000, tokens_per_batch=4096)
+    assert found.seconds == 2 * 30 + 10 * 900
+    assert found.kwh == pytest.approx(0.001 * 30 + 0.002 * 900)
+    lines = found.lines(price=2.0)
+    assert lines[1].split() == ["generator", "60", "s", "100", "MiB", "30.0", "Wh", "0.03"]
+    assert lines[2].split() == ["tuning", "2.5", "h", "300", "MiB", "1,800.0", "Wh", "5.00"]
+    assert lines[3].split() == ["all", "2.5", "h", "300", "MiB", "1,830.0", "Wh", "5.03"]
+    assert lines[4].startswith("disk: 2.5 MB; free memory holds about 4,096 tokens")
+
+
+def test_energy_that_was_not_measured_is_not_made_up() -> None:
+    found = Plan([StagePlan("tuning", Cost(1.0, 1.0, 9.0), 1.0)], 0, 1)
+    assert found.kwh is None
+    assert "not measured" in found.lines()[-2]
+
+
+def test_a_limit_that_is_used_up_begins_nothing(tmp_path: Path) -> None:
+    outcome = dawgen("run", "demo", "--max-hours", 0, "--out", tmp_path / "run")
+    assert outcome.code == 2
+    assert "--max-hours 0) before the stage 'generator'" in outcome.err
+    assert not (tmp_path / "run" / "generator").exists()
+
+
+@pytest.mark.slow
+def test_a_run_takes_what_was_planned_within_a_factor_of_a_half(tmp_path: Path) -> None:
+    """By the processor's clock: the tests' machine has other work, which the wall clock sees."""
+    settings, preset = build_settings(overrides=SHORT)
+    backbone = load_backbone(settings.backbone)
+    planned = plan(load_job("demo", settings), backbone, settings)
+    pipeline.run("demo", out=tmp_path / "run", settings=settings, preset=preset)
+    stages = json.loads((tmp_path / "run" / "run.json").read_text("utf-8"))["stages"]
+    taken = {name: stage["cpu_seconds"] for name, stage in stages.items()}
+    print({s.name: (round(s.cpu_seconds, 1), taken[s.name]) for s in planned.stages})
+    assert [stage.name for stage in planned.stages] == list(taken)
+    whole = sum(stage.cpu_seconds for stage in planned.stages)
+    assert whole / 1.5 < sum(taken.values()) < whole * 1.5
+    peak = max(stage["peak_memory_mib"] for stage in stages.values())
+    assert planned.memory_mib / 1.5 < peak < planned.memory_mib * 1.5
