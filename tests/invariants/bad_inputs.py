@@ -287,6 +287,11 @@ def _(job: SmallJob) -> object:
     return set_rows(job, premise="a\x00b")
 
 
+@refused(D, "a null character in the heading", "null character in its first line")
+def _(job: SmallJob) -> object:
+    return table(job, "train.csv", as_csv().replace("premise", "pre\x00mise", 1))
+
+
 @refused(D, "half of a character (a lone surrogate)", "row 2", "lone surrogate")
 def _(job: SmallJob) -> object:
     return set_rows(job, premise="a \ud83d b")
