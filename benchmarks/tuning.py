@@ -23,7 +23,7 @@ from dawgen.tuning.combine import Draw
 from dawgen.tuning.gradients import both_gradients, joint_gradient
 from dawgen.tuning.rows import join
 
-STEPS = 3
+STEPS = 1
 TOKENS = 65_536
 
 

@@ -16,9 +16,9 @@ from dawgen.settings import build_settings
 from tests.invariants.jobs import dawgen
 
 SHORT = [
-    "generator.epochs=2",
-    "synthesis.rows_per_label=60",
-    "tuning.steps=40",
+    "generator.epochs=1",
+    "synthesis.rows_per_label=40",
+    "tuning.steps=20",
 ]
 
 

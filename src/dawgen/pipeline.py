@@ -21,6 +21,7 @@ import dawgen
 from dawgen.atomic import write_bytes
 from dawgen.backbone import Backbone, load_backbone
 from dawgen.checkpoint import Checkpoint
+from dawgen.cluster import Cluster
 from dawgen.costs import NO_LIMITS, Costs, Limits
 from dawgen.evaluation import overlap, predict, score, write_predictions
 from dawgen.generator import fit_generator, weighted_texts
@@ -37,6 +38,7 @@ from dawgen.streams import Streams
 from dawgen.synthesis import SyntheticSet, load_synthetic, synthesize
 from dawgen.synthesis.first_sentences import writes_first as generator_writes_first
 from dawgen.synthesis.sources import check_sources
+from dawgen.synthesis.spread import Spread
 from dawgen.tasks import Row, TaskCard
 from dawgen.tracking import Track, no_tracking, tracked
 from dawgen.tuning import TunedPrompt, fit_prompts, planned_arms
@@ -131,11 +133,13 @@ def synthesis_stage(
     backbone: Backbone,
     settings: Settings,
     generator: Path | None = None,
+    cluster: Cluster | None = None,
 ) -> str:
     """Label prompts -> labelled rows in ``synthetic/``.
 
     Args:
         generator: a generator's folder; the run's own without.
+        cluster: writes the rows; they are the same as here.
     """
     label_prompts = (generator or run.path / "generator") / "label-prompts"
     forbidden = [*job.shots.dev, *(job.test or [])]
@@ -166,6 +170,7 @@ def synthesis_stage(
                 folder / "synthetic",
                 forbidden=forbidden,
                 work=work,
+                spread=Spread(cluster, settings.backbone) if cluster else None,
             )
         )
 

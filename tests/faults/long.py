@@ -124,7 +124,7 @@ def shipped(harness: Harness, stream: random.Random, stride: int) -> Iterator[Ro
 
 
 def numbers(harness: Harness, stream: random.Random, stride: int) -> Iterator[Row]:
-    """bf16 beside fp32, and one thread beside two, on the shipped backbone."""
+    """bf16 beside fp32 on the shipped backbone."""
     fp32, bf16 = probabilities(200)
     difference = np.abs(fp32 - bf16)
     same = int((fp32.argmax(axis=1) == bf16.argmax(axis=1)).sum())
@@ -135,12 +135,16 @@ def numbers(harness: Harness, stream: random.Random, stride: int) -> Iterator[Ro
         len(fp32),
         same,
     )
+
+
+def threads(harness: Harness, stream: random.Random, stride: int) -> Iterator[Row]:
+    """One thread beside another run on one and a run on two, on the shipped backbone."""
     runs = {}
-    for name, threads in (("one", 1), ("again", 1), ("two", 2)):
+    for name, count in (("one", 1), ("again", 1), ("two", 2)):
         runs[name] = harness.folder / f"threads-{name}"
         sets = [part for key, value in SHORT.items() for part in ("-s", f"{key}={value}")]
         command = [sys.executable, "-m", "dawgen.cli", "run", "demo", "--out", str(runs[name])]
-        environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
+        environment = os.environ | {"OMP_NUM_THREADS": str(count)}
         subprocess.run([*command, *sets], env=environment, check=True, capture_output=True)
     for name in ("again", "two"):
         what = {"again": "one thread twice", "two": "one thread and two"}[name]
@@ -157,6 +161,7 @@ PARTS: dict[str, Callable[[Harness, random.Random, int], Iterator[Row]]] = {
     "grid": grid,
     "shipped": shipped,
     "numbers": numbers,
+    "threads": threads,
 }
 
 

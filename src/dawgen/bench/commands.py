@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from dawgen.commands.options import ClusterAddress, WorkerGpus
 from dawgen.errors import UserError
 
 _TABLES = ("1", "2", "3", "all")
@@ -41,6 +42,8 @@ def bench(
     stack: Annotated[
         int | None, typer.Option(min=1, help="Most prompts that train at once.")
     ] = None,
+    cluster: ClusterAddress = None,
+    worker_gpus: WorkerGpus = 0.0,
     over: Annotated[
         list[str] | None,
         typer.Option(
@@ -51,6 +54,7 @@ def bench(
     """Run a grid of tasks, seeds, methods and backbones; finished cells are skipped."""
     from dawgen.bench.grid import load_grid, narrow
     from dawgen.bench.run import run_grid
+    from dawgen.cluster import Cluster
     from dawgen.report import write_bench_report
 
     chosen = narrow(
@@ -62,7 +66,8 @@ def bench(
     )
     changes = {"test_rows": test_rows, "stack": stack}
     chosen = chosen.model_copy(update={k: v for k, v in changes.items() if v is not None})
-    outcome = run_grid(chosen, out, data=data, overrides=over or [])
+    nodes = Cluster.like_here(cluster, worker_gpus) if cluster else None
+    outcome = run_grid(chosen, out, data=data, overrides=over or [], cluster=nodes)
     failed = len(outcome.failures)
     typer.echo(
         f"{outcome.total:,} cells: {outcome.there:,} were there, {outcome.made:,} made, "

@@ -20,7 +20,9 @@ from dawgen.bench.cells import (
 from dawgen.bench.data import TaskData, load_data
 from dawgen.bench.grid import Grid, grid_settings
 from dawgen.bench.measure import Meter
+from dawgen.bench.spread import fingerprint_on, work_on
 from dawgen.bench.work import Done, Holder, units, work
+from dawgen.cluster import Cluster
 from dawgen.errors import UserError
 from dawgen.evaluation.published import TRANSFER
 from dawgen.methods.base import Task
@@ -90,7 +92,12 @@ class _Part:
 
 
 def run_grid(
-    grid: Grid, out: Path, *, data: Path | None = None, overrides: Iterable[str] = ()
+    grid: Grid,
+    out: Path,
+    *,
+    data: Path | None = None,
+    overrides: Iterable[str] = (),
+    cluster: Cluster | None = None,
 ) -> Outcome:
     """Run every cell that is not there yet; a cell that fails is recorded and the rest goes on.
 
@@ -99,6 +106,7 @@ def run_grid(
         out: ``cells/`` and ``settings/`` are the results, ``work/`` what methods keep.
         data: a folder with ``TASK/train.jsonl`` and ``TASK/test.jsonl``.
         overrides: settings for all cells, such as ``tuning.steps=500``.
+        cluster: works on the cells; ``out`` is then on a file system that its nodes share.
 
     Raises:
         UserError: the grid, its rows or its settings are wrong; nothing has been run then.
@@ -109,6 +117,9 @@ def run_grid(
     progress = _Progress(sum(len(part) for part in parts))
     meter = Meter()
     with RunFolder(out).lock():
+        if cluster:
+            _run_spread(parts, grid.stack, out.resolve(), cluster, progress)
+            return progress.outcome
         for name in settings:
             holder = Holder(settings[name].backbone)
             for part in (part for part in parts if part.backbone == name):
@@ -144,6 +155,22 @@ def _run_part(
     for unit in units(missing, stack):
         for done in work(unit, holder, meter):
             progress.tell(_keep(done, out))
+
+
+def _run_spread(
+    parts: Sequence[_Part], stack: int, out: Path, cluster: Cluster, progress: _Progress
+) -> None:
+    """All parts' units at once, so that no node waits for the end of a task."""
+    backbones = {part.backbone: part.settings.backbone for part in parts}
+    marks = {name: fingerprint_on(cluster, spec) for name, spec in backbones.items()}
+    every: list[list[Order]] = []
+    for part in parts:
+        orders = part.orders(out, marks[part.backbone])
+        missing = [order for order in orders if not order.is_done(out)]
+        progress.skip(len(orders) - len(missing), part)
+        every += units(missing, stack)
+    for done in work_on(cluster, every):
+        progress.tell(_keep(done, out))
 
 
 def _keep(done: Done, out: Path) -> tuple[Done, float | Exception]:

@@ -25,6 +25,11 @@ Set = Annotated[
     typer.Option("--set", "-s", metavar="KEY=VALUE", help="One setting, such as tuning.steps=500."),
 ]
 Preset = Annotated[str | None, typer.Option(help="Settings made for one backbone.")]
+ClusterAddress = Annotated[
+    str | None,
+    typer.Option("--cluster", metavar="ADDRESS", help="Spread the work over a Ray cluster."),
+]
+WorkerGpus = Annotated[float, typer.Option(min=0, help="GPUs of a worker on the cluster.")]
 MaxHours = Annotated[
     float | None, typer.Option(min=0, help="Begin no further stage after so many hours.")
 ]

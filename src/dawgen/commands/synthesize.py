@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dawgen.commands.options import (
+    ClusterAddress,
     Config,
     Dev,
     Out,
@@ -18,12 +19,14 @@ from dawgen.commands.options import (
     Task,
     Test,
     Train,
+    WorkerGpus,
     open_stage,
     read_settings,
 )
 from dawgen.errors import UserError
 
 if TYPE_CHECKING:
+    from dawgen.cluster import Cluster
     from dawgen.job import Job
     from dawgen.runs import RunFolder
     from dawgen.settings import Settings
@@ -61,6 +64,8 @@ def synthesize(
     keep_rejected: Annotated[
         bool, typer.Option("--keep-rejected", help="Write rejected rows too, marked.")
     ] = False,
+    cluster: ClusterAddress = None,
+    worker_gpus: WorkerGpus = 0.0,
     out: Out = Path("runs/latest"),
     over: Set = None,
     preset: Preset = None,
@@ -69,12 +74,15 @@ def synthesize(
     """Write labelled rows with a tuned generator, or import rows; fills OUT/synthetic."""
     settings = _changed(read_settings(preset, config, over), rows, keep_rejected)
     if source is not None:
+        if cluster:
+            raise UserError("--cluster spreads writing; rows are imported on one machine.")
         folder, job = _import(
             task, settings, source, rows, generator, preview, out, train=train, dev=dev, test=test
         )
     else:
+        nodes = _cluster(cluster, worker_gpus)
         folder, job = _write(
-            task, settings, generator, preview, out, train=train, dev=dev, test=test
+            task, settings, generator, preview, out, nodes, train=train, dev=dev, test=test
         )
     _report(folder, job, settings, classifier)
 
@@ -92,6 +100,7 @@ def _write(
     generator: Path | None,
     preview: int | None,
     out: Path,
+    cluster: Cluster | None,
     **files: str | None,
 ) -> tuple[RunFolder, Job]:
     from dawgen import pipeline
@@ -102,7 +111,7 @@ def _write(
     if preview:
         _show(preview_lines(job, backbone, settings, home, preview))
     with folder.lock():
-        pipeline.synthesis_stage(folder, job, backbone, settings, home)
+        pipeline.synthesis_stage(folder, job, backbone, settings, home, cluster)
     return folder, job
 
 
@@ -134,6 +143,12 @@ def _import(
     with folder.lock():
         importing.import_stage(folder, what)
     return folder, job
+
+
+def _cluster(address: str | None, gpus: float) -> Cluster | None:
+    from dawgen.cluster import Cluster
+
+    return Cluster.like_here(address, gpus) if address else None
 
 
 def _generator(folder: Path) -> Path:

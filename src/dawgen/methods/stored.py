@@ -50,19 +50,19 @@ def stored_prompt(
         save_prompt(prompt, partial / name, backbone)
         write_log(partial / name / "log.jsonl", log)
 
-    with _turn(folder):
+    with turn(folder):
         RunFolder(folder).stage(name, inputs, [name], build)
     return load_prompt(folder / name, backbone)
 
 
 @contextmanager
-def _turn(folder: Path) -> Iterator[None]:
-    """Wait while another process trains here: what it makes is then found, not made again."""
+def turn(folder: Path) -> Iterator[None]:
+    """Wait while another process works here: what it makes is then found, not made again."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say(f"waiting for another process that trains a prompt in {folder}")
+            say(f"waiting for another process that is at work in {folder}")
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from dawgen.job import Job
 from dawgen.methods.base import Task
 from dawgen.methods.prompted import Prepare, PromptJob
+from dawgen.methods.stored import turn
 from dawgen.pipeline import generator_stage, synthesis_stage
 from dawgen.runs import RunFolder
 from dawgen.settings import Combine
@@ -50,7 +51,7 @@ def written_rows(
     settings = settings.model_copy(update={"generator": chosen})
     job = Job(task.card, shots, list(task.rows))
     folder = RunFolder(task.folder / generator)
-    with folder.lock():
+    with turn(task.folder / f".{generator}-turn"), folder.lock():
         generator_stage(folder, job, backbone, settings)
         synthesis_stage(folder, job, backbone, settings)
         return load_synthetic(folder.path / "synthetic", task.card)

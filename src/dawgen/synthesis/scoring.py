@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -15,15 +15,22 @@ TOKENS_PER_BATCH = 8192
 """Tokens scored at once, soft prompts included; changes speed and memory only."""
 
 
-@torch.no_grad()
+Texts = Sequence[tuple[str, str]]
+"""Pairs (source, target)."""
+
+Score = Callable[[Tensor, Sequence[Texts]], Iterable[Tensor]]
+"""(prompts [C,P,H], batches) to each batch's log-likelihoods [n,C]."""
+
+
 def log_likelihoods(
-    backbone: Backbone, prompts: Tensor, texts: Sequence[tuple[str, str]]
+    backbone: Backbone, prompts: Tensor, texts: Texts, score: Score | None = None
 ) -> Tensor:
     """log p(target | source, Q_l) of every text under every label's prompt.
 
     Args:
         prompts: [C,P,H], one prompt a label.
         texts: N pairs (source, target).
+        score: scores the batches elsewhere.
 
     Returns:
         fp64 [N,C] on the CPU, in nats, end mark included.
@@ -33,23 +40,23 @@ def log_likelihoods(
     """
     labels, length = prompts.shape[:2]
     sources = [backbone.encode_source(source, length) for source, _ in texts]
-    targets = [backbone.encode_target(target) for _, target in texts]
-    out = torch.zeros(len(texts), labels, dtype=torch.float64)
-    sizes = [len(s) + len(t) + length for s, t in zip(sources, targets, strict=True)]
+    sizes = [
+        len(source) + len(backbone.encode_target(target)) + length
+        for source, (_, target) in zip(sources, texts, strict=True)
+    ]
     # Texts of one source side by side: a source is then encoded once a label, not once a text.
     order = sorted(range(len(texts)), key=lambda i: (len(sources[i]), texts[i][0], sizes[i], i))
     most = tokens_at_once(backbone.device, TOKENS_PER_BATCH)
-    for batch in _buckets(sizes, most // labels, order):
-        distinct = {texts[i][0]: sources[i] for i in batch}
-        place = {text: number * labels for number, text in enumerate(distinct)}
-        scores = backbone.token_log_probs(
-            prompts.repeat(len(distinct), 1, 1),
-            [source for source in distinct.values() for _ in range(labels)],
-            [targets[i] for i in batch for _ in range(labels)],
-            source_of=[place[texts[i][0]] + label for i in batch for label in range(labels)],
-        )
-        summed = (scores.log_probs.double() * scores.mask).sum(dim=1)
-        out[batch] = summed.view(len(batch), labels).cpu()
+    batches = list(_buckets(sizes, most // labels, order))
+    asked = [[texts[i] for i in batch] for batch in batches]
+    found = (
+        (score_batch(backbone, prompts, batch) for batch in asked)
+        if score is None
+        else score(prompts, asked)
+    )
+    out = torch.zeros(len(texts), labels, dtype=torch.float64)
+    for batch, scores in zip(batches, found, strict=True):
+        out[batch] = scores
     broken = (~out.isfinite()).any(dim=1).nonzero().flatten().tolist()
     if broken:
         raise UserError(
@@ -57,6 +64,23 @@ def log_likelihoods(
             "fp32, or tune it again with a lower generator.learning_rate."
         )
     return out
+
+
+@torch.no_grad()
+def score_batch(backbone: Backbone, prompts: Tensor, texts: Texts) -> Tensor:
+    """As :func:`log_likelihoods`, [N,C], of texts that are scored at once."""
+    labels, length = prompts.shape[:2]
+    distinct = {text: backbone.encode_source(text, length) for text, _ in texts}
+    place = {text: number * labels for number, text in enumerate(distinct)}
+    targets = [backbone.encode_target(target) for _, target in texts]
+    scores = backbone.token_log_probs(
+        prompts.repeat(len(distinct), 1, 1),
+        [source for source in distinct.values() for _ in range(labels)],
+        [target for target in targets for _ in range(labels)],
+        source_of=[place[text] + label for text, _ in texts for label in range(labels)],
+    )
+    summed = (scores.log_probs.double() * scores.mask).sum(dim=1)
+    return summed.view(len(texts), labels).cpu()
 
 
 def label_ratios(log_likelihoods: Tensor) -> Tensor:

@@ -23,6 +23,7 @@ from dawgen.synthesis.folder import describe, finished_shard, keep_shard, write_
 from dawgen.synthesis.ledger import LabelAccount, Ledger
 from dawgen.synthesis.provenance import Provenance
 from dawgen.synthesis.rows import SyntheticRow
+from dawgen.synthesis.spread import Spread
 from dawgen.synthesis.writer import Attempt, Writer
 from dawgen.tasks import Row, TaskCard
 
@@ -78,6 +79,7 @@ def synthesize(
     *,
     forbidden: Sequence[Row] = (),
     work: Path | None = None,
+    spread: Spread | None = None,
 ) -> SyntheticSet:
     """Write rows until every label has ``rows_per_label`` kept ones, into ``folder``.
 
@@ -95,12 +97,13 @@ def synthesize(
         forbidden: rows that must not be repeated (development and test rows).
         work: where finished shards wait for the last one. A synthesis that was stopped goes on
             from them; it is the caller's care that they are of the same inputs.
+        spread: sends batches to a cluster; the rows are the same.
 
     Raises:
         UserError: first sentences that cannot be had; not one row was kept.
         LedgerError: attempted is not kept + rejected.
     """
-    stage = _Stage(card, shots, generator_prompts, backbone, settings, streams, forbidden)
+    stage = _Stage(card, shots, generator_prompts, backbone, settings, streams, forbidden, spread)
     rows: list[SyntheticRow] = []
     total = settings.rows_per_label * len(card.labels)
     with progress("synthesis", total, "rows") as advance:
@@ -149,6 +152,7 @@ class _Stage:
         settings: SynthesisSettings,
         streams: Streams,
         forbidden: Sequence[Row],
+        spread: Spread | None,
     ) -> None:
         self.card = card
         self.prompts = prompts.detach()
@@ -169,7 +173,12 @@ class _Stage:
         )
         decoding = decoding_of(settings, card, shots, backbone, self.writes_first)
         self.engine: Engine = choose_engine(settings, backbone, self.prompts, decoding)
-        self.writer = Writer(card, self.prompts, backbone, self.engine, self.cleaner, streams)
+        if spread:
+            self.engine = spread.engine(self.engine)
+        score = spread.score if spread else None
+        self.writer = Writer(
+            card, self.prompts, backbone, self.engine, self.cleaner, streams, score
+        )
         self.ledger = Ledger(card.labels)
         self.start = perf_counter()
         self.replayed = LabelAccount()

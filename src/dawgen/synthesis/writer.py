@@ -13,7 +13,7 @@ from dawgen.synthesis import cleaning
 from dawgen.synthesis.cleaner import Cleaner
 from dawgen.synthesis.engines import Engine, Generation, Request
 from dawgen.synthesis.rows import SyntheticRow
-from dawgen.synthesis.scoring import label_ratios, log_likelihoods
+from dawgen.synthesis.scoring import Score, label_ratios, log_likelihoods
 from dawgen.synthesis.sources import GENERATED, FirstSentence
 from dawgen.tasks import TaskCard
 
@@ -39,8 +39,10 @@ class Writer:
         engine: Engine,
         cleaner: Cleaner,
         streams: Streams,
+        score: Score | None = None,
     ) -> None:
-        """prompts: [C,P,H], the label prompts by which rows are scored."""
+        """prompts: [C,P,H], the label prompts by which rows are scored; ``score``: elsewhere."""
+        self.score = score
         self.card = card
         self.prompts = prompts
         self.backbone = backbone
@@ -153,5 +155,5 @@ class Writer:
     def _distinct_scores(self, pairs: Sequence[tuple[str, str]]) -> Tensor:
         """Scores [N,C]; texts that several attempts wrote are scored once."""
         place = {pair: i for i, pair in enumerate(dict.fromkeys(pairs))}
-        scores = log_likelihoods(self.backbone, self.prompts, list(place))
+        scores = log_likelihoods(self.backbone, self.prompts, list(place), self.score)
         return scores[[place[pair] for pair in pairs]]

@@ -63,13 +63,17 @@ class TransformersEngine:
     def generate(self, requests: Sequence[Request]) -> list[Generation]:
         """One generation a request, in the requests' order."""
         sources = encode_sources(self.backbone, requests, self.prompts.shape[1])
-        order = sorted(range(len(requests)), key=lambda i: (len(sources[i]), i))
         written: dict[int, Generation] = {}
-        for batch in self._batches(order, [len(source) for source in sources]):
+        for batch in self._batches([len(source) for source in sources]):
             ids = self._write([requests[i] for i in batch], [sources[i] for i in batch])
             texts = [read_ids(self.backbone, row) for row in ids.tolist()]
             written.update(zip(batch, texts, strict=True))
         return [written[i] for i in range(len(requests))]
+
+    def batches(self, requests: Sequence[Request]) -> list[list[int]]:
+        """The requests' places, batch by batch as they are decoded."""
+        sources = encode_sources(self.backbone, requests, self.prompts.shape[1])
+        return list(self._batches([len(source) for source in sources]))
 
     @torch.inference_mode()
     def log_probs(self, label: int, source: Sequence[int], target: Sequence[int]) -> list[float]:
@@ -86,8 +90,9 @@ class TransformersEngine:
             hidden = state.read(torch.tensor([token], device=self.backbone.device))
         return found
 
-    def _batches(self, order: Sequence[int], lengths: Sequence[int]) -> Iterator[list[int]]:
-        """Indices in batches, in the given order."""
+    def _batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:
+        """Indices in batches, shortest sources first."""
+        order = sorted(range(len(lengths)), key=lambda i: (lengths[i], i))
         batch: list[int] = []
         for i in order:
             full = len(batch) == self.decoding.batch_size
