@@ -47,7 +47,7 @@ def load_backbone(settings: BackboneSettings) -> Backbone:
     }
     tokenizer = _tokenizer(place, settings.path, common)
     try:
-        with _quiet():
+        with quiet():
             config = AutoConfig.from_pretrained(place, **common)
             kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
             loaded: Any = kind.from_pretrained(
@@ -138,7 +138,7 @@ def _check_weights(
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep transformers' progress bar and remarks out of logs: we say what is wrong ourselves."""
     shown, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
@@ -183,7 +183,7 @@ def _tokenizer(place: str, name: str, common: dict[str, Any]) -> PreTrainedToken
             "tokenizer.save_pretrained()."
         )
     try:
-        with _quiet():
+        with quiet():
             tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(place, **common)
     except Exception as error:  # as above
         raise UserError(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dawgen.backbone import load_backbone
+from dawgen.backbone.load import quiet
 from dawgen.errors import UserError
 from dawgen.exporting.card import model_card
 from dawgen.predicting import open_run
@@ -51,7 +52,8 @@ def export_run(run: Path, to: str, out: Path) -> Path:
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
-        about = _about(card, backbone, prompt) | KINDS[to](partial, backbone, prompt)
+        with quiet():
+            about = _about(card, backbone, prompt) | KINDS[to](partial, backbone, prompt)
         write_json(partial / TASK, about)
         script = resources.files("dawgen.exporting") / "scripts" / f"{to}.py"
         write_text(partial / SCRIPT, script.read_text("utf-8"))
