@@ -65,10 +65,10 @@ def read_file(name: str) -> Table:
     if size == 0:
         raise UserError(f"{name} is empty.")
     _check_size(name, size)
-    if kind != "parquet":
-        refuse_packed(name, path)
     read = {"jsonl": _read_jsonl, "csv": _read_csv, "tsv": _read_tsv, "parquet": _read_parquet}
     try:
+        if kind != "parquet":
+            refuse_packed(name, path)
         table = read[kind](name, path)
     except UnicodeDecodeError:
         raise UserError(f"{name} is not text in UTF-8; save it as UTF-8 and try again.") from None
