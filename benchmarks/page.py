@@ -19,8 +19,9 @@ HEAD = """\
 
 Written by `python -m benchmarks.page` from `benchmarks/results/*.json`; `make bench` measures anew.
 Every ratio is of medians within one run: each arm is a process of its own, and they are asked in
-turn. Arms of one thread on a CPU are compared by CPU seconds, which other work on the machine moves
-less than the clock; the clock's are beside them. Memory is what a process took above the loaded model. Rows are the demo task's (SNLI).
+turn. Arms of one thread on a CPU are compared by CPU seconds, which other work on the machine
+moves less than the clock; the clock's are beside them. Memory is what a process took above the
+loaded model. Rows are the demo task's (SNLI).
 """
 
 HOW = """\
