@@ -7,11 +7,12 @@ from typing import Any
 
 import torch
 from peft import PromptTuningConfig, TaskType, get_peft_model
-from torch import Tensor, nn
+from torch import Tensor
 
 from benchmarks.measure import Job
 from benchmarks.models import load
 from dawgen.backbone import Backbone
+from dawgen.backbone.linear import slacken
 from dawgen.prompts.initialise import cycle_tokens, from_tokens
 from dawgen.settings import build_settings
 from dawgen.tasks import Row, TaskCard, load_card, load_rows, packaged_data
@@ -52,16 +53,9 @@ def prepare(job: Job) -> Setting:
     return Setting(backbone, card, rows, encoded, words, start, *sizes)
 
 
-def plain_products(model: nn.Module) -> None:
-    """PyTorch's own linear layers, as anybody else's code has them."""
-    for module in model.modules():
-        if type(module).__name__ == "_Linear" and isinstance(module, nn.Linear):
-            module.__class__ = nn.Linear
-
-
 def peft_model(setting: Setting) -> Any:
     """PEFT's prompt tuning of the same model and start."""
-    plain_products(setting.backbone.model)
+    slacken(setting.backbone.model)
     config = PromptTuningConfig(
         task_type=TaskType.SEQ_2_SEQ_LM,
         num_virtual_tokens=setting.start.shape[0],

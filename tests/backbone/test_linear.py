@@ -7,9 +7,10 @@ import copy
 import pytest
 import torch
 from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
 
 from dawgen.backbone import linear as module
-from dawgen.backbone.linear import _OneDnnLinear, linear, quicken
+from dawgen.backbone.linear import _OneDnnLinear, linear, quicken, slacken
 
 CLOSE = {"rtol": 1e-5, "atol": 1e-5}
 
@@ -96,7 +97,7 @@ def test_layers_change_their_class_and_nothing_else() -> None:
     class Special(nn.Linear):
         pass
 
-    model = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), Special(5, 3))
+    model = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), Special(5, 3), Conv1D(4, 3))
     x = drawn(4, 6)
     names, before = list(model.state_dict()), model(x)
     quicken(model)
@@ -105,7 +106,11 @@ def test_layers_change_their_class_and_nothing_else() -> None:
     assert isinstance(model[0], nn.Linear)
     assert type(model[0]) is not nn.Linear
     assert type(model[2]) is Special
+    assert isinstance(model[3], Conv1D)
+    assert type(model[3]) is not Conv1D
     torch.testing.assert_close(copy.deepcopy(model)(x), before, **CLOSE)
+    slacken(model)
+    assert [type(part) for part in model] == [nn.Linear, nn.ReLU, Special, Conv1D]
 
 
 def test_an_intel_processor_keeps_mkl(monkeypatch: pytest.MonkeyPatch) -> None:

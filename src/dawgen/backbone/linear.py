@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
 
 
 @cache
@@ -92,14 +93,30 @@ class _Linear(nn.Linear):
         return linear(input, self.weight, self.bias)
 
 
+class _Conv1D(Conv1D):
+    """GPT-2's name for a linear layer whose weight lies the other way, [K,N]."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return linear(x, self.weight.t(), self.bias)
+
+
+_QUICK: dict[type[nn.Module], type[nn.Module]] = {nn.Linear: _Linear, Conv1D: _Conv1D}
+
+
 def quicken(model: nn.Module) -> None:
     """Have the model's linear layers compute by oneDNN, where that pays; weights stay as they are.
 
-    Only layers that are exactly :class:`torch.nn.Linear` change, and only their class: names of
-    parameters, saving and copying stay the same.
+    Only layers that are exactly :class:`torch.nn.Linear` or GPT-2's ``Conv1D`` change, and only
+    their class: names of parameters, saving and copying stay the same.
     """
     if not onednn_is_faster():
         return
     for module in model.modules():
-        if type(module) is nn.Linear:
-            module.__class__ = _Linear
+        module.__class__ = _QUICK.get(type(module), type(module))
+
+
+def slacken(model: nn.Module) -> None:
+    """Undo :func:`quicken`: PyTorch's own products, as anybody else's code has them."""
+    usual = {quick: plain for plain, quick in _QUICK.items()}
+    for module in model.modules():
+        module.__class__ = usual.get(type(module), type(module))
