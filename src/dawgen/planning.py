@@ -21,6 +21,7 @@ from dawgen.bench.measure import Cost, Meter
 from dawgen.evaluation import predict
 from dawgen.generator.examples import epoch_batches
 from dawgen.generator.fit import Tuner, label_prompt_start
+from dawgen.progress import hushed
 from dawgen.stage_work import Counter
 from dawgen.streams import Streams
 from dawgen.synthesis import synthesize
@@ -125,7 +126,8 @@ def plan(job: Job, backbone: Backbone, settings: Settings) -> Plan:
     """Probe every stage and count the rest."""
     probe = _Probe(Counter.of(job, backbone, settings), Meter())
     loaded = probe.cost(lambda: None).peak_memory_mib
-    stages = [probe.generator(), probe.synthesis(), probe.tuning(), probe.evaluation()]
+    with hushed():
+        stages = [probe.generator(), probe.synthesis(), probe.tuning(), probe.evaluation()]
     return Plan(stages, probe.disk_bytes(), probe.fitting_tokens(stages[2].probe, loaded))
 
 
@@ -155,10 +157,15 @@ class _Probe:
         return StagePlan("generator", cost, self.count.generator_steps() / len(timed))
 
     def synthesis(self) -> StagePlan:
-        """A few rows under the prompts that tuning starts from."""
+        """A few rows under the prompts that tuning starts from.
+
+        Such prompts may write one text again and again, so duplicates count as kept.
+        """
         job, chosen = self.job, self.settings.synthesis.for_card(self.job.card)
         rows = min(ROWS_A_LABEL, chosen.rows_per_label)
-        few = chosen.model_copy(update={"rows_per_label": rows})
+        skip = (*chosen.cleaning.skip, "duplicate", "near-duplicate")
+        cleaning = chosen.cleaning.model_copy(update={"skip": skip})
+        few = chosen.model_copy(update={"rows_per_label": rows, "cleaning": cleaning})
         prompts = label_prompt_start(job.card, self.backbone, self.settings.generator.prompt_length)
         with tempfile.TemporaryDirectory() as folder, self.meter.measure() as cost:
             made = synthesize(

@@ -57,6 +57,16 @@ def shown(text: str) -> str:
     return on_terminal(" ".join(text.split()))
 
 
+@contextmanager
+def hushed() -> Iterator[None]:
+    """Nothing is said: work that the user did not ask for, such as a probe's, has no news."""
+    before, console.quiet = console.quiet, True
+    try:
+        yield
+    finally:
+        console.quiet = before
+
+
 def say(message: str) -> None:
     """One line to the user, on standard error, never parsed as markup."""
     console.print(Text(on_terminal(without_secrets(message))))
