@@ -10,9 +10,8 @@ def test_shown_text_is_one_line_that_moves_no_terminal() -> None:
 
 
 def test_a_probe_has_no_news(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(ValueError, match="broken"), hushed():
+    with hushed():
         say("one")
         warn("two")
-        raise ValueError("broken")
     say("three")
     assert capsys.readouterr().err == "three\n"
