@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import subprocess
@@ -94,8 +95,12 @@ def answers(export: Path) -> list[dict[str, Any]]:
 
 
 def write_data(path: Path, count: int) -> list[tuple[str, str]]:
-    """Rows to label as a file, and as pairs."""
+    """Rows to label as a JSONL and a CSV file, and as pairs."""
     data = rows(0, count)
+    with path.with_suffix(".csv").open("w", newline="") as file:
+        table = csv.DictWriter(file, list(data[0]))
+        table.writeheader()
+        table.writerows(data)
     path.write_text("".join(json.dumps(row) + "\n" for row in data))
     return [(row["premise"], row["hypothesis"]) for row in data]
 
@@ -116,7 +121,7 @@ def exported(
         for to in KINDS:
             base = [str(home / name / "model")] if to == "peft" else []
             export = export_run(run, to, home / name / to)
-            jobs[export] = [str(home / "rows.jsonl"), *base]
+            jobs[export] = [str(home / ("rows.csv" if name == "bart" else "rows.jsonl")), *base]
     label_elsewhere(jobs, home)
     return home, pairs
 
@@ -132,9 +137,9 @@ def test_an_export_labels_as_the_run_does(
     theirs = answers(home / name / to)
     assert ours.std(axis=0).min() > 1e-4  # the rows do not all get one score
     np.testing.assert_allclose(
-        [[row["same"], row["other"]] for row in theirs], ours, rtol=2e-3, atol=2e-5
+        [[row["p_same"], row["p_other"]] for row in theirs], ours, rtol=2e-3, atol=2e-5
     )
-    assert [row["label"] for row in theirs] == classifier.names(ours)
+    assert [row["prediction"] for row in theirs] == classifier.names(ours)
 
 
 @pytest.mark.slow
@@ -147,7 +152,7 @@ def test_two_hundred_rows_on_the_shipped_backbone(tmp_path: Path) -> None:
     ours = Classifier.load(run).predict(pairs)
     assert len(set(ours)) == 2
     for export in exports:
-        assert [row["label"] for row in answers(export)] == ours
+        assert [row["prediction"] for row in answers(export)] == ours
 
 
 def test_the_baked_checkpoint_never_writes_its_prompt(tiny_bart: Backbone, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def export(
     from dawgen.exporting import export_run
 
     folder = export_run(run, to, out or run / "exports" / to)
-    typer.echo(f"Exported to {folder}; label rows with: python {folder / 'predict.py'} ROWS.jsonl")
+    typer.echo(f"Exported to {folder}; label rows with: python {folder / 'predict.py'} ROWS.csv")
 
 
 def push(

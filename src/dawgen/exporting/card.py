@@ -135,11 +135,11 @@ def _use(to: str) -> str:
     more = "" if to != "peft" else " [BASE]"
     return f"""## Use
 
-`predict.py` labels the rows of a JSONL file and needs no dawgen; its few lines show how the prompt
-is loaded. `task.json` has the template and the label words.
+`predict.py` labels the rows of a CSV or JSONL file and needs no dawgen; its few lines show how
+the prompt is loaded. `task.json` has the template and the label words.
 
 ```sh
-python predict.py rows.jsonl{more}
+python predict.py rows.csv{more}
 ```
 """
 

@@ -1,8 +1,10 @@
-"""Label rows, needing ctranslate2 and tokenizers only: python predict.py ROWS.jsonl
+"""Label rows, needing ctranslate2 and tokenizers only: python predict.py ROWS.csv
 
 The model's tokens are called by their numbers; the first ones of an input are the tuned prompt.
 """
 
+import csv
+import io
 import json
 import math
 import re
@@ -46,9 +48,22 @@ def probabilities(rows: list[dict[str, str]]) -> list[list[float]]:
     return [[score / sum(part) for score in part] for part in parts]
 
 
+def rows_of(path: Path) -> list[dict[str, str]]:
+    """The rows of a JSONL or CSV file."""
+    text = path.read_text("utf-8-sig")
+    if path.suffix.lower() == ".csv":
+        return list(csv.DictReader(io.StringIO(text, newline="")))
+    return [json.loads(line) for line in text.splitlines() if line.strip()]
+
+
+def answer(found: list[float]) -> str:
+    """A line of JSON: the likeliest label, and p(label) of each."""
+    named = {f"p_{label}": p for label, p in zip(task["labels"], found, strict=True)}
+    return json.dumps({"prediction": task["labels"][found.index(max(found))], **named})
+
+
 if __name__ == "__main__":
-    rows = [json.loads(line) for line in Path(sys.argv[1]).read_text("utf-8").splitlines()]
+    rows = rows_of(Path(sys.argv[1]))
     for at in range(0, len(rows), 64):
         for part in probabilities(rows[at : at + 64]):
-            label = task["labels"][part.index(max(part))]
-            print(json.dumps({"label": label, **dict(zip(task["labels"], part, strict=True))}))
+            print(answer(part))

@@ -1,8 +1,10 @@
-"""Label rows, needing torch and transformers only: python predict.py ROWS.jsonl
+"""Label rows, needing torch and transformers only: python predict.py ROWS.csv
 
 The tokenizer of this folder puts the tuned prompt before every text.
 """
 
+import csv
+import io
 import json
 import re
 import sys
@@ -43,8 +45,20 @@ def probabilities(row: dict[str, str]) -> list[float]:
     return torch.tensor(scores).softmax(0).tolist()
 
 
+def rows_of(path: Path) -> list[dict[str, str]]:
+    """The rows of a JSONL or CSV file."""
+    text = path.read_text("utf-8-sig")
+    if path.suffix.lower() == ".csv":
+        return list(csv.DictReader(io.StringIO(text, newline="")))
+    return [json.loads(line) for line in text.splitlines() if line.strip()]
+
+
+def answer(found: list[float]) -> str:
+    """A line of JSON: the likeliest label, and p(label) of each."""
+    named = {f"p_{label}": p for label, p in zip(task["labels"], found, strict=True)}
+    return json.dumps({"prediction": task["labels"][found.index(max(found))], **named})
+
+
 if __name__ == "__main__":
-    for line in Path(sys.argv[1]).read_text("utf-8").splitlines():
-        found = probabilities(json.loads(line))
-        label = task["labels"][found.index(max(found))]
-        print(json.dumps({"label": label, **dict(zip(task["labels"], found, strict=True))}))
+    for row in rows_of(Path(sys.argv[1])):
+        print(answer(probabilities(row)))
