@@ -44,7 +44,10 @@ batch by free memory. No figure on this page is from a GPU unless its table says
 
 def page(records: list[dict[str, Any]]) -> str:
     """The page in Markdown."""
-    return "\n".join([HEAD, *(_section(record) for record in records), HOW])
+    there = {record["name"] for record in records}
+    missing = ", ".join(f"`benchmarks.{name}`" for name in NAMES if name not in there)
+    note = [f"No figures yet of {missing}.\n"] if missing else []
+    return "\n".join([HEAD, *note, *(_section(record) for record in records), HOW])
 
 
 def _section(record: dict[str, Any]) -> str:
