@@ -241,21 +241,29 @@ def _explain_separated(
     return f"{name} cannot be read as a table ({problem}); look for a double quote left open."
 
 
-def _read_parquet(name: str, path: Path) -> Table:
-    import datasets
+@contextmanager
+def readable_parquet(name: str) -> Iterator[None]:
+    """What Arrow says of a file that it cannot read, as one sentence."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
+        yield
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        problem = str(error).splitlines()[0].rstrip(".")
+        raise UserError(f"{name} is not a readable Parquet file ({problem}).") from None
+
+
+def _read_parquet(name: str, path: Path) -> Table:
+    import datasets
+    import pyarrow.parquet as pq
+
+    with readable_parquet(name):
         metadata = pq.read_metadata(path)
         if metadata.num_rows == 0:  # which `datasets` cannot stream
             return Table(name, list(metadata.schema.to_arrow_schema().names), [])
         groups = range(metadata.num_row_groups)
         _check_size(name, sum(metadata.row_group(i).total_byte_size for i in groups))
         records, features = _stream("parquet", path)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        problem = str(error).splitlines()[0].rstrip(".")
-        raise UserError(f"{name} is not a readable Parquet file ({problem}).") from None
     names = {
         column: list(feature.names)
         for column, feature in features.items()

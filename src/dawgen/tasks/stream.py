@@ -10,7 +10,7 @@ from typing import Any
 
 from dawgen.errors import UserError
 from dawgen.tasks.card import TaskCard
-from dawgen.tasks.files import FORMATS, Table, parse_line, refuse_packed, unquote
+from dawgen.tasks.files import FORMATS, Table, parse_line, readable_parquet, refuse_packed, unquote
 from dawgen.tasks.load import cell_text, check_column, load_rows
 from dawgen.tasks.row import Row
 
@@ -95,13 +95,8 @@ def _separated(path: Path, clean: Callable[[str], str], **options: Any) -> Recor
 
 
 def _parquet(path: Path) -> Records:
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    try:
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=_BATCH):
-                yield from batch.to_pylist()
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        problem = str(error).splitlines()[0].rstrip(".")
-        raise UserError(f"{path} is not a readable Parquet file ({problem}).") from None
+    with readable_parquet(str(path)), pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=_BATCH):
+            yield from batch.to_pylist()
