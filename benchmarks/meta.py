@@ -1,4 +1,4 @@
-"""(c) The gradient of the token weights: forward mode against a second backward pass.
+"""(c) The gradient of the token weights: dawgen's meta-step against double backward.
 
 python -m benchmarks.meta
 """
@@ -6,15 +6,19 @@ python -m benchmarks.meta
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from benchmarks.measure import Bar, Job, main
 from benchmarks.models import load
+from dawgen.backbone.head import Head
 from dawgen.generator import meta, objectives
 from dawgen.generator.examples import Batch, epoch_batches, make_shots
-from dawgen.generator.fit import label_prompt_start, score_all, score_own
+from dawgen.generator.fit import label_prompt_start
+from dawgen.generator.outer import OuterLoss
+from dawgen.generator.scoring import score_all, score_own
 from dawgen.settings import build_settings
 from dawgen.streams import Streams
 from dawgen.tasks import load_card, load_rows, packaged_data, sample_shots
@@ -45,37 +49,41 @@ class _Step:
 
     def losses(self, prompts: Tensor) -> Tensor:
         """Each token's own loss [B,T]."""
-        return -score_own(self.backbone, prompts, self.batch, self.labels).log_probs
+        return -score_own(self.backbone, prompts, self.batch.examples, self.labels).log_probs
 
     def outer(self, prompts: Tensor, weights: Tensor) -> Tensor:
-        """L_disc."""
-        scored = score_all(self.backbone, prompts, self.batch, self.labels)
+        """L_disc, in one piece."""
+        scored = score_all(self.backbone, prompts, self.batch.examples, self.labels)
         return objectives.discriminative_loss(scored.log_probs, self.labels, scored.mask)
 
 
-def forward_mode(job: Job) -> Callable[[], float]:
+def ours(job: Job) -> Callable[[], float]:
     """As dawgen does."""
     step = _Step(job)
 
-    def derivative(prompts: Tensor, direction: Tensor) -> Tensor:
-        with step.backbone.eager_attention():
-            return meta.jvp(step.losses, prompts, direction)
-
     def work() -> float:
-        losses = step.losses(step.prompts)
+        with step.backbone.eager_attention():
+            losses = step.losses(step.prompts)
         mask = losses != 0
-        weights = mask.float()
-        found = meta.meta_gradient(
-            step.prompts, losses, weights, mask, step.outer, derivative, RATE
-        )
+        outer = OuterLoss(step.backbone, step.batch, step.labels, 0.0)
+        found = meta.meta_gradient(step.prompts, losses, mask.float(), mask, outer, RATE)
         return float(found.weights.sum()) * 0.0
 
     return work
 
 
+def _by_all_logits(head: Head, hidden: Tensor, targets: Tensor) -> Tensor:
+    logits = head.logits(hidden)
+    return logits.gather(-1, targets[:, None])[:, 0] - logits.logsumexp(-1)
+
+
 def double_backward(job: Job) -> Callable[[], float]:
-    """A graph through the look-ahead's gradient; fused attention has none, so it is eager."""
+    """A graph through the look-ahead's gradient, and log-probabilities by way of all logits.
+
+    Fused attention has no such graph, so it is eager.
+    """
     step = _Step(job)
+    step.backbone.head.log_probs = partial(_by_all_logits, step.backbone.head)  # type: ignore
 
     def work() -> float:
         with step.backbone.eager_attention():
@@ -93,10 +101,10 @@ def double_backward(job: Job) -> Callable[[], float]:
 
 BARS = {
     device: [
-        Bar("of double backward's time", "forward mode", "double backward", most=1.0),
+        Bar("of double backward's time", "dawgen", "double backward", most=1.0),
         Bar(
             "of its memory above the loaded model",
-            "forward mode",
+            "dawgen",
             "double backward",
             "above_loaded_mib",
             most=0.6,
@@ -106,5 +114,5 @@ BARS = {
 }
 
 if __name__ == "__main__":
-    arms = {"forward mode": forward_mode, "double backward": double_backward}
+    arms = {"dawgen": ours, "double backward": double_backward}
     main("meta", "Meta-gradient against double backward", arms, BARS)

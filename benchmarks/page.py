@@ -34,7 +34,10 @@ HOW = """\
   none larger than a processor's cache holds (`backbone/calls.py`).
 - **One pass.** Real and synthetic rows of all arms go through one forward and one backward pass.
 - **Label words only.** The head is computed for the label words, at one position.
-- **Forward mode.** The meta-step has no second backward pass.
+- **Meta-step.** The derivative of the token losses goes back through the look-ahead's own gradient,
+  and the outer loss comes in pieces of few rows (`generator/meta.py`, `generator/outer.py`).
+- **No kept logits.** A token's log-probability comes with its gradient by the hidden state, some
+  rows at a time; nothing as wide as the vocabulary is kept (`backbone/readout.py`).
 
 Not done: `torch.compile` and CUDA graphs (not measured), activation checkpointing, choosing the
 batch by free memory. No figure on this page is from a GPU unless its table says so; there,

@@ -85,7 +85,7 @@ class GeneratorSettings(Section):
     dist_weight: Annotated[float, Field(ge=0)] = 1.0
     """Lambda, the weight of (4) (ours, not published); 0 is FewGen."""
     meta_gradient: Literal["jvp", "central"] = "jvp"
-    """How the weights' gradient is taken: forward-mode product, or central differences."""
+    """How the weights' gradient is taken: exact product, or central differences."""
     max_length: Positive = 128
     """Most tokens of a text to be generated (FewGen: 128); longer few shots are left out."""
 

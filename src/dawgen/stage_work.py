@@ -46,8 +46,8 @@ class Counter:
         """Tuning the label prompts: passes of step a. to c. over C·batch rows a step.
 
         Plain: own prompt forward and backward, the C - 1 others forward. With token weights also
-        a backward for the look-ahead, all C forward and backward at it, and the derivative: two
-        forward passes' worth in forward mode, four by central differences.
+        a backward for the look-ahead, all C forward and backward at it, and the derivative: a
+        forward pass's worth through the gradient's graph, four by central differences.
         """
         chosen, labels = self.settings.generator, len(self.job.card.labels)
         sizes = self._text_sizes()
@@ -55,7 +55,7 @@ class Counter:
         row = forward + backward + forward * (labels - 1)
         if chosen.method != "plain":
             row = row + backward + (forward + backward) * labels
-            row = row + forward * (2 if chosen.meta_gradient == "jvp" else 4)
+            row = row + forward * (1 if chosen.meta_gradient == "jvp" else 4)
         shots = self.shots()
         examples = sum(len(shot.examples) for shot in shots) / len(shots)
         rows = chosen.batch_size * labels * examples

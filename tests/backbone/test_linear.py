@@ -62,14 +62,6 @@ def test_gradient_of_a_gradient_is_that_of_fp64() -> None:
 
 
 @pytest.mark.usefixtures("faster")
-def test_forward_mode_is_the_product_with_the_direction() -> None:
-    x, direction, weight = drawn(4, 6), drawn(4, 6, seed=2), drawn(3, 6, seed=1)
-    value, slope = torch.func.jvp(lambda z: linear(z, weight, torch.ones(3)), (x,), (direction,))
-    torch.testing.assert_close(value, x @ weight.t() + 1.0, **CLOSE)
-    torch.testing.assert_close(slope, direction @ weight.t(), **CLOSE)
-
-
-@pytest.mark.usefixtures("faster")
 def test_the_input_is_kept_for_the_backward_pass_of_trained_weights_only() -> None:
     x = drawn(4, 6).requires_grad_()
     frozen = linear(x, drawn(3, 6)).grad_fn.next_functions[0][0]

@@ -17,7 +17,7 @@ RATE = 0.5
 ProblemOf = Callable[[torch.dtype], Problem]
 
 
-def outer_loss(problem: Problem, dist_weight: float) -> meta.OuterLoss:
+def outer_loss(problem: Problem, dist_weight: float) -> Callable[[Tensor, Tensor], Tensor]:
     def outer(prompts: Tensor, weights: Tensor) -> Tensor:
         log_probs, hidden = problem.every_label(prompts)
         loss = objectives.discriminative_loss(log_probs, problem.labels, problem.mask)
@@ -36,9 +36,9 @@ def by_meta_step(
         problem.token_losses(prompts),
         problem.weights,
         problem.mask,
-        outer_loss(problem, dist_weight),
-        derivative or partial(meta.jvp, problem.token_losses),
+        meta.whole(outer_loss(problem, dist_weight)),
         RATE,
+        derivative,
     )
 
 
@@ -62,14 +62,14 @@ def error(found: Tensor, reference: Tensor) -> float:
 
 
 @pytest.mark.parametrize("dist_weight", [0.0, 0.7])
-def test_jvp_equals_double_backward_in_fp32(problem_of: ProblemOf, dist_weight: float) -> None:
+def test_meta_step_is_double_backward_in_fp32(problem_of: ProblemOf, dist_weight: float) -> None:
     problem = problem_of(torch.float32)
     found = by_meta_step(problem, dist_weight).weights
     assert error(found, by_double_backward(problem, dist_weight)) < 1e-5
 
 
 @pytest.mark.parametrize("dist_weight", [0.0, 0.7])
-def test_jvp_equals_double_backward_in_fp64(problem_of: ProblemOf, dist_weight: float) -> None:
+def test_meta_step_is_double_backward_in_fp64(problem_of: ProblemOf, dist_weight: float) -> None:
     problem = problem_of(torch.float64)
     found = by_meta_step(problem, dist_weight).weights
     assert error(found, by_double_backward(problem, dist_weight)) < 1e-11
@@ -144,7 +144,11 @@ def test_order_of_the_central_differences(points: int, order: int) -> None:
     direction = torch.randn(
         problem.prompts.shape, generator=torch.Generator().manual_seed(1)
     ).double()
-    exact = meta.jvp(problem.token_losses, problem.prompts, direction)
+
+    def losses(prompts: Tensor) -> Tensor:
+        return problem.token_losses(prompts)
+
+    exact = torch.func.jvp(losses, (problem.prompts,), (direction,))[1]
 
     def off(step: float) -> float:
         derivative = central(problem, points=points, step=step)
@@ -169,14 +173,9 @@ def test_the_parts_of_the_gradient() -> None:
     assert torch.equal(plain.direct, torch.zeros_like(plain.direct))
     assert torch.equal(plain.weights[~problem.mask], torch.zeros(3))
     prompts = problem.prompts.clone().requires_grad_()
+    outer = meta.whole(outer_loss(problem, 0.7))
     still = meta.meta_gradient(
-        prompts,
-        problem.token_losses(prompts),
-        problem.weights,
-        problem.mask,
-        outer_loss(problem, 0.7),
-        partial(meta.jvp, problem.token_losses),
-        0.0,
+        prompts, problem.token_losses(prompts), problem.weights, problem.mask, outer, 0.0
     )
     assert torch.equal(still.weights, still.direct)
     assert torch.equal(still.lookahead, problem.prompts)
@@ -187,11 +186,12 @@ def test_lookahead_is_one_step_down_the_weighted_loss() -> None:
     problem = smooth_problem(torch.float64)
     prompts = problem.prompts.clone().requires_grad_()
     losses = problem.token_losses(prompts)
-    ahead = meta.lookahead(prompts, losses, problem.weights, problem.mask, 0.1)
+    outer = meta.whole(outer_loss(problem, 0.7))
+    found = meta.meta_gradient(prompts, losses, problem.weights, problem.mask, outer, 0.1)
     loss = objectives.weighted_generation_loss(losses, problem.weights, problem.mask)
     loss.backward()  # the graph of the losses was kept
     assert prompts.grad is not None
-    torch.testing.assert_close(ahead, problem.prompts - 0.1 * prompts.grad)
+    torch.testing.assert_close(found.lookahead, problem.prompts - 0.1 * prompts.grad)
 
 
 def test_chain_into_the_weight_network() -> None:

@@ -6,7 +6,7 @@ under the other; nothing else tells the labels apart. "odd" comes in a single se
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -22,7 +22,7 @@ from dawgen.generator import (
     token_weights,
 )
 from dawgen.generator.examples import Batch, make_shots
-from dawgen.generator.fit import distinction, score_all, score_own
+from dawgen.generator.scoring import distinction, score_all, score_own
 from dawgen.settings import GeneratorSettings
 from dawgen.streams import Streams
 from dawgen.tasks import Row, load_card
@@ -108,25 +108,20 @@ def test_what_the_two_outer_losses_want_of_the_odd_word() -> None:
     batch = Batch(tuple(shots))
     labels = batch.labels
     prompts = label_prompt_start(CARD, BACKBONE, 2).requires_grad_()
-    own = score_own(BACKBONE, prompts, batch, labels)
+    own = score_own(BACKBONE, prompts, batch.examples, labels)
 
-    def step(outer: meta.OuterLoss) -> meta.MetaGradient:
-        def losses(q: torch.Tensor) -> torch.Tensor:
-            return -score_own(BACKBONE, q, batch, labels).log_probs
-
+    def step(loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> meta.MetaGradient:
         weights = own.mask.float()
-        derivative = partial(meta.jvp, losses)
-        found = meta.meta_gradient(
-            prompts, -own.log_probs, weights, own.mask, outer, derivative, 2e-2
+        return meta.meta_gradient(
+            prompts, -own.log_probs, weights, own.mask, meta.whole(loss), 2e-2
         )
-        return found
 
     def disc(q: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-        log_probs = score_all(BACKBONE, q, batch, labels).log_probs
+        log_probs = score_all(BACKBONE, q, batch.examples, labels).log_probs
         return objectives.discriminative_loss(log_probs, labels, own.mask)
 
     def dist(q: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-        hidden = score_all(BACKBONE, q, batch, labels).hidden
+        hidden = score_all(BACKBONE, q, batch.examples, labels).hidden
         return distinction(weights, hidden, own.mask, batch)
 
     tokens = torch.tensor([[*t, *[0] * (own.mask.shape[1] - len(t))] for t in batch.targets])

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from dawgen.backbone.linear import linear
+from dawgen.backbone.readout import Readout, log_probs
 
 
 class Head:
@@ -35,13 +34,8 @@ class Head:
         """hidden [...,H] -> fp32 logits [...,N] of the tokens ``ids`` [N] (all V without)."""
         weight = self.weight if ids is None else self.weight[ids]
         bias = self.bias if ids is None or self.bias is None else self.bias[ids]
-        out = linear(hidden * self.scale, weight).float()
-        if bias is not None:
-            out = out + bias
-        return self.cap * torch.tanh(out / self.cap) if self.cap else out
+        return Readout(weight, bias, self.scale, self.cap).logits(hidden)
 
     def log_probs(self, hidden: Tensor, targets: Tensor) -> Tensor:
         """hidden [N,H], targets [N] -> log p(target) [N] over the whole vocabulary."""
-        logits = self.logits(hidden)
-        chosen = logits.gather(-1, targets[:, None])[:, 0]
-        return chosen - torch.logsumexp(logits, dim=-1)
+        return log_probs(Readout(self.weight, self.bias, self.scale, self.cap), hidden, targets)

@@ -38,20 +38,15 @@ def _processor_vendor() -> str:
 class _OneDnnLinear(torch.autograd.Function):
     """x [M,K], weight [N,K], bias [N] or None -> x · weightᵀ + bias [M,N].
 
-    Differentiable twice, and in forward mode: every product in its rules is again one of these.
+    Differentiable twice: every product in its rule is again one of these.
     """
 
     @staticmethod
-    def forward(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        out: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
-        return out
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor | None], output: Any) -> None:
-        x, weight, _ = inputs
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(x if ctx.needs_input_grad[1] else None, weight)
-        ctx.save_for_forward(weight)  # not x: it would stay in memory as long as the graph
+        out: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+        return out
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
@@ -62,13 +57,6 @@ class _OneDnnLinear(torch.autograd.Function):
             _product(gradient.t(), x.t()) if of_weight else None,
             gradient.sum(0) if of_bias else None,
         )
-
-    @staticmethod
-    def jvp(ctx: Any, of_x: Tensor, *of_others: Tensor | None) -> Tensor:
-        if any(tangent is not None for tangent in of_others):
-            raise NotImplementedError("forward mode goes through frozen layers only")
-        (weight,) = ctx.saved_tensors
-        return _product(of_x, weight)
 
 
 def _product(x: Tensor, weight: Tensor) -> Tensor:

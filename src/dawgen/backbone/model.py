@@ -120,7 +120,7 @@ class Backbone:
 
     @contextmanager
     def eager_attention(self) -> Iterator[None]:
-        """Run attention as plain products, which forward-mode differentiation needs."""
+        """Run attention as plain products, which alone have a second derivative."""
         before = self.model.config._attn_implementation
         self.model.set_attn_implementation("eager")
         try:

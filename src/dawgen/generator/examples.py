@@ -47,14 +47,19 @@ class Batch:
     shots: tuple[Shot, ...]
 
     @property
+    def examples(self) -> list[Example]:
+        """All B of them, shot by shot."""
+        return [example for shot in self.shots for example in shot.examples]
+
+    @property
     def sources(self) -> list[list[int]]:
         """B sources."""
-        return [example.source for shot in self.shots for example in shot.examples]
+        return [example.source for example in self.examples]
 
     @property
     def targets(self) -> list[list[int]]:
         """B targets."""
-        return [example.target for shot in self.shots for example in shot.examples]
+        return [example.target for example in self.examples]
 
     @property
     def labels(self) -> Tensor:

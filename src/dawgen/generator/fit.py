@@ -10,8 +10,7 @@ One step of "dawgen", and what of it "fewgen" (λ = 0) and "plain" (W = 1) leave
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -24,6 +23,8 @@ from dawgen.errors import UserError
 from dawgen.generator import meta, objectives
 from dawgen.generator.examples import Batch, Shot, epoch_batches, make_shots, steps_per_epoch
 from dawgen.generator.generator import Generator
+from dawgen.generator.outer import OuterLoss
+from dawgen.generator.scoring import distinction, score_all, score_own, score_rest
 from dawgen.generator.weights import TokenWeights, equal_weights
 from dawgen.progress import progress
 from dawgen.prompts import cycle_tokens
@@ -31,7 +32,6 @@ from dawgen.repeatable import repeatable
 
 if TYPE_CHECKING:
     from dawgen.backbone import Backbone
-    from dawgen.backbone.model import TokenScores
     from dawgen.settings import GeneratorSettings
     from dawgen.streams import Streams
     from dawgen.tasks import Row, TaskCard
@@ -123,15 +123,6 @@ def label_prompt_start(card: TaskCard, backbone: Backbone, length: int) -> Tenso
     return backbone.embed(ids).detach().to(torch.float32, copy=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """A batch as the generator sees it at some Q: B examples, T target tokens."""
-
-    log_probs: Tensor  # [C,B,T], under every label's prompt
-    hidden: Tensor  # [B,T,H], under each example's own
-    mask: Tensor  # [B,T]
-
-
 class Tuner:
     """What changes while the generator is tuned: Q, the weight network, their optimisers."""
 
@@ -185,9 +176,13 @@ class Tuner:
     def step(self, batch: Batch) -> dict[str, float]:
         """One training step, a. to c.; gives back the step's figures."""
         labels = batch.labels.to(self.backbone.device)
-        own = score_own(self.backbone, self.prompts, batch, labels)
+        with self._own_attention():
+            own = score_own(self.backbone, self.prompts, batch.examples, labels)
         token_losses, mask = -own.log_probs, own.mask
-        log_probs = self._all_labels(own, batch, labels)
+        with torch.no_grad():
+            log_probs = score_rest(
+                self.backbone, self.prompts, batch.examples, labels, own.log_probs.detach()
+            )
         weights = equal_weights(mask)
         disc = objectives.discriminative_loss(log_probs, labels, mask)
         if self.network is not None:
@@ -213,25 +208,6 @@ class Tuner:
         values = torch.stack([v.float() for v in figures.values()]).tolist()
         return dict(zip(figures, values, strict=True))
 
-    def _all_labels(self, own: TokenScores, batch: Batch, labels: Tensor) -> Tensor:
-        """The tokens' log-probabilities under every label's prompt at Q, without graph: [C,B,T].
-
-        The own label's are at hand; only the C - 1 others are computed.
-        """
-        count, size = len(self.prompts), len(labels)
-        others = (labels + torch.arange(1, count, device=labels.device)[:, None]) % count  # [C-1,B]
-        with torch.no_grad():
-            scores = self.backbone.token_log_probs(
-                self.prompts[others.flatten()],
-                batch.sources * (count - 1),
-                batch.targets * (count - 1),
-            )
-        every = own.log_probs.new_empty(count, *own.log_probs.shape)
-        rows = torch.arange(size, device=labels.device)
-        every[labels, rows] = own.log_probs.detach()
-        every[others, rows] = scores.log_probs.view(count - 1, size, -1)
-        return every
-
     def _update_weights(
         self, token_losses: Tensor, log_probs: Tensor, mask: Tensor, batch: Batch, labels: Tensor
     ) -> tuple[Tensor, Tensor]:
@@ -239,70 +215,37 @@ class Tuner:
         assert self.network is not None
         inputs = objectives.discriminative_token_loss(log_probs, labels)
         weights = self.network(inputs, mask)
-        disc = token_losses.new_zeros(())
-
-        def outer(prompts: Tensor, weights: Tensor) -> Tensor:
-            nonlocal disc
-            scored = score_all(self.backbone, prompts, batch, labels)
-            disc = objectives.discriminative_loss(scored.log_probs, labels, mask)
-            if not self.dist_weight:
-                return disc
-            return disc + self.dist_weight * distinction(weights, scored.hidden, mask, batch)
-
+        outer = OuterLoss(self.backbone, batch, labels, self.dist_weight)
         found = meta.meta_gradient(
             self.prompts,
             token_losses,
             weights,
             mask,
             outer,
-            self._derivative(batch, labels),
             self.settings.lookahead_rate,
+            self._derivative(batch, labels),
         )
         self.network_optimizer.zero_grad(set_to_none=True)
         weights.backward(found.weights)
         self.network_optimizer.step()
         with torch.no_grad():
-            return disc.detach(), self.network(inputs, mask)
+            return outer.disc, self.network(inputs, mask)
 
-    def _derivative(self, batch: Batch, labels: Tensor) -> meta.Derivative:
-        """How the meta-step takes the tokens' losses along a direction."""
+    def _own_attention(self) -> AbstractContextManager[None]:
+        """Eager where the meta-step goes back through the gradient of the own losses."""
+        exact = self.network is not None and self.settings.meta_gradient == "jvp"
+        return self.backbone.eager_attention() if exact else nullcontext()
+
+    def _derivative(self, batch: Batch, labels: Tensor) -> meta.Derivative | None:
+        """How the meta-step takes the tokens' losses along a direction; None: from their graph."""
+        if self.settings.meta_gradient == "jvp":
+            return None
 
         def losses(prompts: Tensor) -> Tensor:
-            return -score_own(self.backbone, prompts, batch, labels).log_probs
+            return -score_own(self.backbone, prompts, batch.examples, labels).log_probs
 
-        if self.settings.meta_gradient == "central":
-            step = _CENTRAL_STEP[self.backbone.dtype]
-            return partial(meta.central_difference, losses, labels=labels, points=4, step=step)
-
-        def forward_mode(prompts: Tensor, direction: Tensor) -> Tensor:
-            with self.backbone.eager_attention():
-                return meta.jvp(losses, prompts, direction)
-
-        return forward_mode
-
-
-def score_own(backbone: Backbone, prompts: Tensor, batch: Batch, labels: Tensor) -> TokenScores:
-    """Every example under its own label's prompt."""
-    return backbone.token_log_probs(prompts.index_select(0, labels), batch.sources, batch.targets)
-
-
-def score_all(backbone: Backbone, prompts: Tensor, batch: Batch, labels: Tensor) -> Scored:
-    """Every example under every label's prompt, in one forward pass of C·B rows."""
-    count, size = len(prompts), len(labels)
-    scores = backbone.token_log_probs(
-        prompts.repeat_interleave(size, 0), batch.sources * count, batch.targets * count
-    )
-    log_probs = scores.log_probs.view(count, size, -1)
-    hidden = scores.hidden.view(count, size, *scores.hidden.shape[1:])
-    return Scored(log_probs, objectives.own_label(hidden, labels), scores.mask[:size])
-
-
-def distinction(weights: Tensor, hidden: Tensor, mask: Tensor, batch: Batch) -> Tensor:
-    """(4) of a batch; a shot of two texts has one sentence vector over both."""
-    vectors = objectives.sentence_vectors(weights, hidden, mask)
-    owners = batch.owners.to(vectors.device)
-    rows = vectors.new_zeros(len(batch.shots), vectors.shape[1]).index_add(0, owners, vectors)
-    return objectives.distinction_loss(rows, batch.shot_labels.to(vectors.device))
+        step = _CENTRAL_STEP[self.backbone.dtype]
+        return partial(meta.central_difference, losses, labels=labels, points=4, step=step)
 
 
 @torch.no_grad()
@@ -337,7 +280,7 @@ def _every_log_prob(
     longest = max(len(target) for batch in batches for target in batch.targets)
     parts = []
     for batch in batches:
-        scored = score_all(backbone, prompts, batch, batch.labels.to(backbone.device))
+        scored = score_all(backbone, prompts, batch.examples, batch.labels.to(backbone.device))
         padding = (0, longest - scored.mask.shape[1])
         parts.append((pad(scored.log_probs, padding), pad(scored.mask, padding)))
     return torch.cat([p for p, _ in parts], dim=1), torch.cat([m for _, m in parts])

@@ -11,14 +11,19 @@ and its **total** derivative, which is what :func:`meta_gradient` returns, has t
 
 The first is direct (L_dist weighs the hidden states by W; 0 when λ = 0), the second goes through
 the look-ahead, by (3) and by what (4) sees of the moved prompts. The inner products of all tokens
-are one Jacobian-vector product of the per-token losses: :func:`jvp` in one forward-mode pass, or
-:func:`central_difference` by plain forward passes where a kernel has no forward-mode rule.
+are one Jacobian-vector product J v of the per-token losses. Reverse mode gives uᵀJ for any u; that
+is linear in u, so :func:`meta_gradient` takes the graph of the look-ahead's own gradient and goes
+back through it to u, which costs as much as one forward pass. Nothing of the outer loss is ever
+part of that graph, unlike in double backward, and the outer loss may come in pieces. Attention
+must be eager: fused kernels have no second derivative. :func:`central_difference` needs plain
+forward passes only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -27,8 +32,17 @@ from torch import Tensor
 TokenLosses = Callable[[Tensor], Tensor]
 """Prompts [C,P,H] to the tokens' own losses ℓ [B,T], each under its own label's prompt."""
 
-OuterLoss = Callable[[Tensor, Tensor], Tensor]
-"""F: prompts [C,P,H] and weights [B,T] to a scalar, differentiable in both."""
+
+class OuterValue(NamedTuple):
+    """F, a scalar, and its partial derivatives: by the prompts [C,P,H] and by the weights [B,T]."""
+
+    value: Tensor
+    by_prompts: Tensor
+    by_weights: Tensor
+
+
+Outer = Callable[[Tensor, Tensor], OuterValue]
+"""F and its derivatives at prompts [C,P,H] and weights [B,T]."""
 
 Derivative = Callable[[Tensor, Tensor], Tensor]
 """Prompts and direction v, both [C,P,H], to ⟨∂ℓ_j/∂Q, v⟩ for every token: [B,T]."""
@@ -44,11 +58,15 @@ class MetaGradient:
     outer: Tensor  # F at Q'(W), a scalar
 
 
-def jvp(losses: TokenLosses, prompts: Tensor, direction: Tensor) -> Tensor:
-    """⟨∂ℓ_j/∂Q, v⟩ for all tokens [B,T] by one forward-mode pass; attention must be eager."""
-    with torch.no_grad():
-        derivative: Tensor = torch.func.jvp(losses, (prompts.detach(),), (direction,))[1]
-    return derivative
+def whole(loss: Callable[[Tensor, Tensor], Tensor]) -> Outer:
+    """An outer loss that is computed, and differentiated, in one piece."""
+
+    def outer(prompts: Tensor, weights: Tensor) -> OuterValue:
+        at = (prompts.detach().requires_grad_(), weights.detach().requires_grad_())
+        value = loss(*at)
+        return OuterValue(value.detach(), *torch.autograd.grad(value, at, materialize_grads=True))
+
+    return outer
 
 
 def stencil(points: int, order: int) -> tuple[list[float], list[float]]:
@@ -95,36 +113,36 @@ def central_difference(
         return (total / h[labels][:, None]).to(prompts.dtype)
 
 
-def lookahead(
-    prompts: Tensor, token_losses: Tensor, weights: Tensor, mask: Tensor, rate: float
-) -> Tensor:
-    """Q'(W) = Q - α ∇_Q L_wGen(Q; W), detached: [C,P,H].
-
-    ``token_losses`` [B,T] come from ``prompts`` with their graph, which is kept for step c.
-    """
-    cotangent = torch.where(mask, weights.detach() / mask.sum(), 0.0)
-    (gradient,) = torch.autograd.grad(token_losses, prompts, cotangent, retain_graph=True)
-    return (prompts - rate * gradient).detach()
-
-
 def meta_gradient(
     prompts: Tensor,
     token_losses: Tensor,
     weights: Tensor,
     mask: Tensor,
-    outer: OuterLoss,
-    derivative: Derivative,
+    outer: Outer,
     rate: float,
+    derivative: Derivative | None = None,
 ) -> MetaGradient:
     """dF/dW, the total derivative of the outer loss by the token weights (module docstring).
 
-    ``prompts`` [C,P,H] require gradients; ``token_losses`` [B,T] were computed from them, and
-    their graph is kept; ``weights``, ``mask`` [B,T]; ``rate`` is α.
+    Args:
+        prompts: Q [C,P,H], requires gradients.
+        token_losses: ℓ [B,T] with their graph from ``prompts``, which is kept for step c.
+        weights: W [B,T].
+        mask: [B,T], the valid tokens.
+        outer: F with its derivatives.
+        rate: α.
+        derivative: takes J v instead of the graph of ``token_losses``.
     """
-    ahead = lookahead(prompts, token_losses, weights, mask, rate).requires_grad_()
-    leaf = weights.detach().requires_grad_()
-    value = outer(ahead, leaf)
-    v, direct = torch.autograd.grad(value, (ahead, leaf), materialize_grads=True)
-    through = -rate * derivative(prompts.detach(), v) / mask.sum()
-    total = direct + torch.where(mask, through, torch.zeros_like(through))
-    return MetaGradient(total, direct, ahead.detach(), value.detach())
+    valid = mask.sum()
+    cotangent = torch.where(mask, weights.detach() / valid, 0.0).requires_grad_(derivative is None)
+    (gradient,) = torch.autograd.grad(
+        token_losses, prompts, cotangent, retain_graph=True, create_graph=derivative is None
+    )
+    ahead = (prompts - rate * gradient).detach()
+    found = outer(ahead, weights.detach())
+    if derivative is None:
+        (product,) = torch.autograd.grad(gradient, cotangent, found.by_prompts)
+    else:
+        product = derivative(prompts.detach(), found.by_prompts)
+    through = torch.where(mask, -rate * product / valid, 0.0)
+    return MetaGradient(found.by_weights + through, found.by_weights, ahead, found.value)
