@@ -7,7 +7,7 @@ import gc
 import json
 import statistics
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -19,6 +19,7 @@ import torch
 from transformers.utils import logging
 
 from dawgen.bench.measure import _peak_mib, _reset_peaks
+from dawgen.counting import peak_flops
 from dawgen.hardware import hardware, versions
 
 
@@ -123,6 +124,30 @@ class Bar:
         return {"title": self.title, "ratio": round(ratio, 3), "bar": bar, "reached": reached}
 
 
+@dataclass(frozen=True)
+class Share:
+    """A share of the machine's peak, a large product, that an arm is to reach at least."""
+
+    title: str
+    arm: str
+    least: float
+
+    def judge(self, arms: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+        """The measured share, the bar, and whether it holds."""
+        share = float(arms[self.arm]["share_of_peak"])
+        reached = share >= self.least
+        return {"title": self.title, "ratio": share, "bar": f">= {self.least}", "reached": reached}
+
+
+def add_shares(arms: Mapping[str, dict[str, Any]], job: Job) -> None:
+    """To arms that count their FLOPs, their share of the peak in the models' number format."""
+    dtype = torch.float32 if job.device == "cpu" else torch.bfloat16
+    torch.set_num_threads(job.threads)
+    peak = peak_flops(torch.device(job.device), dtype)
+    for arm in arms.values():
+        arm["share_of_peak"] = round(arm["flops"] / arm["time"] / peak, 3)
+
+
 def commit() -> str:
     """The checkout's commit."""
     asked = subprocess.run(
@@ -131,11 +156,16 @@ def commit() -> str:
     return asked.stdout.strip() or "unknown"
 
 
-def main(name: str, title: str, arms: Mapping[str, Make], bars: Mapping[str, list[Bar]]) -> None:
+def main(
+    name: str, title: str, arms: Mapping[str, Make], bars: Mapping[str, Sequence[Bar | Share]]
+) -> list[dict[str, Any]]:
     """The command line of a benchmark: measure, print the ratios, write the figures.
 
     Args:
         bars: of ``cpu`` and of ``cuda``.
+
+    Returns:
+        The results as written, one a model.
     """
     parser = argparse.ArgumentParser(description=title)
     parser.add_argument("--models", nargs="*", help="default: shipped and t5-small")
@@ -152,6 +182,7 @@ def main(name: str, title: str, arms: Mapping[str, Make], bars: Mapping[str, lis
     for model in given.models or usual:
         job = Job(model, device, given.threads, given.seed, given.rows)
         found = measure(arms, job, given.repeats)
+        add_shares(found, job)
         judged = [bar.judge(found) for bar in bars[device]]
         for one in judged:
             reached = "reached" if one["reached"] else "missed"
@@ -163,3 +194,4 @@ def main(name: str, title: str, arms: Mapping[str, Make], bars: Mapping[str, lis
     suffix = "-gpu" if given.big else ""
     path = given.out / f"{name}{suffix}.json"
     path.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+    return results

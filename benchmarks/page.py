@@ -68,15 +68,17 @@ def _section(record: dict[str, Any]) -> str:
             f"**{SHAPES[job['model']]}**, {job['threads']} thread(s), seed {job['seed']}"
             + (f", {job['rows']:,} rows" if record["name"].startswith("evaluation") else "")
             + "\n",
-            "| | seconds | slowest to quickest | CPU seconds | GFLOP/s | memory above model, MiB |",
-            "| --- | ---: | ---: | ---: | ---: | ---: |",
+            "| | seconds | slowest to quickest | CPU seconds | GFLOP/s | of peak | "
+            "memory above model, MiB |",
+            "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
         ]
         for name, arm in result["arms"].items():
             rate = arm["flops"] / arm["time"] / 1e9
+            share = f"{100 * arm['share_of_peak']:.0f} %" if rate else ""
             spread = f"{max(arm['seconds']):.2f} to {min(arm['seconds']):.2f}"
             lines.append(
                 f"| {name} | {arm['median_seconds']:.2f} | {spread} | "
-                f"{arm['median_cpu_seconds']:.2f} | {f'{rate:,.0f}' if rate else ''} | "
+                f"{arm['median_cpu_seconds']:.2f} | {f'{rate:,.0f}' if rate else ''} | {share} | "
                 f"{arm['above_loaded_mib']:,.0f} |"
             )
         lines += ["", "| ratio | measured | bar | |", "| --- | ---: | ---: | --- |"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from benchmarks.measure import Bar, Job
+from benchmarks.measure import Bar, Job, Share
 from benchmarks.page import page
 from benchmarks.peers import peft_batch, peft_model, prepare
 
@@ -36,6 +36,12 @@ def test_peft_gives_the_label_scores_that_we_give() -> None:
     torch.testing.assert_close(ours, theirs, atol=1e-3, rtol=1e-4)
 
 
+def test_share_of_the_peak_is_judged() -> None:
+    judged = Share("of the peak", "ours", 0.35).judge({"ours": {"share_of_peak": 0.4}})
+    assert judged == {"title": "of the peak", "ratio": 0.4, "bar": ">= 0.35", "reached": True}
+    assert not Share("of the peak", "ours", 0.5).judge({"ours": {"share_of_peak": 0.4}})["reached"]
+
+
 def test_page_shows_figures_and_missed_bars() -> None:
     arm = {
         "seconds": [1.0, 3.0, 2.0],
@@ -43,6 +49,7 @@ def test_page_shows_figures_and_missed_bars() -> None:
         "median_cpu_seconds": 1.5,
         "time": 2.0,
         "flops": 4e9,
+        "share_of_peak": 0.25,
         "above_loaded_mib": 12.0,
     }
     bar = {"title": "x PEFT", "ratio": 1.5, "bar": ">= 2.0", "reached": False}
@@ -56,5 +63,5 @@ def test_page_shows_figures_and_missed_bars() -> None:
         "results": [{"job": vars(JOB), "arms": {"ours": arm}, "bars": [bar]}],
     }
     text = page([record])
-    assert "| ours | 2.00 | 3.00 to 1.00 | 1.50 | 2 | 12 |" in text
+    assert "| ours | 2.00 | 3.00 to 1.00 | 1.50 | 2 | 25 % | 12 |" in text
     assert "| x PEFT | 1.50 | >= 2.0 | **missed** |" in text
