@@ -60,10 +60,12 @@ audit: $(READY)
 
 # Wants quiet cores; about half an hour on two.
 bench: $(READY)
-	for name in tuning stack meta evaluation cluster; do \
+	for name in tuning stack meta evaluation; do \
 	  OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.$$name || exit 1; done
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.synthesis \
 	  --out benchmarks/results/synthesis
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[cluster]"
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.cluster
 	$(BIN)/python -m benchmarks.page
 
 docs: $(READY)
