@@ -4,8 +4,9 @@
 
 The judge is the run's backbone with all weights tuned on pool rows (``prompt-fine-tuning`` with a
 budget that no user of dawgen has). It labels the run's synthetic rows. From them as they are, from
-those whose label the judge shares, and from all with the judge's label in place of theirs, prompts
-are tuned in one stack on the same shots and scored on pool rows that neither shots nor judge saw.
+those whose label the judge shares, from all with the judge's label in place of theirs, and from
+true pool rows instead, prompts are tuned in one stack on the same shots and scored on pool rows
+that neither shots nor judge saw.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from dawgen.streams import Streams
 from dawgen.synthesis import SyntheticRow, load_synthetic
 from dawgen.tasks import Row, Shots, TaskCard, load_card, load_rows
 from dawgen.tuning import Arm
-from tools.drivers import SIZE, Named, first, run_arms, unseen
+from tools.drivers import SIZE, Named, first, run_arms, true_rows, unseen
 
 DEV = 200
 """Pool rows by which the judge's best step is chosen."""
@@ -47,9 +48,13 @@ def judge(
 
 
 def arms(
-    settings: Settings, rows: Sequence[SyntheticRow], by_judge: Sequence[str], share: Sequence[bool]
+    settings: Settings,
+    rows: Sequence[SyntheticRow],
+    by_judge: Sequence[str],
+    share: Sequence[bool],
+    true: Sequence[Row],
 ) -> Named:
-    """Rows as they are, those that the judge shares, all with the judge's labels."""
+    """Rows as they are, those that the judge shares, all with the judge's labels, true ones."""
     tuning = settings.tuning
 
     def arm(name: str) -> Arm:
@@ -64,6 +69,7 @@ def arms(
         f"first {SIZE} a label": (arm("as they are"), first(rows, SIZE)),
         f"first {SIZE} a label that the judge shares": (arm("shared"), shared),
         f"first {SIZE} a label of the judge": (arm("relabelled"), relabelled),
+        f"{SIZE} pool rows a label for synthetic ones": (arm("true"), true),
     }
 
 
@@ -113,7 +119,8 @@ def main() -> None:
     by_judge = [card.labels[i] for i in mine.argmax(1)]
     share = [str(row.label) == label for row, label in zip(rows, by_judge, strict=True)]
     backbone = load_backbone(settings.backbone)
-    named = arms(settings, rows, by_judge, share)
+    true = true_rows(pool, card.labels, SIZE, given.seed)
+    named = arms(settings, rows, by_judge, share, true)
     whole = {
         "task": card.name,
         "seed": given.seed,
