@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def arms(
     real = Arm("real", settings.seed, "real", 1.0, tuning.learning_rate)
     shared = first([row for row, same in zip(rows, share, strict=True) if same], SIZE)
     pairs = zip(rows, by_judge, strict=True)
-    relabelled = first([row.model_copy(update={"label": label}) for row, label in pairs], SIZE)
+    relabelled = first([replace(row, label=label) for row, label in pairs], SIZE)
     return {
         "real rows alone": (real, []),
         f"first {SIZE} a label": (arm("as they are"), first(rows, SIZE)),

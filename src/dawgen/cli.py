@@ -119,12 +119,12 @@ def fit_generator(
     config: Config = None,
 ) -> None:
     """Tune one soft prompt per label on the few shots; fills OUT/generator."""
-    from dawgen import pipeline
+    from dawgen import stages
 
     settings = read_settings(preset, config, over)
     folder, job, backbone = open_stage(task, settings, out, train=train, dev=dev)
     with folder.lock():
-        pipeline.generator_stage(folder, job, backbone, settings)
+        stages.generator_stage(folder, job, backbone, settings)
     typer.echo(f"Label prompts: {out / 'generator'}")
 
 
@@ -143,7 +143,7 @@ def tune(
     config: Config = None,
 ) -> None:
     """Tune the task's soft prompt on real and synthetic rows; fills OUT/prompt."""
-    from dawgen import pipeline
+    from dawgen import stages
     from dawgen.progress import say
     from dawgen.synthesis import load_synthetic
 
@@ -155,8 +155,8 @@ def tune(
         real = settings.tuning.model_copy(update={"combine": "real"})
         settings = settings.model_copy(update={"tuning": real})
     with folder.lock():
-        pipeline.tuning_stage(folder, job, backbone, settings, rows)
-        pipeline.keep_description(folder, job, settings)
+        stages.tuning_stage(folder, job, backbone, settings, rows)
+        stages.keep_description(folder, job, settings)
     typer.echo(f"Prompt: {out / 'prompt'}")
 
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from dawgen import pipeline
+from dawgen import pipeline, stages
 from dawgen.backbone import Backbone
 from dawgen.synthesis.engines import TransformersEngine
 from tests.invariants.jobs import Outcome, SmallJob, dawgen, files_of, rows, write_rows
@@ -219,7 +219,7 @@ def test_settings_lie_beside_the_prompt_they_made(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "fit_prompts", stop)
+        patch.setattr(stages, "fit_prompts", stop)
         assert job.run(out, tuning__prompt_length=7).code == 130
     assert (out / "config.yaml").read_text() == config
 
@@ -253,7 +253,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "fit_prompts", stop)
+        patch.setattr(stages, "fit_prompts", stop)
         outcome = job.run(out)
     assert outcome.code == 130
     assert "goes on" in outcome.err

@@ -103,7 +103,7 @@ def _write(
     cluster: Cluster | None,
     **files: str | None,
 ) -> tuple[RunFolder, Job]:
-    from dawgen import pipeline
+    from dawgen import stages
     from dawgen.synthesis.preview import preview_lines
 
     home = _generator(generator or out / "generator")
@@ -111,7 +111,7 @@ def _write(
     if preview:
         _show(preview_lines(job, backbone, settings, home, preview))
     with folder.lock():
-        pipeline.synthesis_stage(folder, job, backbone, settings, home, cluster)
+        stages.synthesis_stage(folder, job, backbone, settings, home, cluster)
     return folder, job
 
 

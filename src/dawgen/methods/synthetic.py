@@ -9,9 +9,9 @@ from dawgen.job import Job
 from dawgen.methods.base import Task
 from dawgen.methods.prompted import Prepare, PromptJob
 from dawgen.methods.stored import turn
-from dawgen.pipeline import generator_stage, synthesis_stage
 from dawgen.runs import RunFolder
 from dawgen.settings import Combine
+from dawgen.stages import generator_stage, synthesis_stage
 from dawgen.synthesis import SyntheticRow, load_synthetic
 from dawgen.tuning import Arm
 
