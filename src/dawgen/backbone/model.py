@@ -22,6 +22,7 @@ from dawgen.backbone.calls import call_cost, pieces, tokens_at_once
 from dawgen.backbone.head import Head
 from dawgen.backbone.inputs import encode_rows, pad_right
 from dawgen.backbone.linear import quicken
+from dawgen.backbone.memory import CallLimits
 from dawgen.errors import UserError
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ class Backbone:
         positions = getattr(model.config, "max_position_embeddings", None)
         self.max_length = min(max_length, positions or max_length)
         self.head = Head(model)
+        self.limits = CallLimits()
 
     # --- what it is -----------------------------------------------------------------
 
