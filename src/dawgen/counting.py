@@ -97,14 +97,19 @@ class Shape:
         work = self._row(source, target, scored, products=1, attention=2)
         return Work(0.0, work.flops, work.bytes)
 
-    def held_bytes(self, graph: bool) -> float:
+    def held_bytes(self, graph: bool, recomputed: bool = False) -> float:
         """What a token takes in memory during a call; for a ``graph`` all layers, else one.
+
+        Where layers are ``recomputed`` the graph holds the input of each and the whole of one.
 
         On the shipped backbone 184,320 and 30,720; measured were 115,700 to 138,800 and 28,900
         to 29,300 (rows of 64 to 512 tokens). Attention as plain products takes more the longer
         the row is, which is not counted.
         """
-        return max(self.features) * self.itemsize / (1 if graph else self.layers)
+        every = max(self.features) * self.itemsize
+        if graph and recomputed:
+            return every / self.layers + self.hidden * self.itemsize * self.layers
+        return every if graph else every / self.layers
 
     def _row(self, s: float, t: float, scored: float, products: int, attention: int) -> Work:
         if not self.source:  # causal: one sequence

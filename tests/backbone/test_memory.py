@@ -140,7 +140,7 @@ def test_texts_scored_in_parts_are_those_of_the_whole(backbone, monkeypatch):
 
 def test_one_row_that_does_not_fit_is_for_the_user_to_mend(backbone, holds):
     holds(0)
-    with pytest.raises(UserError, match=r"one row of \d+ tokens .* backbone.max_length \(128\)"):
+    with pytest.raises(UserError, match=r"one row of \d+ .* \(128\), set backbone.checkpointing"):
         gradients(backbone)
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from dawgen.backbone.calls import tokens_at_once
+from dawgen.backbone.recompute import is_recomputed
 from dawgen.errors import UserError
 from dawgen.machine import free_bytes
 from dawgen.progress import warn
@@ -63,7 +64,10 @@ def fitting_tokens(backbone: Backbone, graph: bool) -> int | None:
     from dawgen.counting import shape_of  # which imports this package
 
     free = free_bytes(backbone.device)
-    return None if free is None else int(_SHARE * free / shape_of(backbone).held_bytes(graph))
+    if free is None:
+        return None
+    held = shape_of(backbone).held_bytes(graph, is_recomputed(backbone.model))
+    return int(_SHARE * free / held)
 
 
 def most_tokens(backbone: Backbone, wanted: int) -> int:
@@ -113,7 +117,7 @@ def run_calls(
         if fits and _done(work, rows):
             continue
         if len(rows) == 1:
-            raise UserError(_too_large(backbone, tokens))
+            raise UserError(_too_large(backbone, tokens, graph))
         half = (len(rows) + 1) // 2
         if fits:
             limits.tokens[graph] = half * longest
@@ -150,8 +154,11 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(part in str(error) for part in _SENTENCES)
 
 
-def _too_large(backbone: Backbone, tokens: int) -> str:
+def _too_large(backbone: Backbone, tokens: int, graph: bool) -> str:
+    more = graph and not is_recomputed(backbone.model)
     return (
         f"Memory is too small for one row of {tokens:,} tokens through {backbone.name}; lower "
-        f"backbone.max_length ({backbone.max_length}), or take a smaller model as backbone.path."
+        f"backbone.max_length ({backbone.max_length}), "
+        f"{'set backbone.checkpointing=true, ' if more else ''}or take a smaller model as "
+        "backbone.path."
     )
