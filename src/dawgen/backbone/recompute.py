@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from typing import Any
 
 import torch
@@ -30,9 +29,14 @@ class _Recomputed:
         return checkpoint(forward, *args, use_reentrant=False, **kwargs)
 
 
-@cache
+_KINDS: dict[Any, Any] = {}
+
+
 def _recomputed(kind: Any) -> Any:
-    return type(kind.__name__, (_Recomputed, kind), {})
+    """The class of a layer that is recomputed, made once."""
+    if kind not in _KINDS:
+        _KINDS[kind] = type(kind.__name__, (_Recomputed, kind), {})
+    return _KINDS[kind]
 
 
 def is_recomputed(model: nn.Module) -> bool:
