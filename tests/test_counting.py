@@ -51,7 +51,7 @@ def test_backward_is_what_pytorch_counts(backbone: Backbone) -> None:
 def test_bytes_and_rates_by_hand() -> None:
     # one source token of 10 multiply-adds that moves 6 numbers of 4 bytes; a call of 2,048 tokens
     # reads 4,096 bytes of weights, so a token 2
-    shape = Shape(10, 20, 30, 3, 2, 0, (6, 7), weights=4096, itemsize=4)
+    shape = Shape(10, 20, 30, 3, 2, 0, (6, 7), weights=4096, itemsize=4, layers=3)
     work = shape.forward(1, 0)
     assert work == Work(1, 2 * 10 + 4 * 2, 6 * 4 + 2)
     assert shape.backward(1, 0) == Work(0, 2 * 10 + 8 * 2, 6 * 4 + 2)

@@ -6,7 +6,6 @@ as its counted FLOPs are more (of synthesis: as its attempts are).
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from dawgen.backbone.calls import tokens_at_once
+from dawgen.backbone.memory import fitting_tokens
 from dawgen.bench.measure import Cost, Meter
 from dawgen.evaluation import predict
 from dawgen.generator.examples import epoch_batches
@@ -72,12 +72,13 @@ class Plan:
 
     Attributes:
         disk_bytes: of the run folder.
-        tokens_per_batch: tokens of one forward and backward call that free memory holds.
+        tokens_per_batch: tokens of one forward and backward call that free memory holds; None
+            where the system does not say how much is free.
     """
 
     stages: list[StagePlan]
     disk_bytes: int
-    tokens_per_batch: int
+    tokens_per_batch: int | None
 
     @property
     def seconds(self) -> float:
@@ -105,9 +106,16 @@ class Plan:
         found.append(_line("all", self.seconds, self.memory_mib, self.kwh, price))
         return [
             *found,
-            f"disk: {self.disk_bytes / 1e6:,.1f} MB; free memory holds about "
-            f"{self.tokens_per_batch:,} tokens a call (tuning.tokens_per_batch)",
+            f"disk: {self.disk_bytes / 1e6:,.1f} MB" + self._fitting(),
         ]
+
+    def _fitting(self) -> str:
+        if self.tokens_per_batch is None:
+            return ""
+        return (
+            f"; free memory holds about {self.tokens_per_batch:,} tokens a call "
+            "(tuning.tokens_per_batch)"
+        )
 
 
 def _line(name: str, seconds: float, memory: float, kwh: float | None, price: float | None) -> str:
@@ -125,10 +133,9 @@ def _duration(seconds: float) -> str:
 def plan(job: Job, backbone: Backbone, settings: Settings) -> Plan:
     """Probe every stage and count the rest."""
     probe = _Probe(Counter.of(job, backbone, settings), Meter())
-    loaded = probe.cost(lambda: None).peak_memory_mib
     with hushed():
         stages = [probe.generator(), probe.synthesis(), probe.tuning(), probe.evaluation()]
-    return Plan(stages, probe.disk_bytes(), probe.fitting_tokens(stages[2].probe, loaded))
+    return Plan(stages, probe.disk_bytes(), fitting_tokens(backbone, graph=True))
 
 
 class _Probe:
@@ -232,16 +239,3 @@ class _Probe:
         scored = len(self.job.test or self.job.shots.dev)
         found = 4 * hidden * prompts + self.row_bytes * rows + _PREDICTION_BYTES * scored
         return round(found) + _REPORT_BYTES
-
-    def fitting_tokens(self, cost: Cost, loaded: float) -> int:
-        """Tokens a call for which what is free is enough, by what the tuning's probe took."""
-        tuning = self.settings.tuning
-        most = tokens_at_once(self.backbone.device, tuning.tokens_per_batch)
-        if self.backbone.device.type == "cuda":
-            free = torch.cuda.mem_get_info(self.backbone.device)[0] / 2**20
-            taken = (cost.peak_gpu_memory_mib or 0.0) - torch.cuda.memory_allocated() / 2**20
-        else:
-            free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**20
-            taken = cost.peak_memory_mib - loaded
-        step = self.count.tuning_step_tokens()
-        return round(0.8 * free / max(taken, 1.0) * min(most, step))

@@ -50,6 +50,9 @@ class BackboneSettings(Section):
     """`auto` takes a GPU where there is one, else the CPU; or a torch device such as `cuda:1`."""
     max_length: Positive = 512
     """Most tokens of one input, soft prompt included; texts are cut to fit, templates never."""
+    checkpointing: bool = False
+    """Compute layers again for the backward pass instead of keeping their activations: less memory,
+    more time, the same results."""
     trust_remote_code: bool = False
     """Run code that comes with a model; leave off unless you have read that code."""
 

@@ -125,12 +125,6 @@ class Counter:
         lead = max(1, self._lead) if self.backbone.is_encoder_decoder else 0
         return [(prompt_length + len(ids), lead, 0.0) for ids in inputs]
 
-    def tuning_step_tokens(self) -> int:
-        """Tokens of one step of all arms, looks apart."""
-        made = self.job.shots.train
-        look = self.tuning(made, steps=0).tokens
-        return round(self.tuning(made, steps=1).tokens - 2 * look)
-
     # --- evaluation -----------------------------------------------------------------
 
     def evaluation(self) -> Work:

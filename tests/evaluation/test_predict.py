@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from dawgen.backbone import Backbone
+from dawgen.backbone.memory import CallLimits
 from dawgen.errors import UserError
 from dawgen.evaluation import predict
 from dawgen.evaluation.predict import bucket
@@ -24,6 +25,7 @@ class Counting:
     device = torch.device("cpu")
 
     def __init__(self) -> None:
+        self.limits = CallLimits({True: 10**6, False: 10**6})
         self.batches: list[list[int]] = []
         self.prompts: list[Tensor | None] = []
 

@@ -22,6 +22,7 @@ from transformers import (
 from transformers.utils import logging
 
 from dawgen.backbone.model import Backbone
+from dawgen.backbone.recompute import recompute
 from dawgen.errors import UserError
 from dawgen.settings import BackboneSettings
 
@@ -36,8 +37,9 @@ def load_backbone(settings: BackboneSettings) -> Backbone:
     Weights are read from safetensors only. fp16 is not offered: T5 overflows in it.
 
     Raises:
-        UserError: no such model, no tokenizer beside it, no safetensors weights, or a head
-            whose logits are computed in a way dawgen does not know.
+        UserError: no such model, no tokenizer beside it, no safetensors weights, a head whose
+            logits are computed in a way dawgen does not know, or layers that cannot be
+            computed again though that was asked for.
     """
     place = _place(settings.path)
     device = _device(settings.device)
@@ -86,6 +88,8 @@ def load_backbone(settings: BackboneSettings) -> Backbone:
         max_length=settings.max_length,
     )
     check_head(backbone)
+    if settings.checkpointing:
+        recompute(model, settings.path)
     return backbone
 
 

@@ -22,6 +22,8 @@ from dawgen.backbone.calls import call_cost, pieces, tokens_at_once
 from dawgen.backbone.head import Head
 from dawgen.backbone.inputs import encode_rows, pad_right
 from dawgen.backbone.linear import quicken
+from dawgen.backbone.memory import CallLimits
+from dawgen.backbone.recompute import kept
 from dawgen.errors import UserError
 
 if TYPE_CHECKING:
@@ -82,6 +84,7 @@ class Backbone:
         positions = getattr(model.config, "max_position_embeddings", None)
         self.max_length = min(max_length, positions or max_length)
         self.head = Head(model)
+        self.limits = CallLimits()
 
     # --- what it is -----------------------------------------------------------------
 
@@ -120,11 +123,15 @@ class Backbone:
 
     @contextmanager
     def eager_attention(self) -> Iterator[None]:
-        """Run attention as plain products, which alone have a second derivative."""
+        """Run attention as plain products, which alone have a second derivative.
+
+        Activations are kept meanwhile: the graph of a gradient does that in any case.
+        """
         before = self.model.config._attn_implementation
         self.model.set_attn_implementation("eager")
         try:
-            yield
+            with kept(self.model):
+                yield
         finally:
             self.model.set_attn_implementation(before)
 

@@ -27,7 +27,7 @@ from dawgen.tasks import Shots
 
 _TRACEBACK_LINES = 12
 _ONLY_SPEED: dict[str, Any] = {
-    "backbone": {"device"},
+    "backbone": {"device", "checkpointing"},
     "tuning": {"tokens_per_batch"},
     "evaluation": {"tokens_per_batch"},
     "tracking": True,

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from dawgen.backbone.calls import tokens_at_once
+from dawgen.backbone.memory import most_tokens, run_calls
 from dawgen.errors import UserError
 from dawgen.progress import progress
 from dawgen.repeatable import repeatable
@@ -57,17 +57,21 @@ def label_probabilities(
     """As :func:`predict`, [N,C], for N rows that are token ids already.
 
     Raises:
-        UserError: a score is not finite (named by its row).
+        UserError: a score is not finite (named by its row), or memory does not hold one row.
     """
     length = 0 if prompt is None else int(prompt.shape[0])
-    most = tokens_at_once(backbone.device, tokens_per_batch)
+    sizes = [len(ids) + length for ids in inputs]
     scores = np.zeros((len(inputs), len(label_words)), dtype=np.float32)
     with progress("scoring rows", len(inputs), "rows") as advance, torch.no_grad():
-        for batch in bucket([len(ids) + length for ids in inputs], most):
+
+        def work(batch: list[int]) -> None:
             prompts = None if prompt is None else prompt.expand(len(batch), *prompt.shape)
             found = backbone.label_scores(prompts, [inputs[i] for i in batch], label_words)
             scores[batch] = torch.softmax(found.float(), dim=-1).cpu().numpy()
             advance(len(batch))
+
+        most = most_tokens(backbone, tokens_per_batch)
+        run_calls(backbone, bucket(sizes, most), sizes, work)
     broken = np.flatnonzero(~np.isfinite(scores).all(axis=1))
     if len(broken):
         raise UserError(

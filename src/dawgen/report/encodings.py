@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from dawgen.backbone.memory import run_calls
 from dawgen.evaluation.predict import bucket
 from dawgen.repeatable import repeatable
 from dawgen.runs import write_json
@@ -80,8 +81,12 @@ def _encodings(
     """[N,H], in the order of the rows."""
     inputs = backbone.encode_rows(card, rows, 0)
     found = np.zeros((len(rows), backbone.hidden_size), dtype=np.float32)
-    for batch in bucket([len(ids) for ids in inputs], tokens_per_batch):
+    sizes = [len(ids) for ids in inputs]
+
+    def work(batch: list[int]) -> None:
         found[batch] = backbone.mean_encodings([inputs[i] for i in batch]).cpu().numpy()
+
+    run_calls(backbone, bucket(sizes, tokens_per_batch), sizes, work)
     return found
 
 

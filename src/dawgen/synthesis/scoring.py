@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dawgen.backbone import Backbone
-from dawgen.backbone.calls import tokens_at_once
+from dawgen.backbone.memory import most_tokens, run_calls
 from dawgen.errors import UserError
 
 TOKENS_PER_BATCH = 8192
@@ -36,7 +36,7 @@ def log_likelihoods(
         fp64 [N,C] on the CPU, in nats, end mark included.
 
     Raises:
-        UserError: a score is not finite; the text is named.
+        UserError: a score is not finite (the text is named), or memory does not hold one text.
     """
     labels, length = prompts.shape[:2]
     sources = [backbone.encode_source(source, length) for source, _ in texts]
@@ -46,17 +46,21 @@ def log_likelihoods(
     ]
     # Texts of one source side by side: a source is then encoded once a label, not once a text.
     order = sorted(range(len(texts)), key=lambda i: (len(sources[i]), texts[i][0], sizes[i], i))
-    most = tokens_at_once(backbone.device, TOKENS_PER_BATCH)
+    with torch.no_grad():
+        most = most_tokens(backbone, TOKENS_PER_BATCH)
     batches = list(_buckets(sizes, most // labels, order))
-    asked = [[texts[i] for i in batch] for batch in batches]
-    found = (
-        (score_batch(backbone, prompts, batch) for batch in asked)
-        if score is None
-        else score(prompts, asked)
-    )
     out = torch.zeros(len(texts), labels, dtype=torch.float64)
-    for batch, scores in zip(batches, found, strict=True):
-        out[batch] = scores
+
+    def work(batch: list[int]) -> None:
+        out[batch] = score_batch(backbone, prompts, [texts[i] for i in batch])
+
+    if score is None:
+        with torch.no_grad():
+            run_calls(backbone, batches, [labels * size for size in sizes], work)
+    else:
+        asked = [[texts[i] for i in batch] for batch in batches]
+        for batch, scores in zip(batches, score(prompts, asked), strict=True):
+            out[batch] = scores
     broken = (~out.isfinite()).any(dim=1).nonzero().flatten().tolist()
     if broken:
         raise UserError(

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from dawgen.backbone.calls import call_cost, pieces, tokens_at_once
+from dawgen.backbone.calls import call_cost, pieces
+from dawgen.backbone.memory import most_tokens, run_calls
 from dawgen.tuning.gradients import cross_entropy
 from dawgen.tuning.rows import EncodedRows
 
@@ -55,11 +56,14 @@ def dev_scores(
     sizes = [prompts.shape[1] + len(row) for row in ids]
     scores = torch.zeros(len(ids), len(label_words), device=prompts.device)
     owner = torch.tensor(arms, device=prompts.device)
-    most = tokens_at_once(prompts.device, tokens_per_batch)
-    for piece in pieces(sizes, call_cost(prompts.device), most):
+
+    def work(piece: list[int]) -> None:
         places = torch.tensor(piece, device=prompts.device)
         soft = prompts.index_select(0, owner[places])
         scores[places] = backbone.label_scores(soft, [ids[row] for row in piece], label_words)
+
+    most = most_tokens(backbone, tokens_per_batch)
+    run_calls(backbone, pieces(sizes, call_cost(prompts.device), most), sizes, work)
     counts = [len(rows) for rows in dev]
     return [
         _score(part, rows.targets)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from dawgen.backbone.calls import call_cost, pieces, tokens_at_once
+from dawgen.backbone.calls import call_cost, pieces
+from dawgen.backbone.memory import most_tokens, run_calls
 from dawgen.tuning.combine import Draw
 from dawgen.tuning.rows import JoinedRows
 from dawgen.tuning.surgery import project
@@ -53,6 +54,9 @@ def both_gradients(
         label_words: C label words as token ids.
         backbone: frozen.
         tokens_per_batch: most tokens of one piece, prompts included.
+
+    Raises:
+        UserError: memory does not hold a single row.
     """
     arms, length, _ = prompts.shape
     copies = prompts.detach().repeat(2, 1, 1).requires_grad_()
@@ -60,17 +64,22 @@ def both_gradients(
     sizes = [length + len(ids) for ids in rows.ids]
     losses = torch.zeros(len(rows.ids), device=device)
     probabilities = torch.zeros(rows.targets.shape, device=device)
-    most = tokens_at_once(device, tokens_per_batch)
-    for piece in pieces(sizes, call_cost(device), most):
+    total = torch.zeros_like(copies)
+
+    def work(piece: list[int]) -> None:
         soft = copies.index_select(0, rows.copy[piece].to(device))
         scores = backbone.label_scores(soft, [rows.ids[row] for row in piece], label_words)
         loss = cross_entropy(scores, rows.targets[piece].to(device))
-        (loss * rows.weight[piece].to(device)).sum().backward()
+        weighted = (loss * rows.weight[piece].to(device)).sum()
+        (gradient,) = torch.autograd.grad(weighted, copies)
         places = torch.tensor(piece, device=device)
         losses[places] = loss.detach()
         probabilities[places] = torch.softmax(scores.detach(), dim=-1)
-    assert copies.grad is not None
-    return Gradients(copies.grad[:arms], copies.grad[arms:], losses, probabilities)
+        total.add_(gradient)  # last: what failed before it is done again
+
+    most = most_tokens(backbone, tokens_per_batch)
+    run_calls(backbone, pieces(sizes, call_cost(device), most), sizes, work)
+    return Gradients(total[:arms], total[arms:], losses, probabilities)
 
 
 class Update(NamedTuple):

@@ -1,0 +1,164 @@
+"""Calls of a model that memory holds: bounded by what is free, made smaller where it is too little.
+
+The bound is a power of two below what was asked for, taken once a backbone, so that a machine with
+plenty of memory cuts rows as the settings say, run after run.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+
+from dawgen.backbone.calls import tokens_at_once
+from dawgen.backbone.recompute import is_recomputed
+from dawgen.errors import UserError
+from dawgen.machine import free_bytes
+from dawgen.progress import warn
+
+if TYPE_CHECKING:
+    from dawgen.backbone.model import Backbone
+
+_SHARE = 0.8  # of what is free; the rest is for whatever else a call needs
+_SENTENCES = (
+    "DefaultCPUAllocator: can't allocate memory",
+    "DefaultCPUAllocator: not enough memory",
+    "could not create a primitive",  # oneDNN, on a processor
+    "CUBLAS_STATUS_ALLOC_FAILED",
+)
+
+
+@dataclass
+class CallLimits:
+    """Most tokens of one call of a backbone, as far as memory has shown it.
+
+    Attributes:
+        tokens: with the graph of a backward pass (True) and without (False).
+        told: the user knows that calls are smaller than asked for.
+    """
+
+    tokens: dict[bool, int] = field(default_factory=dict)
+    told: bool = False
+
+    def tell(self, why: str) -> None:
+        """Say once that calls are smaller than asked for."""
+        if not self.told:
+            warn(
+                f"{why}; calls are made smaller, which takes longer and moves results by rounding."
+            )
+            self.told = True
+
+
+def fitting_tokens(backbone: Backbone, graph: bool) -> int | None:
+    """Tokens of one call for which what is free now is enough; None where that is not known.
+
+    Args:
+        graph: a backward pass follows.
+    """
+    from dawgen.counting import shape_of  # which imports this package
+
+    free = free_bytes(backbone.device)
+    if free is None:
+        return None
+    held = shape_of(backbone).held_bytes(graph, is_recomputed(backbone.model))
+    return int(_SHARE * free / held)
+
+
+def most_tokens(backbone: Backbone, wanted: int) -> int:
+    """Tokens of one call: :func:`tokens_at_once` of ``wanted``, or what memory holds if less.
+
+    Calls with a graph and calls without have a bound each; which it is to be, autograd's mode says.
+    """
+    graph, limits = torch.is_grad_enabled(), backbone.limits
+    most = tokens_at_once(backbone.device, wanted)
+    if graph not in limits.tokens:
+        fitting = fitting_tokens(backbone, graph)
+        limits.tokens[graph] = sys.maxsize if fitting is None else _power_of_two(fitting)
+        if limits.tokens[graph] < most:
+            limits.tell(f"free memory holds about {fitting:,} tokens a call instead of {most:,}")
+    return min(most, limits.tokens[graph])
+
+
+def _power_of_two(most: int) -> int:
+    return 1 << max(0, most.bit_length() - 1)
+
+
+def run_calls(
+    backbone: Backbone,
+    calls: Sequence[Sequence[int]],
+    sizes: Sequence[int],
+    work: Callable[[list[int]], object],
+) -> None:
+    """Do ``work`` on the rows of every call; one that memory does not hold is cut in two.
+
+    Later calls of the backbone stay as small as that.
+
+    Args:
+        calls: row numbers, call by call.
+        sizes: tokens of every row.
+        work: is given a call's rows; it changes nothing that outlasts it before it has succeeded.
+
+    Raises:
+        UserError: memory does not hold a single row.
+    """
+    graph, limits = torch.is_grad_enabled(), backbone.limits
+    waiting = [list(rows) for rows in reversed(calls)]
+    while waiting:
+        rows = waiting.pop()
+        longest = max(sizes[row] for row in rows)
+        tokens = len(rows) * longest
+        fits = len(rows) == 1 or tokens <= limits.tokens.get(graph, tokens)
+        if fits and _done(work, rows):
+            continue
+        if len(rows) == 1:
+            raise UserError(_too_large(backbone, tokens, graph))
+        half = (len(rows) + 1) // 2
+        if fits:
+            limits.tokens[graph] = half * longest
+            limits.tell(f"memory was too small for a call of {tokens:,} tokens")
+        waiting += [rows[half:], rows[:half]]
+
+
+def _done(work: Callable[[list[int]], object], rows: list[int]) -> bool:
+    """False where memory was too small; what the attempt held is free again."""
+    try:
+        work(rows)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+    else:
+        return True
+    _give_back()
+    return False
+
+
+def _give_back() -> None:
+    """Return what was freed to the device or the system, which the allocators keep otherwise."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    with suppress(OSError, AttributeError):  # glibc has it
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory was too small, on a GPU or for PyTorch on a processor."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(part in str(error) for part in _SENTENCES)
+
+
+def _too_large(backbone: Backbone, tokens: int, graph: bool) -> str:
+    more = graph and not is_recomputed(backbone.model)
+    return (
+        f"Memory is too small for one row of {tokens:,} tokens through {backbone.name}; lower "
+        f"backbone.max_length ({backbone.max_length}), "
+        f"{'set backbone.checkpointing=true, ' if more else ''}or take a smaller model as "
+        "backbone.path."
+    )
