@@ -39,9 +39,10 @@ HOW = """\
 - **No kept logits.** A token's log-probability comes with its gradient by the hidden state, some
   rows at a time; nothing as wide as the vocabulary is kept (`backbone/readout.py`).
 
-Not done: `torch.compile` and CUDA graphs (not measured). No figure on this page is from a GPU
-unless its table says so; there, `python -m benchmarks.tuning --big` and the others take the
-T5-large shape in bf16.
+Not done: `torch.compile`, which on a CPU was no quicker than PyTorch's eager layers, slower than
+oneDNN's, and took two minutes to compile (the log has the figures; not measured on a GPU), and CUDA
+graphs (not measured). No figure on this page is from a GPU unless its table says so; there,
+`python -m benchmarks.tuning --big` and the others take the T5-large shape in bf16.
 """
 
 

@@ -31,6 +31,7 @@ from dawgen.commands.options import (
 )
 from dawgen.errors import UserError, disk_trouble
 from dawgen.harmless import on_terminal, without_secrets
+from dawgen.machine import choose_threads
 from dawgen.offline import go_offline
 from dawgen.stopping import SENTENCE, Stopped, leave, stoppable
 
@@ -353,6 +354,7 @@ def _complain(sentence: str) -> None:
 
 def entry() -> None:
     """What the installed ``dawgen`` command calls."""
+    choose_threads()
     code = main()
     if code in (_INTERRUPTED, _TERMINATED):
         sys.stdout.flush()

@@ -1,17 +1,64 @@
-"""What of the machine this process may use: free memory, by the limits of its control group too."""
+"""What of the machine this process may use: free memory and cores, by its control group too."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 _PROC, _GROUPS = Path("/proc"), Path("/sys/fs/cgroup")
+_PROCESSORS = Path("/sys/devices/system/cpu")
+
+
+def choose_threads() -> None:
+    """Compute with a thread a core, unless OMP_NUM_THREADS says otherwise.
+
+    Call it before torch is imported. By themselves the libraries take a thread a hardware thread,
+    two of which share one core's arithmetic, and look at no control group's quota.
+    """
+    os.environ.setdefault("OMP_NUM_THREADS", str(usable_cores()))
+
+
+def usable_cores() -> int:
+    """Physical cores that this process may run on, and no more than its group's quota pays for."""
+    processors = _processors()
+    cores = {_siblings(processor) for processor in processors}
+    quotas = [quota for group in control_groups("cpu") if (quota := _quota(group)) is not None]
+    return max(1, int(min([len(cores), *quotas])))
+
+
+def _processors() -> set[int]:
+    """Hardware threads that the process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return os.sched_getaffinity(0)
+    return set(range(os.cpu_count() or 1))
+
+
+def _siblings(processor: int) -> str:
+    """The same text for all hardware threads of one core."""
+    place = _PROCESSORS / f"cpu{processor}" / "topology" / "thread_siblings_list"
+    return _read(place).strip() or str(processor)
+
+
+def _quota(group: Path) -> float | None:
+    """Cores' worth of time that a control group may take; None is no limit."""
+    quota, _, period = _read(group / "cpu.max").strip().partition(" ")
+    if not quota:
+        quota = _read(group / "cpu.cfs_quota_us").strip()
+        period = _read(group / "cpu.cfs_period_us").strip()
+    if not (quota.isdigit() and period.isdigit() and int(period)):
+        return None
+    return int(quota) / int(period)
 
 
 def free_bytes(device: torch.device) -> int | None:
     """Memory of the device that can still be taken; None where the system does not say."""
     if device.type == "cuda":
+        import torch
+
         cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return int(torch.cuda.mem_get_info(device)[0]) + cached
     if device.type != "cpu":
