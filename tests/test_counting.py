@@ -39,13 +39,22 @@ def test_forward_is_what_pytorch_counts(backbone: Backbone) -> None:
     assert work.tokens == 4 + 7 + 9 + lead
 
 
-def test_backward_is_what_pytorch_counts(backbone: Backbone) -> None:
+def test_forward_and_backward_are_what_pytorch_counts(backbone: Backbone) -> None:
+    """Together: the head's part of the backward pass is computed with the forward pass."""
     shape, prompts = shape_of(backbone), torch.zeros(1, 4, 32).requires_grad_()
-    loss = backbone.token_log_probs(prompts, [[5] * 7], [[6] * 9]).log_probs.sum()
-    found = counted(loss.backward)
+
+    def both() -> None:
+        backbone.token_log_probs(prompts, [[5] * 7], [[6] * 9]).log_probs.sum().backward()
+
+    found = counted(both)
     lead = len(backbone.decoder_start) if backbone.is_encoder_decoder else 0
+    sizes = (4 + 7, 9 + lead)
     # The decoder's own inputs need no gradient; of two layers that is a seventh, of 24 nothing.
-    assert found <= shape.backward(4 + 7, 9 + lead, 9).flops <= 1.15 * found
+    without_head = shape.forward(*sizes).flops + shape.backward(*sizes).flops
+    of_head = shape.forward(*sizes, 9).flops - shape.forward(*sizes).flops
+    counted_here = without_head + 2 * of_head
+    assert shape.backward(*sizes, 9).flops == shape.backward(*sizes).flops + of_head
+    assert found <= counted_here <= found + 0.15 * shape.backward(*sizes).flops
 
 
 def test_bytes_and_rates_by_hand() -> None:
