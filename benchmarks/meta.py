@@ -13,6 +13,7 @@ from torch import Tensor
 
 from benchmarks.measure import Bar, Job, main
 from benchmarks.models import load
+from dawgen.backbone import linear as products
 from dawgen.backbone.head import Head
 from dawgen.generator import meta, objectives
 from dawgen.generator.examples import Batch, epoch_batches, make_shots
@@ -24,6 +25,7 @@ from dawgen.streams import Streams
 from dawgen.tasks import load_card, load_rows, packaged_data, sample_shots
 
 RATE = 0.02
+ELSEWHERE = "double backward, PyTorch's products"
 
 
 class _Step:
@@ -99,6 +101,12 @@ def double_backward(job: Job) -> Callable[[], float]:
     return work
 
 
+def double_backward_elsewhere(job: Job) -> Callable[[], float]:
+    """The same with PyTorch's own products, as anybody else's code has them."""
+    products.onednn_is_faster = lambda: False  # type: ignore[assignment]
+    return double_backward(job)
+
+
 BARS = {
     device: [
         Bar("of double backward's time", "dawgen", "double backward", most=1.0),
@@ -109,10 +117,15 @@ BARS = {
             "above_loaded_mib",
             most=0.6,
         ),
+        Bar("of its time with PyTorch's products", "dawgen", ELSEWHERE, most=1.0),
     ]
     for device in ("cpu", "cuda")
 }
 
 if __name__ == "__main__":
-    arms = {"dawgen": ours, "double backward": double_backward}
+    arms = {
+        "dawgen": ours,
+        "double backward": double_backward,
+        ELSEWHERE: double_backward_elsewhere,
+    }
     main("meta", "Meta-gradient against double backward", arms, BARS)
