@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.measure import commit
 from dawgen.backbone import Backbone, load_backbone
 from dawgen.evaluation import predict, score
 from dawgen.hardware import hardware, versions
@@ -138,35 +138,46 @@ def unseen(rows: Sequence[Row], *others: Sequence[Row]) -> list[Row]:
     return [row for row in rows if (row.text1, row.text2) not in seen]
 
 
-def main() -> None:
-    """Load, tune, score, write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+def arguments(doc: str | None) -> argparse.ArgumentParser:
+    """What an experiment on a run's synthetic rows is told."""
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0] if doc else None)
     parser.add_argument("--task", required=True)
     for option in ("train", "dev", "out"):
         parser.add_argument(f"--{option}", type=Path, required=True)
     parser.add_argument("--rows", type=Path, required=True, help="folder of the task's pool parts")
     parser.add_argument("--run", type=Path, required=True, help="a run with synthetic rows")
     parser.add_argument("--seed", type=int, default=13)
-    given = parser.parse_args()
-    settings, _ = build_settings(overrides=[f"seed={given.seed}", "tuning.baseline=false"])
+    return parser
+
+
+def rows_of(
+    given: argparse.Namespace,
+) -> tuple[TaskCard, list[Row], list[Row], list[Row], list[Row]]:
+    """Card, training and development shots, pool, and rows to score; no row is in two of them."""
     card = load_card(given.task)
     train, dev = (load_rows(card, str(path)) for path in (given.train, given.dev))
     pool, scored = (
         load_rows(card, str(given.rows / f"{part}.jsonl")) for part in ("train", "test")
     )
     scored = unseen(scored, train, dev)
-    true = true_rows(unseen(pool, train, dev, scored), card.labels, SIZE, given.seed)
+    return card, train, dev, unseen(pool, train, dev, scored), scored
+
+
+def main() -> None:
+    """Load, tune, score, write."""
+    parser = arguments(__doc__)
+    given = parser.parse_args()
+    settings, _ = build_settings(overrides=[f"seed={given.seed}", "tuning.baseline=false"])
+    card, train, dev, pool, scored = rows_of(given)
+    true = true_rows(pool, card.labels, SIZE, given.seed)
     rows = load_synthetic(given.run / "synthetic", card)
     named = arms(settings, rows, true)
     records = run_arms(card, named, train, dev, scored, load_backbone(settings.backbone), settings)
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
-    )
     whole = {
         "task": card.name,
         "seed": given.seed,
         "n": len(scored),
-        "commit": commit.stdout.strip(),
+        "commit": commit(),
         "hardware": hardware(),
         "versions": versions(),
         "mean_label_ratio": float(np.mean([row.label_ratio or 0.0 for row in rows])),

@@ -11,7 +11,6 @@ that neither shots nor judge saw.
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -29,9 +28,9 @@ from dawgen.methods import METHODS, Task
 from dawgen.settings import Settings, build_settings
 from dawgen.streams import Streams
 from dawgen.synthesis import SyntheticRow, load_synthetic
-from dawgen.tasks import Row, Shots, TaskCard, load_card, load_rows
+from dawgen.tasks import Row, Shots, TaskCard
 from dawgen.tuning import Arm
-from tools.drivers import SIZE, Named, first, run_arms, true_rows, unseen
+from tools.drivers import SIZE, Named, arguments, first, rows_of, run_arms, true_rows
 
 DEV = 200
 """Pool rows by which the judge's best step is chosen."""
@@ -95,25 +94,13 @@ def agreement(
 
 def main() -> None:
     """Train the judge, compare, tune, write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--task", required=True)
-    for option in ("train", "dev", "out"):
-        parser.add_argument(f"--{option}", type=Path, required=True)
-    parser.add_argument("--rows", type=Path, required=True, help="folder of the task's pool parts")
-    parser.add_argument("--run", type=Path, required=True, help="a run with synthetic rows")
-    parser.add_argument("--seed", type=int, default=13)
+    parser = arguments(__doc__)
     parser.add_argument("--steps", type=int, default=500, help="of the judge, 16 rows each")
     given = parser.parse_args()
     more = [f"seed={given.seed}", f"methods.fine_tuning.steps={given.steps}"]
     more += ["methods.fine_tuning.batch_size=16", "methods.fine_tuning.eval_every=50"]
     settings, _ = build_settings(overrides=more)
-    card = load_card(given.task)
-    train, dev = (load_rows(card, str(path)) for path in (given.train, given.dev))
-    pool, scored = (
-        load_rows(card, str(given.rows / f"{part}.jsonl")) for part in ("train", "test")
-    )
-    scored = unseen(scored, train, dev)
-    pool = unseen(pool, train, dev, scored)
+    card, train, dev, pool, scored = rows_of(given)
     rows = load_synthetic(given.run / "synthetic", card)
     found = judge(card, pool, [*rows, *scored], given.out.parent, settings)
     mine, theirs = found[: len(rows)], found[len(rows) :]
