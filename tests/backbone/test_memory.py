@@ -234,7 +234,9 @@ def test_the_command_line_says_it_in_one_sentence(tmp_path: Path, monkeypatch):
     out = ["--out", tmp_path / "scores"]
     outcome = dawgen("evaluate", "demo", "--method", "zero-shot", *out)
     assert outcome.code == 2
-    assert outcome.err.splitlines()[-1].startswith("dawgen: Memory is too small for one row of")
+    last = outcome.err.splitlines()[-1]
+    assert last.startswith("dawgen: Memory is too small for one row of")
+    assert last.endswith(f"PyTorch said: {CPU}")
 
 
 def test_rows_without_words_in_common_keep_their_places(backbone, holds):

@@ -114,10 +114,11 @@ def run_calls(
         longest = max(sizes[row] for row in rows)
         tokens = len(rows) * longest
         fits = len(rows) == 1 or tokens <= limits.tokens.get(graph, tokens)
-        if fits and _done(work, rows):
+        refused = _attempt(work, rows) if fits else ""
+        if refused is None:
             continue
         if len(rows) == 1:
-            raise UserError(_too_large(backbone, tokens, graph))
+            raise UserError(_too_large(backbone, tokens, graph, refused))
         half = (len(rows) + 1) // 2
         if fits:
             limits.tokens[graph] = half * longest
@@ -125,17 +126,18 @@ def run_calls(
         waiting += [rows[half:], rows[:half]]
 
 
-def _done(work: Callable[[list[int]], object], rows: list[int]) -> bool:
-    """False where memory was too small; what the attempt held is free again."""
+def _attempt(work: Callable[[list[int]], object], rows: list[int]) -> str | None:
+    """None once done; where memory was too small, what was said then, and what it held is free."""
     try:
         work(rows)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
+        refused = f"{error}".strip().partition("\n")[0] or type(error).__name__
     else:
-        return True
+        return None
     _give_back()
-    return False
+    return refused
 
 
 def _give_back() -> None:
@@ -154,11 +156,11 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(part in str(error) for part in _SENTENCES)
 
 
-def _too_large(backbone: Backbone, tokens: int, graph: bool) -> str:
+def _too_large(backbone: Backbone, tokens: int, graph: bool, refused: str) -> str:
     more = graph and not is_recomputed(backbone.model)
     return (
         f"Memory is too small for one row of {tokens:,} tokens through {backbone.name}; lower "
         f"backbone.max_length ({backbone.max_length}), "
         f"{'set backbone.checkpointing=true, ' if more else ''}or take a smaller model as "
-        "backbone.path."
+        f"backbone.path. PyTorch said: {refused}"
     )

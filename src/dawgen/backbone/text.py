@@ -1,0 +1,132 @@
+"""Text as a backbone reads it: templates, label words, sources and targets as token ids."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from dawgen.backbone.inputs import encode_rows
+from dawgen.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedTokenizerBase
+
+    from dawgen.tasks import Row, TaskCard
+
+
+class BackboneText:
+    """The side of a backbone that knows its tokenizer and its lengths, and runs no layer."""
+
+    def __init__(
+        self,
+        config: PreTrainedConfig,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        name: str,
+        max_length: int,
+    ) -> None:
+        self.config = config
+        self.tokenizer = tokenizer
+        self.name = name
+        self.is_encoder_decoder: bool = bool(config.is_encoder_decoder)
+        positions = getattr(config, "max_position_embeddings", None)
+        self.max_length = min(max_length, positions or max_length)
+
+    @property
+    def end_id(self) -> int:
+        """Token id of the end mark."""
+        end = self.tokenizer.eos_token_id
+        if end is None:
+            end = self.config.eos_token_id
+        return int(end)
+
+    def text_ids(self, text: str) -> list[int]:
+        """Ids of a text alone, without special tokens."""
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return ids
+
+    def encode_rows(
+        self, card: TaskCard, rows: Sequence[Row], prompt_length: int
+    ) -> list[list[int]]:
+        """Rows through the card's template, cut so that prompt and input fit the model."""
+        budget = self._room(prompt_length, "tuning") - (0 if self.is_encoder_decoder else 8)
+        try:
+            encoded = encode_rows(self.tokenizer, card.fill, rows, budget)
+        except ValueError as error:
+            raise UserError(
+                f"{card.name}: {error}, which is what backbone.max_length = {self.max_length} "
+                f"leaves beside a prompt of {prompt_length}; raise the one or lower the other."
+            ) from None
+        if self.is_encoder_decoder:
+            return encoded
+        # A causal model goes on from the template: an end mark would close it.
+        return [ids[:-1] if ids and ids[-1] == self.end_id else ids for ids in encoded]
+
+    def label_word_ids(self, card: TaskCard) -> list[list[int]]:
+        """Token ids of each label's word, in the order of ``card.labels``.
+
+        Raises:
+            UserError: a word is empty, or two labels' words start with the same token.
+        """
+        words = [card.label_words[label] for label in card.labels]
+        ids = [self._answer_ids(word) for word in words]
+        first: dict[int, str] = {}
+        for label, word, tokens in zip(card.labels, words, ids, strict=True):
+            if not tokens:
+                raise UserError(f"{card.name}: the label word of {label!r} is empty.")
+            if tokens[0] in first:
+                raise UserError(
+                    f"{card.name}: the label words {card.label_words[first[tokens[0]]]!r} "
+                    f"({first[tokens[0]]}) and {word!r} ({label}) start with the same token of "
+                    f"{self.name}; choose words that differ from their first piece on."
+                )
+            first[tokens[0]] = label
+        return ids
+
+    def _answer_ids(self, word: str) -> list[int]:
+        if self.is_encoder_decoder:
+            return self.text_ids(word)
+        before, whole = self.text_ids("answer:"), self.text_ids(f"answer: {word}")
+        return whole[len(before) :]
+
+    def encode_source(self, text: str, prompt_length: int) -> list[int]:
+        """What the generator reads after its label prompt; ``""`` where it starts from nothing.
+
+        Raises:
+            UserError: the prompt leaves no room for a text.
+        """
+        room = self._room(prompt_length, "generator")
+        if self.is_encoder_decoder:
+            ids: list[int] = self.tokenizer(text, truncation=True, max_length=room)["input_ids"]
+            return ids
+        if not text:
+            return []
+        return self.text_ids(text)[: room // 2] + self.text_ids("\n")
+
+    def _room(self, prompt_length: int, section: str) -> int:
+        """Tokens that a prompt leaves for text."""
+        room = self.max_length - prompt_length
+        if room < 1:
+            raise UserError(
+                f"{section}.prompt_length = {prompt_length} leaves no room for text, since "
+                f"backbone.max_length is {self.max_length} for {self.name}; lower it."
+            )
+        return room
+
+    def encode_target(self, text: str) -> list[int]:
+        """A text the generator is to write: its ids and the end mark."""
+        return [*self.text_ids(text), self.end_id]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Ids back to text, specials left out."""
+        return str(self.tokenizer.decode(list(ids), skip_special_tokens=True)).strip()
+
+    @cached_property
+    def decoder_start(self) -> list[int]:
+        """What a decoder reads before the first word: its start token, BART's <s> after it."""
+        start = self.config.decoder_start_token_id
+        plain = self.text_ids("a")
+        with_specials: list[int] = self.tokenizer("a")["input_ids"]
+        lead = with_specials[: with_specials.index(plain[0])] if plain else []
+        return [start, *(i for i in lead if i != start)]
