@@ -139,7 +139,8 @@ def synthesis_stage(
         )
 
     run.stage("synthesis", inputs, ["synthetic"], build)
-    shutil.rmtree(work, ignore_errors=True)
+    for unfinished in run.path.glob(".synthesis-*"):  # this one's, and those of other settings
+        shutil.rmtree(unfinished, ignore_errors=True)
     if made:
         run.stages["synthesis"] |= {"engine": made[0].engine, "speed": made[0].speed.as_json()}
     return mark

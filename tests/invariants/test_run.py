@@ -289,6 +289,7 @@ def test_a_run_stopped_while_it_wrote_goes_on_from_its_last_shard(
         patch.setattr(TransformersEngine, "generate", stop)
         assert job.run(out, **small).code == 130
     assert not (out / "synthetic").exists()
+    (out / ".synthesis-of-other-settings").mkdir()
     assert job.run(out, **small).code == 0
     assert record(out)["synthesis"]["speed"]["kept"] == 4
     assert files_of(out / "synthetic") == files_of(whole / "synthetic")

@@ -105,7 +105,7 @@ def _energy_tracker() -> Any:
     logging.getLogger("codecarbon").setLevel(logging.ERROR)  # it speaks before log_level is read
     # The country only turns kWh into CO2, which is not kept.
     return OfflineEmissionsTracker(
-        country_iso_code="USA", save_to_file=False, log_level="error", allow_multiple_runs=True
+        country_iso_code="USA", output_methods=[], log_level="error", allow_multiple_runs=True
     )
 
 
