@@ -337,14 +337,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = _INTERRUPTED
     except BrokenPipeError:
         return 1
-    except OSError as error:
-        if (sentence := disk_trouble(error)) is None:
+    except (OSError, RuntimeError, MemoryError) as error:
+        if (sentence := _machine_trouble(error)) is None:
             raise
         _complain(sentence)
         return 2
     if code in (_INTERRUPTED, _TERMINATED):  # typer may turn Ctrl-C into this code by itself
         typer.echo(SENTENCE, err=True)
     return code if isinstance(code, int) else 0
+
+
+def _machine_trouble(error: Exception) -> str | None:
+    """The sentence for a full disk or memory; None for anything else, which is our fault."""
+    if isinstance(error, OSError):
+        return disk_trouble(error)
+    from dawgen.backbone.memory import memory_trouble  # torch takes a second to import
+
+    return memory_trouble(error)
 
 
 def _complain(sentence: str) -> None:

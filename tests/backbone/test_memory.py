@@ -11,7 +11,13 @@ import pytest
 import torch
 
 from dawgen.backbone import Backbone, load_backbone, memory
-from dawgen.backbone.memory import CallLimits, is_out_of_memory, most_tokens, run_calls
+from dawgen.backbone.memory import (
+    CallLimits,
+    is_out_of_memory,
+    memory_trouble,
+    most_tokens,
+    run_calls,
+)
 from dawgen.counting import shape_of
 from dawgen.errors import UserError
 from dawgen.evaluation.predict import label_probabilities
@@ -237,6 +243,23 @@ def test_the_command_line_says_it_in_one_sentence(tmp_path: Path, monkeypatch):
     last = outcome.err.splitlines()[-1]
     assert last.startswith("dawgen: Memory is too small for one row of")
     assert last.endswith(f"PyTorch said: {CPU}")
+
+
+@pytest.mark.parametrize("error", [*ERRORS, MemoryError])
+def test_a_step_that_cannot_be_cut_says_it_too(tmp_path: Path, monkeypatch, error):
+    """The generator's step; another error of PyTorch is ours and comes with its traceback."""
+
+    def never(*arguments, **named):  # type: ignore[no-untyped-def]
+        raise error()
+
+    monkeypatch.setattr("dawgen.stages.fit_generator", never)
+    outcome = dawgen("fit-generator", "demo", "--out", tmp_path / "run")
+    assert outcome.code == 2
+    last = outcome.err.splitlines()[-1]
+    assert last.startswith("dawgen: Memory is too small for this step; lower its batch_size")
+    assert last.endswith(f"PyTorch said: {error() if str(error()) else 'MemoryError'}")
+    assert not (tmp_path / "run" / "generator").exists()
+    assert memory_trouble(RuntimeError("shapes do not match")) is None
 
 
 def test_rows_without_words_in_common_keep_their_places(backbone, holds):

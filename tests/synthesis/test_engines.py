@@ -11,6 +11,7 @@ from transformers import (
 )
 
 from dawgen.backbone import Backbone, load_backbone
+from dawgen.backbone.memory import CallLimits
 from dawgen.settings import BackboneSettings
 from dawgen.synthesis.engines import Decoding, Generation, Request, TransformersEngine
 from dawgen.synthesis.engines import transformers as engine_module
@@ -55,6 +56,32 @@ def test_greedy_texts_are_what_step_by_step_scoring_finds(backbone):
 def best_next(backbone, prompt, source, ids) -> int:
     allowed = allowed_tokens(backbone).nonzero().flatten()
     return int(allowed[next_logits(backbone, prompt, source, ids)[allowed].argmax()])
+
+
+@pytest.mark.parametrize("contrast", [0.0, 0.5])
+def test_a_batch_that_memory_does_not_hold_is_written_in_parts(backbone, contrast, monkeypatch):
+    """The texts are the same, and the batch is not tried whole again."""
+    monkeypatch.setattr(backbone, "limits", CallLimits())
+    decoding = Decoding(contrast=contrast, max_new_tokens=5)
+    engine = TransformersEngine(backbone, random_prompts(backbone, 2), decoding)
+    whole = engine.generate(requests())
+    monkeypatch.setattr(backbone, "limits", CallLimits())
+    inner, sizes = engine._write, []
+
+    def limited(asked, sources):  # type: ignore[no-untyped-def]
+        sizes.append(len(asked))
+        if len(asked) > 6:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return inner(asked, sources)
+
+    monkeypatch.setattr(engine, "_write", limited)
+    assert engine.generate(requests()) == whole
+    first = max(sizes)
+    assert first > 6
+    assert sum(size for size in sizes if size <= 6) == len(whole)
+    sizes.clear()
+    assert engine.generate(requests()) == whole
+    assert max(sizes) < first
 
 
 def test_sampled_texts_depend_on_their_own_seed_only(backbone):

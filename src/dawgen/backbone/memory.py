@@ -133,7 +133,7 @@ def _attempt(work: Callable[[list[int]], object], rows: list[int]) -> str | None
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        refused = f"{error}".strip().partition("\n")[0] or type(error).__name__
+        refused = _first_line(error)
     else:
         return None
     _give_back()
@@ -154,6 +154,24 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(part in str(error) for part in _SENTENCES)
+
+
+def memory_trouble(error: Exception) -> str | None:
+    """One sentence for the user where memory was too small; None for any other error.
+
+    For work that cannot be cut into smaller calls: a step of the generator or of all weights.
+    """
+    if not is_out_of_memory(error):
+        return None
+    return (
+        "Memory is too small for this step; lower its batch_size or its texts' max_length, set "
+        "backbone.checkpointing=true, or take a smaller model as backbone.path; what was finished "
+        f"before is kept. PyTorch said: {_first_line(error)}"
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
 def _too_large(backbone: Backbone, tokens: int, graph: bool, refused: str) -> str:

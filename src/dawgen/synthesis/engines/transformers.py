@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from dawgen.backbone import Backbone
+from dawgen.backbone.memory import run_calls
 from dawgen.synthesis.engines.base import (
     Decoding,
     Generation,
@@ -61,13 +62,26 @@ class TransformersEngine:
 
     @torch.inference_mode()
     def generate(self, requests: Sequence[Request]) -> list[Generation]:
-        """One generation a request, in the requests' order."""
-        sources = encode_sources(self.backbone, requests, self.prompts.shape[1])
+        """One generation a request, in the requests' order.
+
+        Raises:
+            UserError: memory does not hold a single row.
+        """
+        length = self.prompts.shape[1]
+        sources = encode_sources(self.backbone, requests, length)
+        copies = len(self.prompts) if self._contrast else 1
+        beside = length + self.decoding.max_new_tokens
+        sizes = [copies * (beside + len(source)) for source in sources]
         written: dict[int, Generation] = {}
-        for batch in self._batches([len(source) for source in sources]):
+
+        def work(batch: list[int]) -> None:
             ids = self._write([requests[i] for i in batch], [sources[i] for i in batch])
             texts = [read_ids(self.backbone, row) for row in ids.tolist()]
             written.update(zip(batch, texts, strict=True))
+
+        run_calls(
+            self.backbone, list(self._batches([len(source) for source in sources])), sizes, work
+        )
         return [written[i] for i in range(len(requests))]
 
     def batches(self, requests: Sequence[Request]) -> list[list[int]]:
