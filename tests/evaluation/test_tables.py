@@ -190,6 +190,22 @@ def test_comparison_of_two_methods(out):
     assert "+0.00 points, the mean over 1 pairs" in one
 
 
+def test_comparison_of_two_backbones(out):
+    for seed, right in ((13, 6), (21, 6), (42, 9)):
+        write(out, "dawgen-surgery", "sick", seed, right, backbone="other")
+    text = show(out, "--compare", "dawgen-surgery@other", "dawgen-surgery@my_model").out
+    # -0.1, -0.3, +0.1
+    assert text.startswith(
+        "dawgen-surgery@other against dawgen-surgery@my_model: -10.00 points, the mean over 3 pairs"
+    )
+    one = show(out, "--compare", "dawgen-surgery@my_model", "prompt-tuning").out
+    whole = show(out, "--compare", "dawgen-surgery", "prompt-tuning").out
+    assert one.partition(":")[2] == whole.partition(":")[2]
+    outcome = dawgen("tables", out, "--compare", "dawgen-surgery@none", "prompt-tuning")
+    assert outcome.code == 2
+    assert outcome.err == "dawgen: No cell is of backbone 'none'; there are my_model, other.\n"
+
+
 def test_what_cannot_be_compared(out):
     outcome = dawgen("tables", out, "--compare", "ppt", "prompt-tuning")
     assert (outcome.code, outcome.out) == (2, "")

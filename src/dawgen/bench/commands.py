@@ -87,7 +87,9 @@ def tables(
     ] = "terminal",
     compare: Annotated[
         tuple[str, str] | None,
-        typer.Option(metavar="METHOD METHOD", help="Test two methods against each other instead."),
+        typer.Option(
+            metavar="METHOD METHOD", help="Test two against each other; METHOD@BACKBONE too."
+        ),
     ] = None,
     seeds: Annotated[bool, typer.Option("--seeds", help="Show every seed below its row.")] = False,
     tasks: Tasks = None,

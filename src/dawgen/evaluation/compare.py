@@ -12,6 +12,8 @@ from dawgen.evaluation.results import CellResult, Results
 from dawgen.evaluation.statistics import SignFlip, paired_bootstrap, sign_flip_test
 
 Pair = tuple[CellResult, CellResult]
+Side = tuple[str, str]
+"""(backbone, method)"""
 
 
 def compare(results: Results, first: str, second: str, tasks: Sequence[str] = ()) -> list[str]:
@@ -21,16 +23,18 @@ def compare(results: Results, first: str, second: str, tasks: Sequence[str] = ()
     differences could as well have the other sign; the bootstrap what other test rows would do.
 
     Args:
+        first: a method, or ``METHOD@BACKBONE`` for its cells on one backbone (of the grid's names).
+        second: likewise; where only one names a backbone, the other's cells are of the same.
         tasks: only these; all that both methods have without.
 
     Raises:
         UserError: no pair, or a pair that was scored on different test rows.
     """
     lines = []
-    for backbone in results.backbones:
-        pairs = _pairs(results, backbone, first, second, tasks)
+    for ours, theirs in _sides(results, first, second):
+        pairs = _pairs(results, ours, theirs, tasks)
         if pairs:
-            lines += _sentences(pairs, first, second, backbone)
+            lines += _sentences(pairs, first, second, ours[0])
     if not lines:
         raise UserError(
             f"There is no task and seed that both {first} and {second} have a finished cell of."
@@ -38,25 +42,37 @@ def compare(results: Results, first: str, second: str, tasks: Sequence[str] = ()
     return lines
 
 
+def _sides(results: Results, first: str, second: str) -> list[tuple[Side, Side]]:
+    """Both sides, once for each backbone where neither names one."""
+    (ours, _, here), (theirs, _, there) = first.partition("@"), second.partition("@")
+    for name in (here, there):
+        if name and name not in results.backbones:
+            raise UserError(
+                f"No cell is of backbone {name!r}; there are {', '.join(results.backbones)}."
+            )
+    both = [(here or there, there or here)] if here or there else None
+    both = both or [(name, name) for name in results.backbones]
+    return [((one, ours), (other, theirs)) for one, other in both]
+
+
 def _pairs(
-    results: Results, backbone: str, first: str, second: str, tasks: Sequence[str]
+    results: Results, ours: Side, theirs: Side, tasks: Sequence[str]
 ) -> dict[str, dict[int, Pair]]:
     """Pairs by task and seed."""
     found: dict[str, dict[int, Pair]] = {}
-    for name, method, task in results.done:
-        if (name, method) != (backbone, first) or (tasks and task not in tasks):
+    for backbone, method, task in results.done:
+        if (backbone, method) != ours or (tasks and task not in tasks):
             continue
-        ours = results.seeds(backbone, first, task)
-        theirs = results.seeds(backbone, second, task)
-        for seed in ours:
-            if seed not in theirs:
+        mine, other = results.seeds(*ours, task), results.seeds(*theirs, task)
+        for seed in mine:
+            if seed not in other:
                 continue
-            if ours[seed].test != theirs[seed].test:
+            if mine[seed].test != other[seed].test:
                 raise UserError(
-                    f"{first} and {second} were scored on different test rows of {task} "
+                    f"{ours[1]} and {theirs[1]} were scored on different test rows of {task} "
                     f"(seed {seed}); run the grid again with one set of rows."
                 )
-            found.setdefault(task, {})[seed] = (ours[seed], theirs[seed])
+            found.setdefault(task, {})[seed] = (mine[seed], other[seed])
     return dict(sorted(found.items()))
 
 
@@ -69,8 +85,9 @@ def _sentences(
     interval = paired_bootstrap(rows)
     seeds = sorted({seed for task in pairs.values() for seed in task})
     by_task = 100 * float(np.mean([task.mean() for task in rows]))
+    where = "" if "@" in first + second else f" on {backbone}"
     return [
-        f"{first} against {second} on {backbone}: {100 * test.mean:+.2f} points, the mean over "
+        f"{first} against {second}{where}: {100 * test.mean:+.2f} points, the mean over "
         f"{test.pairs} pairs of task and seed (tasks {', '.join(pairs)}; "
         f"seeds {', '.join(str(seed) for seed in seeds)}).",
         f"p = {test.p:.3g}, two-sided: {_patterns(test)}. Tested: that these {test.pairs} "
