@@ -143,7 +143,7 @@ def threads(harness: Harness, stream: random.Random, stride: int) -> Iterator[Ro
     for name, count in (("one", 1), ("again", 1), ("two", 2)):
         runs[name] = harness.folder / f"threads-{name}"
         sets = [part for key, value in SHORT.items() for part in ("-s", f"{key}={value}")]
-        command = [sys.executable, "-m", "dawgen.cli", "run", "demo", "--out", str(runs[name])]
+        command = [sys.executable, "-m", "dawgen", "run", "demo", "--out", str(runs[name])]
         environment = os.environ | {"OMP_NUM_THREADS": str(count)}
         subprocess.run([*command, *sets], env=environment, check=True, capture_output=True)
     for name in ("again", "two"):

@@ -204,7 +204,7 @@ def test_a_command_that_cannot_be_meant(
 
 def test_the_process_itself_ends_with_code_2_and_no_traceback(tmp_path: Path) -> None:
     found = subprocess.run(
-        [sys.executable, "-m", "dawgen.cli", "settings", "--preset", "huge"],
+        [sys.executable, "-m", "dawgen", "settings", "--preset", "huge"],
         capture_output=True,
         text=True,
         cwd=tmp_path,

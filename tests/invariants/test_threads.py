@@ -25,7 +25,7 @@ def test_two_threads_give_the_same_bytes_twice(tmp_path: Path) -> None:
     environment = os.environ | {"OMP_NUM_THREADS": "2", "HF_HUB_OFFLINE": "1"}
     for name in ("first", "second"):
         out = str(tmp_path / name)
-        command = [sys.executable, "-m", "dawgen.cli", "run", "demo", "--out", out]
+        command = [sys.executable, "-m", "dawgen", "run", "demo", "--out", out]
         subprocess.run([*command, *sets], env=environment, check=True, capture_output=True)
     for name in ("generator", "synthetic", "prompt", "baseline", "evaluation"):
         first, second = files_of(tmp_path / "first" / name), files_of(tmp_path / "second" / name)
