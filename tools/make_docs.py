@@ -1,6 +1,6 @@
-"""Write the pages that come from the code: every setting, every command.
+"""Write the pages that come from the code and the results: settings, commands, tables.
 
-python -m tools.make_docs            # writes docs/settings.md and docs/commands.md
+python -m tools.make_docs            # writes docs/settings.md, commands.md and results.md
 python -m tools.make_docs --check    # says what has drifted, writes nothing
 """
 
@@ -17,6 +17,7 @@ from pydantic import BaseModel
 
 from dawgen.cli import app
 from dawgen.settings import Settings, preset_names
+from tools.results_page import results_page
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 _KINDS = {int: "INTEGER", float: "NUMBER", Path: "PATH", str: "TEXT"}
@@ -24,7 +25,11 @@ _KINDS = {int: "INTEGER", float: "NUMBER", Path: "PATH", str: "TEXT"}
 
 def pages() -> dict[str, str]:
     """The generated pages by name."""
-    return {"settings.md": settings_page(), "commands.md": commands_page()}
+    return {
+        "settings.md": settings_page(),
+        "commands.md": commands_page(),
+        "results.md": results_page(),
+    }
 
 
 # --- settings --------------------------------------------------------------------------

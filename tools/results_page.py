@@ -1,0 +1,98 @@
+"""The page of results: the cells in results/ as tables, tests between methods, and every seed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from dawgen.errors import UserError
+from dawgen.evaluation.compare import compare
+from dawgen.evaluation.formats import FORMATS
+from dawgen.evaluation.results import Results, read_results
+from dawgen.evaluation.tables import build_tables
+
+RESULTS = Path(__file__).resolve().parents[1] / "results"
+UNSEEN = ("sick", "mrpc", "rte")
+"""Tasks whose labels the embedded backbone never saw."""
+RIVALS = (
+    "prompt-tuning",
+    "fine-tuning",
+    "prompt-fine-tuning",
+    "fewgen-surgery",
+    "dawgen-paired",
+    "dawgen-synthetic",
+    "zero-shot",
+)
+"""What dawgen with surgery is set against."""
+
+_HEAD = """# Results on the embedded backbone
+
+*Made from the cells in `results/` by `python -m tools.make_docs`.*
+
+The paper's tables on `dawgen/tiny`, a model of 46 MB for trying and testing, beside the paper's
+figures for models of 0.8 G parameters. Each cell is one method on one draw of 16 shots a label,
+scored on up to 1,000 test rows, the same for every method; commands, commits and hardware are in
+`results/tiny/README.md`. No setting was chosen on test rows. What the figures mean, and what did
+not work, is in the [log](log.md).
+"""
+_TESTS = """## Is dawgen with surgery ahead?
+
+On SICK, MRPC and RTE, whose labels the backbone never saw, by `dawgen tables results/tiny
+--tasks sick,mrpc,rte --compare dawgen-surgery METHOD`.
+"""
+_DRIVERS = """## One setting changed at a time
+
+DawGen with surgery again (`results/drivers/grid.yaml`), against the settings as shipped, which
+were not chosen by these figures.
+"""
+
+
+def results_page() -> str:
+    """Markdown of all that is in ``results/``."""
+    results = read_results(RESULTS / "tiny")
+    tables = build_tables(results, None, [])
+    return "\n".join(
+        [
+            _HEAD,
+            FORMATS["markdown"](tables, False),
+            _TESTS,
+            *_compared(results, [("dawgen-surgery", rival) for rival in RIVALS]),
+            *_drivers(),
+            *_seeds(results),
+        ]
+    )
+
+
+def _compared(results: Results, pairs: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """The sentences of each pair that has cells, as one item."""
+    for pair in pairs:
+        try:
+            found = compare(results, *pair, tasks=UNSEEN)
+        except UserError:  # no cell of the one or the other yet
+            continue
+        yield f"- {' '.join(found)}"
+    yield ""
+
+
+def _drivers() -> Iterator[str]:
+    try:
+        results = read_results(RESULTS / "drivers")
+    except UserError:
+        return
+    names = [name for name in results.backbones if name != "tiny"]
+    method = "dawgen-surgery"
+    yield _DRIVERS
+    yield from _compared(results, [(f"{method}@{name}", f"{method}@tiny") for name in names])
+
+
+def _seeds(results: Results) -> Iterator[str]:
+    """Every cell's accuracy in percent, a line a task and method."""
+    seeds = sorted({seed for cells in results.done.values() for seed in cells})
+    yield "## Every seed\n"
+    yield f"| task | method | {' | '.join(map(str, seeds))} |"
+    yield f"| --- | --- | {' | '.join('---:' for _ in seeds)} |"
+    for backbone, method, task in sorted(results.done, key=lambda key: (key[2], key[1])):
+        cells = results.seeds(backbone, method, task)
+        shown = [f"{100 * cells[seed].accuracy:.1f}" if seed in cells else "–" for seed in seeds]
+        yield f"| {task} | {method} | {' | '.join(shown)} |"
+    yield ""
