@@ -81,7 +81,7 @@ def run(
 
     Args:
         task: a shipped card's name or a card file.
-        train: labelled rows; JSONL, CSV, TSV, Parquet or a hub dataset.
+        train: labelled rows; JSONL, JSON, CSV, TSV, Parquet or a hub dataset.
         dev: rows for choosing the checkpoint; drawn from ``train`` without.
         test: rows to score; without, the development shots are scored and said to be.
         out: the run folder; what is there already from the same settings is used again.

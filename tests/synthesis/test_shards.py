@@ -120,12 +120,12 @@ def test_parquet_with_other_columns_is_not_taken_for_a_shard(tmp_path, pair_card
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('[{"text1": "a", "label": "follows"}]', "row 1: there is no 'text2'; found are 'text1'"),
-        ('[{"text1": "a", "text2": "b", "label": "maybe"}]', "row 1: 'maybe' is no label"),
-        ('[{"text1": "a", "text2": "b", "label": "7"}]', "row 1: '7' is no label"),
-        ('["a"]', "row 1: expected an object"),
-        ('[{"text1": ', "not readable JSON"),
-        ("[]", "holds no kept row"),
+        ('[{"text1": "a", "label": "follows"}]', "has no column 'text2'.* found are 'text1'"),
+        ('[{"text1": "a", "text2": "b", "label": "maybe"}]', "row 1: unknown label 'maybe'"),
+        ('[{"text1": "a", "text2": "b", "label": "7"}]', "row 1: unknown label '7'"),
+        ('["a"]', "row 1: each row must be a JSON object"),
+        ('[{"text1": ', "this is not JSON"),
+        ("[]", "has no rows"),
     ],
 )
 def test_bad_json_lists_are_refused_in_a_sentence(tmp_path, pair_card, content, message):

@@ -13,6 +13,7 @@ import pytest
 
 from dawgen.errors import UserError
 from dawgen.tasks import Row, TaskCard, load_card, load_rows, packaged_data
+from dawgen.tasks.stream import stream_rows
 
 SICK = load_card("sick")
 SST2 = load_card("sst2")
@@ -177,7 +178,7 @@ def test_missing_file_folder_and_ending(tmp_path: Path) -> None:
     assert "There is no file" in error_of(SICK, tmp_path / "none.jsonl")
     assert "is a folder" in error_of(SICK, tmp_path)
     (tmp_path / "a.txt").write_text("x")
-    assert "'.txt' tells no format; it must be .jsonl, .csv, .tsv or .parquet" in error_of(
+    assert "'.txt' tells no format; it must be .jsonl, .json, .csv, .tsv or .parquet" in error_of(
         SICK, tmp_path / "a.txt"
     )
 
@@ -249,6 +250,37 @@ def test_a_broken_json_line_is_named(tmp_path: Path) -> None:
     assert "b.jsonl, line 2: this is not JSON" in error_of(SST2, path)
     path.write_text('["a", "positive"]\n')
     assert "line 1: each line must be one JSON object" in error_of(SST2, path)
+
+
+def test_a_json_file_is_one_list_or_an_object_a_line(tmp_path: Path) -> None:
+    """Both give the rows of the same JSONL, labels as ids or by name, keys in any order."""
+    records = [
+        {"text1": "fine", "label": "positive"},
+        {"label": 0, "text1": "dull", "more": [1]},
+    ]
+    whole = load_rows(SST2, write_jsonl(tmp_path / "x.jsonl", *records))
+    lines = write_jsonl(tmp_path / "lines.json", *records)
+    listed = tmp_path / "LIST.JSON"
+    listed.write_text("\ufeff\n " + json.dumps(records, indent=1), "utf-8")
+    for path in (lines, listed):
+        assert load_rows(SST2, path) == whole
+        unlabelled = load_rows(SST2, path, labelled=False)
+        assert [(row.text1, row.label) for row in stream_rows(SST2, str(path))] == [
+            (row.text1, None) for row in unlabelled
+        ]
+
+
+def test_a_wrong_json_list_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_text('[{"text1": "a", "label": "positive"},\n {"text1": "b", ]')
+    assert "x.json: this is not JSON" in error_of(SST2, path)
+    assert "line 2, column 17); the file must be one list" in error_of(SST2, path)
+    path.write_text('[{"text1": "a", "label": "positive"}, ["b", "positive"]]')
+    assert "row 2: each row must be a JSON object" in error_of(SST2, path)
+    path.write_text('[{"text1": "a", "label": "positive"}, {"text1": "b"}]')
+    assert "row 2: the label column 'label' is empty" in error_of(SST2, path)
+    path.write_text("[" * 100_000 + "]" * 100_000)
+    assert "nesting too deep" in error_of(SST2, path)
 
 
 def test_texts_must_be_text(tmp_path: Path) -> None:

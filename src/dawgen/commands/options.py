@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Task = Annotated[str, typer.Argument(help="A shipped card's name or a card file (YAML).")]
 Train = Annotated[
-    str | None, typer.Option(help="Labelled rows: JSONL, CSV, TSV, Parquet or hub:NAME.")
+    str | None, typer.Option(help="Labelled rows: JSONL, JSON, CSV, TSV, Parquet or hub:NAME.")
 ]
 Dev = Annotated[str | None, typer.Option(help="Rows for choosing the checkpoint.")]
 Test = Annotated[str | None, typer.Option(help="Rows to score.")]

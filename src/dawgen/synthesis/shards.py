@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,7 +12,7 @@ import pyarrow.parquet as pq
 from dawgen.atomic import whole_file
 from dawgen.errors import UserError
 from dawgen.synthesis.rows import SyntheticRow
-from dawgen.tasks import Row, TaskCard, load_rows
+from dawgen.tasks import TaskCard, load_rows
 
 SCHEMA = pa.schema(
     [
@@ -66,7 +64,7 @@ def load_synthetic(source: str | Path, card: TaskCard) -> list[SyntheticRow]:
     """Kept rows of a folder that dawgen wrote, or anybody's labelled rows.
 
     Args:
-        source: a folder with our shards (`synthetic/`) or one shard; else a JSONL, CSV, TSV
+        source: a folder with our shards (`synthetic/`) or one shard; else a JSONL, JSON, CSV, TSV
             or Parquet file with the card's columns, or a JSON file that is one list of rows,
             as FewGen's are. Labels may be names or class ids; ids count as the card's data
             source numbers them (`hub.label_names`), else in the order of `labels`. FewGen's
@@ -143,49 +141,11 @@ def _read_table(path: Path) -> pa.Table:
 
 
 def _read_foreign(path: Path, card: TaskCard, allow_empty: bool) -> list[SyntheticRow]:
-    if _is_json_list(path):
-        rows = _read_json_list(path, card)
-    else:
-        rows = load_rows(card, str(path), allow_empty=allow_empty)
+    rows = load_rows(card, str(path), allow_empty=allow_empty)
     return [
         SyntheticRow(row.text1, row.text2, row.label, first_sentence=f"{path.name}:{number}")
         for number, row in enumerate(rows, start=1)
     ]
-
-
-def _is_json_list(path: Path) -> bool:
-    """Whether a `.json` file is one list (FewGen's way), not one object a line."""
-    if path.suffix != ".json" or not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[")
-
-
-def _read_json_list(path: Path, card: TaskCard) -> list[Row]:
-    try:
-        items = json.loads(path.read_text("utf-8-sig"))
-    except (json.JSONDecodeError, UnicodeDecodeError):
-        raise UserError(f"{path} is not readable JSON; mend it and try again.") from None
-    return [_row(item, f"{path}, row {n}", card) for n, item in enumerate(items, start=1)]
-
-
-def _row(item: Any, where: str, card: TaskCard) -> Row:
-    """One object of a JSON list, by the card's columns."""
-    wanted = ("text1", "text2", "label") if card.is_pair else ("text1", "label")
-    columns = {name: card.columns.get(name, name) for name in wanted}
-    if not isinstance(item, Mapping):
-        raise UserError(f"{where}: expected an object with {_names(columns.values())}.")
-    missing = [column for column in columns.values() if column not in item]
-    if missing:
-        raise UserError(
-            f"{where}: there is no {_names(missing)}; found are {_names(map(str, item))}."
-        )
-    values = {name: _plain(item[column]) for name, column in columns.items()}
-    return Row(values["text1"], values.get("text2"), label_name(values["label"], card))
-
-
-def _plain(value: Any) -> str:
-    return "" if value is None else str(value)
 
 
 def label_name(value: str, card: TaskCard) -> str:
@@ -194,7 +154,3 @@ def label_name(value: str, card: TaskCard) -> str:
         return value
     names = card.hub.label_names if card.hub else card.labels
     return names[int(value)] if int(value) < len(names) else value
-
-
-def _names(columns: Iterable[str]) -> str:
-    return ", ".join(repr(column) for column in columns)

@@ -18,7 +18,7 @@ from dawgen.errors import UserError
 FORMATS = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
-    ".json": "jsonl",
+    ".json": "json",
     ".csv": "csv",
     ".tsv": "tsv",
     ".parquet": "parquet",
@@ -50,7 +50,7 @@ def read_file(name: str) -> Table:
     """
     path = Path(name)
     if path.is_dir():
-        raise UserError(f"{name} is a folder; give a file (.jsonl, .csv, .tsv or .parquet).")
+        raise UserError(f"{name} is a folder; give a file (.jsonl, .json, .csv, .tsv or .parquet).")
     if not path.is_file():
         raise UserError(f"There is no file {name}.")
     kind = FORMATS.get(path.suffix.lower())
@@ -59,13 +59,19 @@ def read_file(name: str) -> Table:
     if kind is None:
         raise UserError(
             f"{name}: the ending {path.suffix!r} tells no format; "
-            f"it must be .jsonl, .csv, .tsv or .parquet."
+            f"it must be .jsonl, .json, .csv, .tsv or .parquet."
         )
     size = path.stat().st_size
     if size == 0:
         raise UserError(f"{name} is empty.")
     _check_size(name, size)
-    read = {"jsonl": _read_jsonl, "csv": _read_csv, "tsv": _read_tsv, "parquet": _read_parquet}
+    read = {
+        "jsonl": _read_jsonl,
+        "json": _read_json,
+        "csv": _read_csv,
+        "tsv": _read_tsv,
+        "parquet": _read_parquet,
+    }
     try:
         if kind != "parquet":
             refuse_packed(name, path)
@@ -130,36 +136,63 @@ def _stream(builder: str, path: Path, **options: Any) -> tuple[list[dict[str, An
         return list(data), data.features
 
 
+def _read_json(name: str, path: Path) -> Table:
+    """One list of objects, or an object a line."""
+    if not is_json_list(path):
+        return _read_jsonl(name, path)
+    records = _parse(path.read_text("utf-8-sig"), name, "the file must be one list of objects")
+    for number, record in enumerate(records, start=1):
+        if not isinstance(record, dict):
+            raise UserError(f"{name}, row {number}: each row must be a JSON object {{...}}.")
+    return Table(name, _columns(records), records)
+
+
+def is_json_list(path: Path) -> bool:
+    """Whether a `.json` file is one list, as FewGen's rows are, not one object a line."""
+    if path.suffix.lower() != ".json":
+        return False
+    with path.open("rb") as file:
+        return file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[")
+
+
 def _read_jsonl(name: str, path: Path) -> Table:
     lines, _ = _stream("text", path, encoding="utf-8-sig")
-    records: list[dict[str, Any]] = []
-    columns: dict[str, None] = {}
-    for number, line in enumerate(lines, start=1):
-        if not line["text"].strip():
-            continue
-        record = parse_line(line["text"], f"{name}, line {number}")
-        records.append(record)
-        columns.update(dict.fromkeys(record))
-    return Table(name, list(columns), records)
+    records = [
+        parse_line(line["text"], f"{name}, line {number}")
+        for number, line in enumerate(lines, start=1)
+        if line["text"].strip()
+    ]
+    return Table(name, _columns(records), records)
+
+
+def _columns(records: list[dict[str, Any]]) -> list[str]:
+    """Every key that a record has, in the order they are met."""
+    return list(dict.fromkeys(key for record in records for key in record))
 
 
 def parse_line(text: str, where: str) -> dict[str, Any]:
     """A line of JSON as the record it is; raises UserError, saying where, for anything else."""
-    try:
-        record = json.loads(text)
-    except json.JSONDecodeError as error:
+    record = _parse(text, where, "each line must be one object")
+    if not isinstance(record, dict):
         raise UserError(
-            f"{where}: this is not JSON ({error.msg}, column {error.colno}); "
-            f"each line must be one object."
+            f"{where}: each line must be one JSON object {{...}}; call a file that is one list of "
+            "them .json."
+        )
+    return record
+
+
+def _parse(text: str, where: str, wanted: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, " if error.lineno > 1 else ""
+        raise UserError(
+            f"{where}: this is not JSON ({error.msg}, {place}column {error.colno}); {wanted}."
         ) from None
     except (ValueError, RecursionError):
         raise UserError(
-            f"{where}: a number is too long or the nesting too deep; each line "
-            f"must be one object of texts."
+            f"{where}: a number is too long or the nesting too deep; {wanted} of texts."
         ) from None
-    if not isinstance(record, dict):
-        raise UserError(f"{where}: each line must be one JSON object {{...}}.")
-    return record
 
 
 def _read_csv(name: str, path: Path) -> Table:

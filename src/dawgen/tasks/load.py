@@ -1,4 +1,4 @@
-"""Rows from JSONL, CSV, TSV, Parquet or the hub, all read through ``datasets``.
+"""Rows from JSONL, JSON, CSV, TSV, Parquet or the hub, all read through ``datasets``.
 
 Local files are streamed: nothing is copied into the user's cache, and every cell of a
 text file stays the text it is (``NA`` and ``007`` included).

@@ -5,12 +5,21 @@ from __future__ import annotations
 import csv
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from dawgen.errors import UserError
 from dawgen.tasks.card import TaskCard
-from dawgen.tasks.files import FORMATS, Table, parse_line, readable_parquet, refuse_packed, unquote
+from dawgen.tasks.files import (
+    FORMATS,
+    Table,
+    is_json_list,
+    parse_line,
+    readable_parquet,
+    refuse_packed,
+    unquote,
+)
 from dawgen.tasks.load import cell_text, check_column, load_rows
 from dawgen.tasks.row import Row
 
@@ -22,7 +31,7 @@ Records = Iterator[dict[str, Any]]
 def stream_rows(card: TaskCard, source: str) -> Iterator[Row]:
     """The rows of a JSONL, CSV, TSV or Parquet file, their labels not looked at.
 
-    They are the rows that :func:`load_rows` gives; a hub data set is loaded whole.
+    They are the rows that :func:`load_rows` gives; a hub data set or a JSON list is loaded whole.
 
     Raises:
         UserError: as :func:`load_rows`, when the row that is wrong is reached.
@@ -35,9 +44,12 @@ def stream_rows(card: TaskCard, source: str) -> Iterator[Row]:
     if kind is None or not path.is_file() or path.stat().st_size == 0:
         load_rows(card, source, labelled=False)  # says what is wrong
         raise UserError(f"{source} cannot be read.")
+    if kind == "json" and is_json_list(path):
+        yield from (replace(row, label=None) for row in load_rows(card, source, labelled=False))
+        return
     if kind != "parquet":
         refuse_packed(source, path)
-    read = {"jsonl": _jsonl, "csv": _csv, "tsv": _tsv, "parquet": _parquet}[kind]
+    read = {"jsonl": _jsonl, "json": _jsonl, "csv": _csv, "tsv": _tsv, "parquet": _parquet}[kind]
     number = 0
     try:
         for number, record in enumerate(read(path), start=1):
