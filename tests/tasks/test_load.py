@@ -252,6 +252,25 @@ def test_a_broken_json_line_is_named(tmp_path: Path) -> None:
     assert "line 1: each line must be one JSON object" in error_of(SST2, path)
 
 
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_a_csv_of_semicolons_or_tabs_is_read_as_one(tmp_path: Path, mark: str) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text(
+        f'\ufefftext1{mark}text2{mark}label\n"a{mark} b, c"{mark}d, e{mark}neutral\n', "utf-8"
+    )
+    assert load_rows(SICK, path) == [Row(f"a{mark} b, c", "d, e", "neutral")]
+    assert list(stream_rows(SICK, str(path))) == [Row(f"a{mark} b, c", "d, e", None)]
+    path.write_text(f"text1{mark}text2{mark}label\na{mark}b{mark}c{mark}neutral\n")
+    assert "row 1: 4 cells where the heading has 3" in error_of(SICK, path)
+
+
+def test_one_column_needs_no_separator(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("text1\nso; so\n")
+    assert [row.text1 for row in load_rows(SST2, path, labelled=False)] == ["so; so"]
+    assert [row.text1 for row in stream_rows(SST2, str(path))] == ["so; so"]
+
+
 def test_a_json_file_is_one_list_or_an_object_a_line(tmp_path: Path) -> None:
     """Both give the rows of the same JSONL, labels as ids or by name, keys in any order."""
     records = [

@@ -196,13 +196,26 @@ def _parse(text: str, where: str, wanted: str) -> Any:
 
 
 def _read_csv(name: str, path: Path) -> Table:
+    separator = separator_of(path)
     with path.open(encoding="utf-8-sig", newline="") as file:
         try:
-            header = next(csv.reader(file), [])
+            header = next(csv.reader(file, delimiter=separator), [])
         except csv.Error as error:
             raise UserError(f"{name} has no readable heading ({error}).") from None
-    records = _read_separated(name, path, header, sep=",")
+    records = _read_separated(name, path, header, sep=separator)
     return Table(name, list(records[0]) if records else header, records)
+
+
+def separator_of(path: Path) -> str:
+    """What separates a CSV file's cells: a comma, or what its heading has instead of any.
+
+    Spreadsheets write semicolons where the comma is for decimals, and tabs into any file.
+    """
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        heading = file.readline(_LONGEST_HEADING)
+    if "," in heading:
+        return ","
+    return next((mark for mark in (";", "\t") if mark in heading), ",")
 
 
 def _read_tsv(name: str, path: Path) -> Table:

@@ -18,6 +18,7 @@ from dawgen.tasks.files import (
     parse_line,
     readable_parquet,
     refuse_packed,
+    separator_of,
     unquote,
 )
 from dawgen.tasks.load import cell_text, check_column, load_rows
@@ -78,7 +79,7 @@ def _jsonl(path: Path) -> Records:
 
 
 def _csv(path: Path) -> Records:
-    yield from _separated(path, lambda cell: cell, delimiter=",")
+    yield from _separated(path, lambda cell: cell, delimiter=separator_of(path))
 
 
 def _tsv(path: Path) -> Records:
