@@ -67,6 +67,11 @@ def hushed() -> Iterator[None]:
         console.quiet = before
 
 
+def is_hushed() -> bool:
+    """Whether what is said now is heard by nobody."""
+    return console.quiet
+
+
 def say(message: str) -> None:
     """One line to the user, on standard error, never parsed as markup."""
     console.print(Text(on_terminal(without_secrets(message))))

@@ -7,6 +7,7 @@ import torch
 
 from dawgen.backbone import Backbone
 from dawgen.errors import UserError
+from dawgen.progress import hushed
 from dawgen.tasks import Row, TaskCard
 
 SHAPES = ("tiny_bart", "tiny_t5", "tiny_gpt2")
@@ -160,6 +161,24 @@ def test_long_texts_are_cut_and_the_template_is_not(backbone: Backbone) -> None:
     text = backbone.decode(ids).replace(" :", ":")
     assert text.startswith("premise:")
     assert text.endswith("hypothesis: a dog runs answer:")
+
+
+def test_cut_rows_are_told_once_and_nothing_else_is(tiny_t5, capfd, monkeypatch) -> None:
+    """transformers' own warning, of indexing errors to come, would be wrong."""
+    monkeypatch.setattr(tiny_t5, "_told_of_cut_rows", False)
+    monkeypatch.setattr(tiny_t5.tokenizer, "model_max_length", 16)
+    monkeypatch.setattr(tiny_t5.tokenizer, "deprecation_warnings", {})  # it warns once
+    monkeypatch.setattr("transformers.tokenization_utils_base.logger.warning", pytest.fail)
+    monkeypatch.setattr(tiny_t5, "max_length", 40)
+    long, short = Row("a man " * 200, "a dog runs", None), Row("a man", "a dog", None)
+    with hushed():
+        tiny_t5.encode_rows(CARD, [long], 20)
+    assert capfd.readouterr().err == ""
+    tiny_t5.encode_rows(CARD, [short, long, long], 20)
+    told = capfd.readouterr().err
+    assert told.startswith("warning: 2 of 3 rows are longer than the 20 tokens that backbone.max_")
+    tiny_t5.encode_rows(CARD, [long], 20)
+    assert capfd.readouterr().err == ""
 
 
 def test_template_longer_than_the_model_is_refused(backbone: Backbone) -> None:

@@ -36,9 +36,8 @@ def pad_right(rows: Sequence[Sequence[int]], device: torch.device, width: int = 
 
 def _cut(tokenizer: PreTrainedTokenizerBase, text: str, tokens: int) -> str:
     """The first ``tokens`` tokens of the text, as text."""
-    offsets = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)[
-        "offset_mapping"
-    ]
+    read = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+    offsets = read["offset_mapping"]
     if tokens <= 0:
         return ""
     return text if len(offsets) <= tokens else text[: offsets[tokens - 1][1]]
@@ -49,20 +48,24 @@ def encode_rows(
     fill: Callable[[Row], str],
     rows: Sequence[Row],
     budget: int,
-) -> list[list[int]]:
+) -> tuple[list[list[int]], int]:
     """Each row, filled in by ``fill``, as ids of at most ``budget`` tokens, specials included.
 
     Where a row is too long its longer text is shortened first; the template's own words,
     which carry the task, are never cut.
+
+    Returns:
+        The rows' ids, and how many of the rows had to be shortened.
     """
     if not rows:
-        return []
+        return [], 0
     texts = [fill(row) for row in rows]
-    encoded: list[list[int]] = tokenizer(texts)["input_ids"]
-    for i, (row, ids) in enumerate(zip(rows, encoded, strict=True)):
-        if len(ids) > budget:
-            encoded[i] = _encode_cut(tokenizer, fill, row, budget, len(ids) - budget)
-    return encoded
+    encoded: list[list[int]] = tokenizer(texts, verbose=False)["input_ids"]
+    long = [i for i, ids in enumerate(encoded) if len(ids) > budget]
+    for i in long:
+        excess = len(encoded[i]) - budget
+        encoded[i] = _encode_cut(tokenizer, fill, rows[i], budget, excess)
+    return encoded, len(long)
 
 
 def _encode_cut(
@@ -73,7 +76,7 @@ def _encode_cut(
     excess: int,
 ) -> list[int]:
     def count(text: str) -> int:
-        return len(tokenizer(text, add_special_tokens=False)["input_ids"])
+        return len(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
 
     text1, text2 = row.text1, row.text2
     length1, length2 = count(text1), count(text2) if text2 else 0
@@ -85,7 +88,8 @@ def _encode_cut(
                 length2 -= 1
         short1 = _cut(tokenizer, text1, length1)
         short2 = _cut(tokenizer, text2, length2) if text2 else text2
-        ids: list[int] = tokenizer(fill(replace(row, text1=short1, text2=short2)))["input_ids"]
+        filled = fill(replace(row, text1=short1, text2=short2))
+        ids: list[int] = tokenizer(filled, verbose=False)["input_ids"]
         excess = len(ids) - budget
         if excess <= 0:
             return ids

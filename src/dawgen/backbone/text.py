@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from dawgen.backbone.inputs import encode_rows
 from dawgen.errors import UserError
+from dawgen.progress import is_hushed, warn
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedTokenizerBase
@@ -32,6 +33,7 @@ class BackboneText:
         self.is_encoder_decoder: bool = bool(config.is_encoder_decoder)
         positions = getattr(config, "max_position_embeddings", None)
         self.max_length = min(max_length, positions or max_length)
+        self._told_of_cut_rows = False
 
     @property
     def end_id(self) -> int:
@@ -43,7 +45,7 @@ class BackboneText:
 
     def text_ids(self, text: str) -> list[int]:
         """Ids of a text alone, without special tokens."""
-        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
         return ids
 
     def encode_rows(
@@ -52,16 +54,27 @@ class BackboneText:
         """Rows through the card's template, cut so that prompt and input fit the model."""
         budget = self._room(prompt_length, "tuning") - (0 if self.is_encoder_decoder else 8)
         try:
-            encoded = encode_rows(self.tokenizer, card.fill, rows, budget)
+            encoded, cut = encode_rows(self.tokenizer, card.fill, rows, budget)
         except ValueError as error:
             raise UserError(
                 f"{card.name}: {error}, which is what backbone.max_length = {self.max_length} "
                 f"leaves beside a prompt of {prompt_length}; raise the one or lower the other."
             ) from None
+        self._tell_of_cut_rows(cut, len(rows), budget)
         if self.is_encoder_decoder:
             return encoded
         # A causal model goes on from the template: an end mark would close it.
         return [ids[:-1] if ids and ids[-1] == self.end_id else ids for ids in encoded]
+
+    def _tell_of_cut_rows(self, cut: int, rows: int, budget: int) -> None:
+        """Warn once that rows are too long, when there is somebody to hear it."""
+        if cut and not self._told_of_cut_rows and not is_hushed():
+            self._told_of_cut_rows = True
+            warn(
+                f"{cut:,} of {rows:,} rows are longer than the {budget} tokens that "
+                f"backbone.max_length = {self.max_length} leaves them; the end of the longer text "
+                "is not read. Of further rows this is not said."
+            )
 
     def label_word_ids(self, card: TaskCard) -> list[list[int]]:
         """Token ids of each label's word, in the order of ``card.labels``.
