@@ -1,4 +1,4 @@
-"""Step b: how the outer loss changes with the token weights, without a second backward pass.
+"""Step b: how the outer loss changes with the token weights, without differentiating it twice.
 
 The outer loss is a function F(Q', W) of the prompts after one look-ahead step and of the weights,
 
