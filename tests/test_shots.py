@@ -51,11 +51,11 @@ def test_without_dev_rows_both_are_drawn_apart() -> None:
 @pytest.mark.parametrize(
     ("train", "dev", "words"),
     [
-        (_rows(1), None, "train.csv has 1 rows of label 'good', fewer than the 2"),
+        (_rows(1), None, "train.csv has only 1 different rows of label 'good'.*; add rows\\.$"),
         ([Row("x", None, "good")], None, "one label only"),
         (_rows(2), _rows(2), "4 of its rows are in train.csv too"),
         (_rows(2), _rows(1, 10), "dev.csv has 1 rows"),
-        (_rows(3), None, "need 4"),
+        (_rows(3), None, "need 4; add rows, or take fewer with -s shots=1"),
     ],
 )
 def test_too_little_is_refused(train, dev, words: str) -> None:

@@ -31,9 +31,9 @@ def prepare_shots(
     Raises:
         UserError: one label only, too few rows of one, or rows that stand in both.
     """
-    check_shots(card, train, shots, name=names[0])
+    check_shots(card, train, None if dev is None else shots, name=names[0])
     if dev is None:
-        return sample_shots(card, train, shots, seed)
+        return sample_shots(card, train, shots, seed, name=names[0])
     check_shots(card, dev, shots, name=names[1])
     known = {row_key(row) for row in train}
     both = sum(row_key(row) in known for row in dev)

@@ -164,7 +164,7 @@ def test_transfer_gets_its_source_and_is_left_out_without(grid, recorder, monkey
         (["--methods", "ppt"], {}, "The grid has no method ppt; it has noisy, gold."),
         (["--seeds", "a"], {}, "--seeds 'a': write whole numbers with commas"),
         (["-s", "tuning.stepss=3"], {}, "did you mean 'tuning.steps'?"),
-        (["-s", "shots=30"], {}, "The pool of pairs: Label 'same' has only 20 different rows"),
+        (["-s", "shots=30"], {}, "The pool of pairs has only 20 different rows of label 'same'"),
         (["-s", "seed=3"], {}, "--seeds chooses"),
         (["--data", "nowhere"], {}, "There is no data folder nowhere; check --data."),
     ],

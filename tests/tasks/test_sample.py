@@ -66,7 +66,9 @@ def test_too_few_rows_are_refused_with_label_and_numbers() -> None:
     pool = [Row(f"{label} {i}", "x", label) for label in SICK.labels for i in range(8)]
     assert len(sample_shots(SICK, pool, 4, seed=0).train) == 12
     short = pool[:-1]
-    with pytest.raises(UserError, match=r"'contradiction' has only 7 .* 4 for .* need 8"):
+    with pytest.raises(
+        UserError, match=r"only 7 .* 'contradiction', but 4 for .* need 8; .* shots=3"
+    ):
         sample_shots(SICK, short, 4, seed=0)
     copy = [*short, Row("CONTRADICTION  0", " x ", "contradiction")]
     with pytest.raises(UserError, match="has only 7 different rows"):

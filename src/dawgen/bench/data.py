@@ -53,10 +53,8 @@ class TaskData:
         Raises:
             UserError: the pool has too few.
         """
-        try:
-            return sample_shots(self.card, self.pool, count, seed)
-        except UserError as error:
-            raise UserError(f"The pool of {self.card.name}: {error}") from None
+        name = f"The pool of {self.card.name}"
+        return sample_shots(self.card, self.pool, count, seed, name=name)
 
 
 def load_data(grid: Grid, folder: Path | None = None) -> list[TaskData]:

@@ -18,12 +18,17 @@ class Shots(NamedTuple):
     dev: list[Row]
 
 
-def sample_shots(card: TaskCard, rows: Sequence[Row], shots: int, seed: int) -> Shots:
+def sample_shots(
+    card: TaskCard, rows: Sequence[Row], shots: int, seed: int, *, name: str = "The pool"
+) -> Shots:
     """``shots`` rows of every label for training and as many others for development.
 
     Rows whose texts are the same but for case and spacing count once (the first of them), so
     no text is drawn twice, in one set or across both. Each label is drawn from a stream of
     its own: rows added to one label change no other's draw. Rows come label by label.
+
+    Args:
+        name: how to call the rows in an error, such as their file.
 
     Raises:
         UserError: a label has fewer than ``2 * shots`` different rows.
@@ -37,7 +42,7 @@ def sample_shots(card: TaskCard, rows: Sequence[Row], shots: int, seed: int) -> 
         if row.label is not None and key not in seen:
             seen.add(key)
             pools[row.label].append(row)
-    _check_pools(pools, shots)
+    _check_pools(pools, shots, name)
     streams = Streams(seed)
     train: list[Row] = []
     dev: list[Row] = []
@@ -49,13 +54,17 @@ def sample_shots(card: TaskCard, rows: Sequence[Row], shots: int, seed: int) -> 
     return Shots(train, dev)
 
 
-def _check_pools(pools: dict[str, list[Row]], shots: int) -> None:
-    for label, pool in pools.items():
-        if len(pool) < 2 * shots:
-            raise UserError(
-                f"Label {label!r} has only {len(pool)} different rows, but {shots} for training "
-                f"and {shots} for development need {2 * shots}; add rows or ask for fewer shots."
-            )
+def _check_pools(pools: dict[str, list[Row]], shots: int, name: str) -> None:
+    label, pool = min(pools.items(), key=lambda item: len(item[1]))
+    if len(pool) < 2 * shots:
+        raise UserError(
+            f"{name} has only {len(pool)} different rows of label {label!r}, but {shots} for "
+            f"training and {shots} for development need {2 * shots}; {_mend(len(pool) // 2)}."
+        )
+
+
+def _mend(most: int) -> str:
+    return f"add rows, or take fewer with -s shots={most}" if most else "add rows"
 
 
 def check_shots(
@@ -82,9 +91,9 @@ def check_shots(
             raise UserError(f"{name} has no row with the label {label!r}.")
     if shots is None:
         return
-    for label in card.labels:
-        if counts[label] < shots:
-            raise UserError(
-                f"{name} has {counts[label]} rows of label {label!r}, fewer than the {shots} "
-                f"shots asked for; add rows or ask for fewer shots."
-            )
+    label = min(card.labels, key=lambda label: counts[label])
+    if counts[label] < shots:
+        raise UserError(
+            f"{name} has {counts[label]} rows of label {label!r}, fewer than the {shots} "
+            f"shots asked for; {_mend(counts[label])}."
+        )
