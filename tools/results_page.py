@@ -35,10 +35,12 @@ scored on up to 1,000 test rows, the same for every method; commands, commits an
 `results/tiny/README.md`. No setting was chosen on test rows. What the figures mean, and what did
 not work, is in the [log](log.md).
 """
-_TESTS = """## Is dawgen with surgery ahead?
+_UNSEEN = """## Is dawgen with surgery ahead?
 
 On SICK, MRPC and RTE, whose labels the backbone never saw, by `dawgen tables results/tiny
---tasks sick,mrpc,rte --compare dawgen-surgery METHOD`.
+--tasks sick,mrpc,rte --compare dawgen-surgery METHOD`:
+"""
+_ALL = """On all tasks that both have, without `--tasks`:
 """
 _DRIVERS = """## One setting changed at a time
 
@@ -51,23 +53,28 @@ def results_page() -> str:
     """Markdown of all that is in ``results/``."""
     results = read_results(RESULTS / "tiny")
     tables = build_tables(results, None, [])
+    pairs = [("dawgen-surgery", rival) for rival in RIVALS]
     return "\n".join(
         [
             _HEAD,
             FORMATS["markdown"](tables, False),
-            _TESTS,
-            *_compared(results, [("dawgen-surgery", rival) for rival in RIVALS]),
+            _UNSEEN,
+            *_compared(results, pairs, UNSEEN),
+            _ALL,
+            *_compared(results, pairs, ()),
             *_drivers(),
             *_seeds(results),
         ]
     )
 
 
-def _compared(results: Results, pairs: Sequence[tuple[str, str]]) -> Iterator[str]:
-    """The sentences of each pair that has cells, as one item."""
+def _compared(
+    results: Results, pairs: Sequence[tuple[str, str]], tasks: Sequence[str]
+) -> Iterator[str]:
+    """The sentences of each pair that has cells of these tasks, as one item."""
     for pair in pairs:
         try:
-            found = compare(results, *pair, tasks=UNSEEN)
+            found = compare(results, *pair, tasks=tasks)
         except UserError:  # no cell of the one or the other yet
             continue
         yield f"- {' '.join(found)}"
@@ -82,7 +89,7 @@ def _drivers() -> Iterator[str]:
     names = [name for name in results.backbones if name != "tiny"]
     method = "dawgen-surgery"
     yield _DRIVERS
-    yield from _compared(results, [(f"{method}@{name}", f"{method}@tiny") for name in names])
+    yield from _compared(results, [(f"{method}@{name}", f"{method}@tiny") for name in names], ())
 
 
 def _seeds(results: Results) -> Iterator[str]:
