@@ -166,6 +166,7 @@ def main() -> None:
     parser.add_argument("--keep", default=tempfile.gettempdir())
     options = parser.parse_args()
     if options.reader:
+        Path(options.keep).mkdir(parents=True, exist_ok=True)
         fuzz_one(options.reader, options.seconds, options.keep)
         return
     known = json.loads(FIGURES.read_text("utf-8")) if FIGURES.is_file() else {}

@@ -264,6 +264,23 @@ def test_a_csv_of_semicolons_or_tabs_is_read_as_one(tmp_path: Path, mark: str) -
     assert "row 1: 4 cells where the heading has 3" in error_of(SICK, path)
 
 
+@pytest.mark.parametrize("ending", ["csv", "tsv"])
+def test_half_a_byte_order_mark_is_no_heading(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"x.{ending}"
+    path.write_bytes(b"\xef")
+    assert "has no heading" in error_of(SICK, path)
+    with pytest.raises(UserError, match="has no rows"):
+        list(stream_rows(SICK, str(path)))
+
+
+@pytest.mark.parametrize(("ending", "mark"), [("csv", ","), ("csv", ";"), ("tsv", "\t")])
+def test_blank_lines_before_the_heading_are_skipped(tmp_path: Path, ending: str, mark: str) -> None:
+    path = tmp_path / f"x.{ending}"
+    path.write_text(f"\n  \ntext1{mark}text2{mark}label\n\na{mark}b{mark}neutral\n")
+    assert load_rows(SICK, path) == [Row("a", "b", "neutral")]
+    assert list(stream_rows(SICK, str(path))) == [Row("a", "b", None)]
+
+
 def test_one_column_needs_no_separator(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     path.write_text("text1\nso; so\n")

@@ -7,7 +7,7 @@ import glob
 import json
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -197,11 +197,7 @@ def _parse(text: str, where: str, wanted: str) -> Any:
 
 def _read_csv(name: str, path: Path) -> Table:
     separator = separator_of(path)
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        try:
-            header = next(csv.reader(file, delimiter=separator), [])
-        except csv.Error as error:
-            raise UserError(f"{name} has no readable heading ({error}).") from None
+    header = _heading(name, path, delimiter=separator)
     records = _read_separated(name, path, header, sep=separator)
     return Table(name, list(records[0]) if records else header, records)
 
@@ -212,7 +208,8 @@ def separator_of(path: Path) -> str:
     Spreadsheets write semicolons where the comma is for decimals, and tabs into any file.
     """
     with path.open(encoding="utf-8-sig", newline="") as file:
-        heading = file.readline(_LONGEST_HEADING)
+        lines = iter(lambda: file.readline(_LONGEST_HEADING), "")
+        heading = next((line for line in lines if line.strip()), "")
     if "," in heading:
         return ","
     return next((mark for mark in (";", "\t") if mark in heading), ",")
@@ -223,11 +220,23 @@ def _read_tsv(name: str, path: Path) -> Table:
 
     GLUE's files hold lone quotes that would swallow the rows up to the next one.
     """
-    with path.open(encoding="utf-8-sig") as file:
-        header = file.readline().rstrip("\n").split("\t")
+    header = _heading(name, path, delimiter="\t", quoting=csv.QUOTE_NONE)
     records = _read_separated(name, path, header, sep="\t", quoting=csv.QUOTE_NONE)
     records = [{unquote(k): unquote(v) for k, v in record.items()} for record in records]
     return Table(name, list(records[0]) if records else header, records)
+
+
+def _heading(name: str, path: Path, **options: Any) -> list[str]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        try:
+            return next((row for row in csv.reader(file, **options) if not is_blank(row)), [])
+        except csv.Error as error:
+            raise UserError(f"{name} has no readable heading ({error}).") from None
+
+
+def is_blank(row: Sequence[str]) -> bool:
+    """Whether a separated file's line holds nothing; such lines are no rows."""
+    return not row or (len(row) == 1 and not row[0].strip())
 
 
 def unquote(cell: str) -> str:
@@ -263,6 +272,8 @@ def _read_separated(
                 index_col=False,
                 **options,
             )
+    except (pd.errors.EmptyDataError, KeyError):  # pandas takes another line for it, or none
+        raise UserError(f"{name} has no heading; its first line must name the columns.") from None
     except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
         raise UserError(_explain_separated(name, path, len(header), error, **options)) from None
     return records

@@ -14,6 +14,7 @@ from dawgen.tasks.card import TaskCard
 from dawgen.tasks.files import (
     FORMATS,
     Table,
+    is_blank,
     is_json_list,
     parse_line,
     readable_parquet,
@@ -90,7 +91,7 @@ def _separated(path: Path, clean: Callable[[str], str], **options: Any) -> Recor
     csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
     with path.open(encoding="utf-8-sig", newline="") as file:
         cells = csv.reader(file, **options)
-        header = [clean(cell) for cell in next(cells, [])]
+        header = [clean(cell) for cell in next((row for row in cells if not is_blank(row)), [])]
         twice = next((title for title in header if header.count(title) > 1), None)
         if twice is not None:
             raise UserError(f"{path} has two columns called {twice!r}; rename one.")
