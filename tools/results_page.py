@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from dawgen.errors import UserError
+import numpy as np
+
 from dawgen.evaluation.compare import compare
 from dawgen.evaluation.formats import FORMATS
 from dawgen.evaluation.results import Results, read_results
@@ -58,6 +59,7 @@ def results_page() -> str:
         [
             _HEAD,
             FORMATS["markdown"](tables, False),
+            *_means(results),
             _UNSEEN,
             *_compared(results, pairs, UNSEEN),
             _ALL,
@@ -72,20 +74,40 @@ def _compared(
     results: Results, pairs: Sequence[tuple[str, str]], tasks: Sequence[str]
 ) -> Iterator[str]:
     """The sentences of each pair that has cells of these tasks, as one item."""
-    for pair in pairs:
-        try:
-            found = compare(results, *pair, tasks=tasks)
-        except UserError:  # no cell of the one or the other yet
-            continue
-        yield f"- {' '.join(found)}"
+    for first, second in pairs:
+        both = _tasks(results, first) & _tasks(results, second)
+        if both & set(tasks or both):
+            yield f"- {' '.join(compare(results, first, second, tasks=tasks))}"
+    yield ""
+
+
+def _tasks(results: Results, side: str) -> set[str]:
+    """The tasks that a METHOD or METHOD@BACKBONE has cells of."""
+    method, _, name = side.partition("@")
+    return {task for backbone, m, task in results.done if m == method and name in ("", backbone)}
+
+
+def _means(results: Results) -> Iterator[str]:
+    """Methods with cells of every task and seed: the mean over tasks, best first."""
+    tasks = sorted({task for _, _, task in results.done})
+    seeds = sorted({seed for cells in results.done.values() for seed in cells})
+    found = []
+    for method in {method for _, method, _ in results.done}:
+        cells = [results.seeds("tiny", method, task) for task in tasks]
+        if all(list(by_seed) == seeds for by_seed in cells):
+            means = [100 * np.mean([by[seed].accuracy for by in cells]) for seed in seeds]
+            found.append((float(np.mean(means)), float(np.std(means, ddof=1)), method))
+    yield f"## The mean over {', '.join(tasks)}\n"
+    yield "Of the methods that have cells of all of them; ± is that mean's deviation over seeds.\n"
+    yield "| method | accuracy |\n| --- | ---: |"
+    for mean, deviation, method in sorted(found, reverse=True):
+        yield f"| {method} | {mean:.1f} ± {deviation:.1f} |"
     yield ""
 
 
 def _drivers() -> Iterator[str]:
-    try:
-        results = read_results(RESULTS / "drivers")
-    except UserError:
-        return
+    """What the grid of one changed setting says."""
+    results = read_results(RESULTS / "drivers")
     names = [name for name in results.backbones if name != "tiny"]
     method = "dawgen-surgery"
     yield _DRIVERS
