@@ -15,6 +15,8 @@ from dawgen.evaluation.tables import build_tables
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 UNSEEN = ("sick", "mrpc", "rte")
 """Tasks whose labels the embedded backbone never saw."""
+ABLATED = ("sick", "mrpc", "rte", "snli")
+"""Tasks of tables 2 and 3."""
 RIVALS = (
     "prompt-tuning",
     "fine-tuning",
@@ -26,7 +28,11 @@ RIVALS = (
 )
 """What dawgen with surgery is set against."""
 
-_HEAD = """# Results on the embedded backbone
+_HEAD = """---
+hide: [toc]
+---
+
+# Results on the embedded backbone
 
 *Made from the cells in `results/` by `python -m tools.make_docs`.*
 
@@ -53,7 +59,8 @@ were not chosen by these figures.
 def results_page() -> str:
     """Markdown of all that is in ``results/``."""
     results = read_results(RESULTS / "tiny")
-    tables = build_tables(results, None, [])
+    tables = build_tables(results, 1, [])
+    tables += [table for number in (2, 3) for table in build_tables(results, number, ABLATED)]
     pairs = [("dawgen-surgery", rival) for rival in RIVALS]
     return "\n".join(
         [
