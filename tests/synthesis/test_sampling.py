@@ -123,3 +123,13 @@ def test_one_label_alone_has_nothing_to_be_set_against():
     logits = torch.tensor([[[1.0, 2.0, 0.5]]])
     expected = logits[:, 0].log_softmax(-1)
     assert torch.equal(contrasted(logits, torch.tensor([0]), 3.0), expected)
+
+
+def test_contrast_looks_past_an_end_mark_that_may_not_come_yet():
+    """The end mark is a hundred times as likely as all else, under both labels' prompts."""
+    own, other = [1.0, 6.0, 20.0, 0.8], [1.0, 6.0, 20.0, 0.1]
+    logits = torch.tensor([[own, other]])
+    assert choose(logits, temperature=0, contrast=2.0) == [END]
+    assert choose(logits, temperature=0, contrast=2.0, min_new_tokens=1) == [3]
+    rows = logits.expand(50, -1, -1)
+    assert set(choose(rows, contrast=2.0, min_new_tokens=1)) == {0, 3}

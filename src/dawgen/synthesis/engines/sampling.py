@@ -41,19 +41,23 @@ class Sampler:
             [B] token ids.
         """
         decoding, step = self.decoding, written.shape[1]
-        if decoding.contrast:
-            scores.index_fill_(-1, self.forbidden, -torch.inf)
+        if decoding.contrast:  # only among tokens that may come does likeliest mean something
+            self._forbid(scores, step)
             scores = contrasted(scores, labels, decoding.contrast)
         if step:
             scores = self._penalised(scores, written, labels)
-        scores.index_fill_(-1, self.forbidden, -torch.inf)
-        if step < decoding.min_new_tokens:
-            scores[:, self.end_id] = -torch.inf
+        self._forbid(scores, step)
         if decoding.temperature == 0:
             return scores.argmax(dim=-1)
         scores, tokens = self._candidates(scores)
         best = (scores + gumbel(seeds, step, tokens)).argmax(dim=-1, keepdim=True)
         return tokens.gather(1, best)[:, 0] if tokens.ndim == 2 else best[:, 0]
+
+    def _forbid(self, scores: Tensor, step: int) -> None:
+        """Tokens that may not be written now, in place: [..., V]."""
+        scores.index_fill_(-1, self.forbidden, -torch.inf)
+        if step < self.decoding.min_new_tokens:
+            scores[..., self.end_id] = -torch.inf
 
     def _candidates(self, scores: Tensor) -> tuple[Tensor, Tensor]:
         """Tempered scores [B,K] of the tokens [B,K] or [K] that may be sampled."""
