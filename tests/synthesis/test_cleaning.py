@@ -51,6 +51,13 @@ def test_reference_measures_the_second_texts():
         ("Two cats (and a dog eat.", "unbalanced brackets or quotes"),
         ("Two cats) eat (fish.", "unbalanced brackets or quotes"),
         ('Two "cats eat fish.', "unbalanced brackets or quotes"),
+        ("Two “cats eat fish.", "unbalanced brackets or quotes"),
+        ("Two „cats eat fish.", "unbalanced brackets or quotes"),
+        ("Two „cats“ have dinner.", None),
+        ("Two „cats” have dinner.", None),
+        ("Two ”cats” have dinner.", None),
+        ("Two ”cats have dinner.", "unbalanced brackets or quotes"),
+        ("Two cats\nhave dinner.", "broken text"),
         ("Two cats cats cats eat.", "repeats itself"),
         ("A cat eats fish eats fish today.", "repeats itself"),
         ("Two caaaaaaats eat", "repeats itself"),
@@ -68,6 +75,19 @@ def test_reference_measures_the_second_texts():
 )
 def test_each_rule(text, why):
     assert judge(text) == why
+
+
+def test_line_breaks_are_as_readable_as_in_the_shots():
+    against = reference([*SHOTS, Row("A man sings.", "He sings.\nIt is late.", "yes")])
+    assert reason(Candidate("Two cats eat.", "Two cats\nhave dinner.", True), against) is None
+    broken = Candidate("Two cats eat.", "Two cats\x00\nhave dinner.", True)
+    assert reason(broken, against) == "broken text"
+
+
+def test_words_with_vowel_signs_are_whole():
+    shots = [Row("नाना आए।", "नानी ने नाना को घर पर बुलाया।", "yes")]
+    row = Candidate("घर है।", "नाना ने नानी को बुलाया।", True)
+    assert reason(row, reference(shots)) is None
 
 
 def test_a_text_without_its_end_mark_is_cut_off():

@@ -5,6 +5,7 @@ from dawgen.synthesis.text import (
     pair_key,
     scripts,
     word_count,
+    words,
 )
 
 
@@ -38,3 +39,17 @@ def test_letters():
 def test_scripts():
     assert scripts("a é 5 .") == {"LATIN"}
     assert scripts("pi is π") == {"LATIN", "GREEK"}
+
+
+def test_vowel_signs_belong_to_their_word():
+    boy, girl = "लड़का आया", "लड़की आया"
+    assert len(words(boy)) == len(words(girl)) == 2
+    assert normalise(boy) != normalise(girl)
+    assert words("Café CAFE\u0301!") == ["café", "café"]
+    assert words("ที่นี่ ที่นั่น") == ["ที่นี่", "ที่นั่น"]
+
+
+def test_what_is_invisible_is_no_difference():
+    assert normalise("می\u200cروم") == normalise("میروم")
+    assert words("good \u2764\ufe0f day") == ["good", "day"]
+    assert words("\u0301 a") == ["a"]

@@ -65,6 +65,7 @@ class Reference:
     n: int = 8
     shot_ngrams: frozenset[Ngram] = frozenset()
     forbidden_ngrams: frozenset[Ngram] = frozenset()
+    line_breaks: bool = False
 
 
 SHORTEST = 0.5
@@ -92,6 +93,7 @@ def reference(shots: Sequence[Row], forbidden: Sequence[Row] = (), n: int = 8) -
         n=n,
         shot_ngrams=frozenset(row_ngrams(shots, n)),
         forbidden_ngrams=frozenset(row_ngrams(forbidden, n)),
+        line_breaks=any(mark in every for mark in "\n\r\t"),
     )
 
 
@@ -112,19 +114,30 @@ def is_cut_off(row: Candidate, against: Reference) -> bool:
 
 
 def is_broken(row: Candidate, against: Reference) -> bool:
-    """Unreadable characters, marks of the vocabulary, or not a single letter."""
-    text = row.written
+    """Unreadable characters, marks of the vocabulary, or not a single letter.
+
+    Line breaks and tabs are unreadable where no few-shot text has them.
+    """
+    text = row.written.translate(_SPACES) if against.line_breaks else row.written
     return has_broken_characters(text) or not has_letter(text) or bool(_MARK.search(text))
 
 
+_SPACES = str.maketrans("\n\r\t", "   ")
 _MARK = re.compile(r"##|\[UNK\]|<unk>|<extra_id_\d+>|</?s>|<pad>|\u2047", re.IGNORECASE)
 
 
 def is_unbalanced(row: Candidate, against: Reference) -> bool:
-    """A bracket that is never opened or closed, or an odd number of double quotes."""
+    """A bracket that is never opened or closed, or a double quote."""
     text = row.written
-    quotes = text.count('"') % 2 == 1 or text.count("\u201c") != text.count("\u201d")
-    return quotes or not _brackets_match(text)
+    return text.count('"') % 2 == 1 or not _quotes_match(text) or not _brackets_match(text)
+
+
+def _quotes_match(text: str) -> bool:
+    """As English, German, Polish and Finnish pair them."""
+    low, left, right = (text.count(mark) for mark in "\u201e\u201c\u201d")
+    if low:  # \u201eso\u201c or \u201eso\u201d
+        return low == left + right
+    return left == right or (left == 0 and right % 2 == 0)  # \u201dso\u201d
 
 
 def _brackets_match(text: str) -> bool:
@@ -143,10 +156,10 @@ def is_repetitive(row: Candidate, against: Reference) -> bool:
 
     "very very good" and "..." pass.
     """
-    words = re.findall(r"\w+", row.written.casefold())
-    if any(a == b == c for a, b, c in zip(words, words[1:], words[2:], strict=False)):
+    said = words(row.written)
+    if any(a == b == c for a, b, c in zip(said, said[1:], said[2:], strict=False)):
         return True
-    if any(_phrase_repeats(words, n) for n in range(2, 9)):
+    if any(_phrase_repeats(said, n) for n in range(2, 9)):
         return True
     return _SAME_CHARACTER.search(row.written) is not None
 

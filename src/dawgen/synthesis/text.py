@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 _WORD = re.compile(r"\w+")
+_JOINERS = dict.fromkeys((0x200C, 0x200D, 0xFE0E, 0xFE0F))
+"""Invisible within a word or behind a sign: joiners and variation selectors."""
 
 
 def normalise(text: str) -> str:
@@ -24,8 +26,22 @@ def pair_key(text1: str, text2: str | None) -> tuple[str, str]:
 
 
 def words(text: str) -> list[str]:
-    """Runs of letters and digits, case folded: what n-grams are counted over."""
-    return _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
+    """Runs of letters and digits, case folded: what n-grams are counted over.
+
+    Vowel signs and accents belong to the letter before them, whose word they would cut.
+    """
+    text = unicodedata.normalize("NFKC", text).casefold()
+    if text.isascii():
+        return _WORD.findall(text)
+    text = text.translate(_JOINERS)
+    runs = "".join(c if _in_word(c) else " " for c in text).split()
+    return [run for run in runs if _WORD.search(run)]
+
+
+def _in_word(character: str) -> bool:
+    return (
+        character.isalnum() or character == "_" or unicodedata.category(character).startswith("M")
+    )
 
 
 def ngrams(tokens: Sequence[str], n: int) -> list[tuple[str, ...]]:
