@@ -1,8 +1,9 @@
 """The state of a long loop, laid down now and then, so that a killed run loses little.
 
-A checkpoint is one safetensors file: the tensors of the state, and all else as JSON in the
-file's metadata, with a hash over both. It is written whole or not at all, found broken by its
-hash, and removed by the stage that it belongs to when that is done.
+A checkpoint is one safetensors file: the tensors of the state, and all else as JSON in a tensor
+of bytes (the file's own metadata may not be longer than 100 MB), with a hash over all. It is
+written whole or not at all, found broken by its hash, and removed by the stage that it belongs
+to when that is done.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ EVERY = 20.0
 SHARE = 0.01
 """Of the time that may go into writing them: a large state is written more seldom."""
 _TENSOR = "tensor:"
+_TREE = "json"
 
 
 class Checkpoint:
@@ -105,8 +107,8 @@ class Checkpoint:
 def _pack(state: State) -> bytes:
     tensors: dict[str, Tensor] = {}
     tree = {"state": _take_out(state, tensors), "threads": torch.get_num_threads()}
-    text = json.dumps(tree)
-    return safetensors.torch.save(tensors, {"json": text, "sha256": _digest(text, tensors)})
+    tensors[_TREE] = torch.frombuffer(bytearray(json.dumps(tree).encode()), dtype=torch.uint8)
+    return safetensors.torch.save(tensors, {"sha256": _digest(tensors)})
 
 
 def _unpack(path: Path) -> tuple[State, int]:
@@ -117,10 +119,9 @@ def _unpack(path: Path) -> tuple[State, int]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (safetensors.SafetensorError, OSError) as error:
         raise ValueError(str(error)) from None
-    text = metadata.get("json", "")
-    if metadata.get("sha256") != _digest(text, tensors):
+    if _TREE not in tensors or metadata.get("sha256") != _digest(tensors):
         raise ValueError("its hash is not that of its content")
-    tree = json.loads(text)
+    tree = json.loads(tensors.pop(_TREE).numpy().tobytes())
     return _put_back(tree["state"], tensors), tree["threads"]
 
 
@@ -147,8 +148,8 @@ def _put_back(value: Any, tensors: dict[str, Tensor]) -> Any:
     return value
 
 
-def _digest(text: str, tensors: dict[str, Tensor]) -> str:
-    digest = hashlib.sha256(text.encode())
+def _digest(tensors: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256()
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())

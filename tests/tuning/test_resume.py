@@ -121,3 +121,16 @@ def test_a_large_state_is_written_more_seldom(
             now[0] += 1.0
             step_done()
     assert written == [20.0, 323.0, 626.0]
+
+
+def test_a_long_history_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More text than a safetensors file's own heading may hold, which is 100 MB."""
+    monkeypatch.setattr(stopping, "asked", lambda: True)
+    checkpoint = Checkpoint(tmp_path / "state")
+    state = {"history": "x" * 101_000_000, "prompt": torch.ones(2)}
+    with checkpoint.steps(lambda: state) as step_done:
+        step_done()
+    found = checkpoint.load()
+    assert found is not None
+    assert found["history"] == state["history"]
+    assert torch.equal(found["prompt"], state["prompt"])
