@@ -71,7 +71,14 @@ def test_an_arm_with_rows_of_its_own_ends_where_it_ends_alone(tiny_bart):
         for k in range(3)
     ]
     arms = [Arm(str(k), 13 + k, "surgery", 0.5, 0.05) for k in range(3)]
-    stacked = fit_stack(card, arms, data, tiny_bart, settings)
+    ordered: list[bool] = []
+
+    def on_step(record: object) -> None:
+        ordered.append(torch.are_deterministic_algorithms_enabled())
+
+    stacked = fit_stack(card, arms, data, tiny_bart, settings, on_step)
+    assert ordered
+    assert all(ordered)
     for arm, part, together in zip(arms, data, stacked, strict=True):
         (alone,) = fit_stack(card, [arm], [part], tiny_bart, settings)
         torch.testing.assert_close(together.prompt, alone.prompt, atol=1e-5, rtol=0)

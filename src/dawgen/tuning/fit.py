@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 OnStep = Callable[[dict[str, Any]], None]
 
 
-@repeatable()
 def fit_prompts(
     card: TaskCard,
     arms: Sequence[Arm],
@@ -72,6 +71,7 @@ def fit_prompts(
     return fit_stack(card, arms, data, backbone, settings, on_step, starts, checkpoint)
 
 
+@repeatable()
 def fit_stack(
     card: TaskCard,
     arms: Sequence[Arm],
