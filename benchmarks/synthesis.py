@@ -23,7 +23,8 @@ import torch
 from benchmarks.arms import ARMS, Job, serve
 from benchmarks.models import SHAPES
 from dawgen.hardware import hardware, versions
-from dawgen.settings import GeneratorSettings, SynthesisSettings, build_settings
+from dawgen.layers import build_settings
+from dawgen.settings import GeneratorSettings, SynthesisSettings
 
 
 def measure(job: Job, arms: str, repeats: int) -> dict[str, dict[str, Any]]:

@@ -11,8 +11,8 @@ from dawgen import pipeline
 from dawgen.backbone import load_backbone
 from dawgen.bench.measure import Cost
 from dawgen.job import load_job
+from dawgen.layers import build_settings
 from dawgen.planning import Plan, StagePlan, plan
-from dawgen.settings import build_settings
 from tests.invariants.jobs import dawgen
 
 SHORT = [

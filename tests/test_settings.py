@@ -10,7 +10,8 @@ import yaml
 
 from dawgen.decoding_settings import DecodingSettings
 from dawgen.errors import UserError
-from dawgen.settings import Settings, build_settings, dump_settings, preset_names
+from dawgen.layers import build_settings, dump_settings, preset_names
+from dawgen.settings import Settings
 from dawgen.tasks import load_card, parse_card
 
 
@@ -33,6 +34,23 @@ def test_later_layers_win(tmp_path: Path) -> None:
     settings, _ = build_settings(file=file, overrides=["tuning.steps=9", "seed=21"])
     assert (settings.tuning.steps, settings.tuning.epsilon, settings.seed) == (9, 0.5, 21)
     assert settings.tuning.prompt_length == 20  # the preset's
+
+
+def test_a_mapping_is_one_value(tmp_path: Path) -> None:
+    """A later mix of sources is not stirred into an earlier one; a dotted name changes an entry."""
+    file = tmp_path / "mine.yaml"
+    file.write_text("synthesis: {first_sentences: {captions: 0.7, few-shots: 0.3}}\n")
+    key = "synthesis.first_sentences"
+
+    def mix(*overrides: str) -> object:
+        return build_settings(file=file, overrides=overrides)[0].synthesis.first_sentences
+
+    assert mix(f"{key}={{questions: 1.0}}") == {"questions": 1.0}
+    assert mix("synthesis={first_sentences: {questions: 1.0}}") == {"questions": 1.0}
+    assert mix(f"{key}.few-shots=0.1") == {"captions": 0.7, "few-shots": 0.1}
+    assert mix(f"{key}=card", f"{key}.wikipedia=1") == {"wikipedia": 1.0}
+    again = build_settings(file=file, overrides=["synthesis={temperature: 0.5}"])[0].synthesis
+    assert (again.temperature, again.first_sentences) == (0.5, mix())
 
 
 def test_scientific_numbers_and_nothing_are_read() -> None:

@@ -11,7 +11,7 @@ from dawgen.backbone import Backbone
 from dawgen.backbone import linear as products
 from dawgen.generator import fit_generator
 from dawgen.job import Job
-from dawgen.settings import build_settings
+from dawgen.layers import build_settings
 from dawgen.stage_work import Counter
 from dawgen.streams import Streams
 from dawgen.tasks import Row, Shots, load_card

@@ -9,8 +9,9 @@ import pytest
 
 from dawgen.bench.cells import Cell, Order
 from dawgen.errors import UserError
+from dawgen.layers import build_settings
 from dawgen.methods import Task
-from dawgen.settings import Settings, build_settings
+from dawgen.settings import Settings
 from dawgen.tasks import Shots, load_card
 from dawgen.tracking import no_tracking, tracked
 from tests.invariants.conftest import model_folder  # noqa: F401

@@ -41,7 +41,7 @@ def read_card(data: bytes, folder: Path) -> object:
 
 def read_settings(data: bytes, folder: Path) -> object:
     """A settings file."""
-    from dawgen.settings import build_settings
+    from dawgen.layers import build_settings
 
     return build_settings(file=Path(_file(folder / "settings.yaml", data)))
 

@@ -24,8 +24,9 @@ from benchmarks.measure import commit
 from dawgen.backbone import load_backbone
 from dawgen.evaluation import score
 from dawgen.hardware import hardware, versions
+from dawgen.layers import build_settings
 from dawgen.methods import METHODS, Task
-from dawgen.settings import Settings, build_settings
+from dawgen.settings import Settings
 from dawgen.streams import Streams
 from dawgen.synthesis import SyntheticRow, load_synthetic
 from dawgen.tasks import Row, Shots, TaskCard

@@ -16,7 +16,8 @@ import typer.main
 from pydantic import BaseModel
 
 from dawgen.cli import app
-from dawgen.settings import Settings, preset_names
+from dawgen.layers import preset_names
+from dawgen.settings import Settings
 from tools.results_page import results_page
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -43,6 +44,8 @@ def settings_page() -> str:
 
 Layers, later ones winning: these defaults, the task card's `decoding` section, a preset
 ({", ".join(f"`{name}`" for name in preset_names())}), `--config settings.yaml`, `-s name=value`.
+A list or a mapping is one value, so a later mix of sources replaces an earlier one; a dotted name
+(`synthesis.first_sentences.captions=0.5`) changes one entry.
 `dawgen settings` prints them all with the values that hold. Defaults are published ones where
 the text names their source, else ours.
 """

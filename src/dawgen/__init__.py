@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from dawgen.classifier import Classifier
     from dawgen.errors import UserError
     from dawgen.estimator import DawgenClassifier
+    from dawgen.layers import build_settings
     from dawgen.pipeline import Result, run
     from dawgen.predicting import predict
-    from dawgen.settings import Settings, build_settings
+    from dawgen.settings import Settings
     from dawgen.tasks import TaskCard, load_card, load_rows, sample_shots
 
 try:
@@ -38,7 +39,7 @@ _HOMES = {
     "Settings": "dawgen.settings",
     "TaskCard": "dawgen.tasks",
     "UserError": "dawgen.errors",
-    "build_settings": "dawgen.settings",
+    "build_settings": "dawgen.layers",
     "load_backbone": "dawgen.backbone",
     "load_card": "dawgen.tasks",
     "load_rows": "dawgen.tasks",

@@ -65,7 +65,7 @@ def run(
     """The main job: generator, synthetic rows, tuned prompt, scores and report."""
     from dawgen import pipeline
     from dawgen.costs import Limits
-    from dawgen.settings import build_settings
+    from dawgen.layers import build_settings
 
     settings, used = build_settings(preset=preset, file=config, overrides=over or [])
     result = pipeline.run(
@@ -246,7 +246,7 @@ def validate(
 @app.command("settings")
 def show_settings(over: Set = None, preset: Preset = None, config: Config = None) -> None:
     """Print every setting with its value, as YAML that --config takes."""
-    from dawgen.settings import dump_settings
+    from dawgen.layers import dump_settings
 
     typer.echo(dump_settings(read_settings(preset, config, over)), nl=False)
 

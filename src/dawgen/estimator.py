@@ -79,7 +79,7 @@ class DawgenClassifier(ClassifierMixin, BaseEstimator):
             UserError: too few rows of a label, or rows that are no texts.
         """
         from dawgen import pipeline
-        from dawgen.settings import build_settings
+        from dawgen.layers import as_overrides, build_settings
 
         rows, labels = _texts(X), np.asarray(y)
         if len(rows) != len(labels):
@@ -93,13 +93,13 @@ class DawgenClassifier(ClassifierMixin, BaseEstimator):
             raise UserError("fit needs two rows of every label: to learn from, and to choose by.")
         folder = self._folder()
         card, data = folder / "input" / "card.yaml", folder / "input" / "rows.jsonl"
-        write_text(card, json.dumps(self._card()))  # JSON is YAML
+        write_text(card, json.dumps(self._card(), ensure_ascii=False))  # JSON is YAML
         lines = (
             json.dumps({**dict(zip(_COLUMNS, row, strict=False)), "label": self._names()[place]})
             for row, place in zip(rows, places.tolist(), strict=True)
         )
         write_text(data, "\n".join(lines) + "\n")
-        given = [f"{name}={json.dumps(value)}" for name, value in (self.settings or {}).items()]
+        given = as_overrides(self.settings or {})
         settings, preset = build_settings(
             preset=self.preset, overrides=[*given, f"seed={self.seed}", f"shots={shots}"]
         )
@@ -107,7 +107,10 @@ class DawgenClassifier(ClassifierMixin, BaseEstimator):
             str(card), train=str(data), out=folder, settings=settings, preset=preset
         )
         self.run_, self.scores_ = folder, result.scores
-        self._classifier = Classifier.load(folder)
+        allowed = settings.backbone.trust_remote_code  # which the run folder does not say
+        self._classifier = Classifier.load(
+            folder, ["backbone.trust_remote_code=true"] if allowed else []
+        )
         return self
 
     def predict_proba(self, X: Sequence[Any]) -> npt.NDArray[np.float64]:

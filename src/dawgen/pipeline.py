@@ -85,13 +85,13 @@ def run(
         dev: rows for choosing the checkpoint; drawn from ``train`` without.
         test: rows to score; without, the development shots are scored and said to be.
         out: the run folder; what is there already from the same settings is used again.
-        settings: see :func:`dawgen.settings.build_settings`; the shipped model's without.
+        settings: see :func:`dawgen.layers.build_settings`; the shipped model's without.
         limits: hours or kWh after which no further stage is begun.
 
     Raises:
         UserError: something in the files or settings that the user can mend.
     """
-    from dawgen.settings import build_settings
+    from dawgen.layers import build_settings
 
     if settings is None:
         settings, preset = build_settings()

@@ -87,6 +87,7 @@ def test_a_seed_is_no_setting_of_a_grid():
         ("[{name: tiny}]", "[{name: tiny}, {name: tiny}]", "same name"),
         ("[{name: tiny}]", "[{name: a/b}]", "backbones.0.name"),
         ("seeds: [1]", "seeds: [1", "readable YAML"),
+        ("seeds: [1]", "seeds: [-1]", "seeds.0: Input should be greater than or equal to 0"),
         (SMALL, "words", "name: value"),
     ],
 )

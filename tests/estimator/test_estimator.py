@@ -134,3 +134,12 @@ def test_it_is_not_pickled(fitted: DawgenClassifier) -> None:
 def test_wrong_input_is_named(texts: list[Any], labels: list[int], sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         DawgenClassifier().fit(texts, labels)
+
+
+def test_labels_of_any_script(estimator: DawgenClassifier, tmp_path: Path) -> None:
+    """Also of those beyond the first 65,536 characters."""
+    labels = ["\U0001f600" if label else "हाँ" for label in LABELS]
+    found = clone(estimator).set_params(
+        out=tmp_path / "run", label_words={"\U0001f600": "good", "हाँ": "bad"}
+    )
+    assert set(found.fit(TEXTS, labels).predict(TEXTS)) <= set(labels)

@@ -21,8 +21,8 @@ from dawgen.checkpoint import _pack, _unpack
 from dawgen.cleaning_settings import CleaningSettings
 from dawgen.errors import UserError
 from dawgen.harmless import in_spreadsheet, on_terminal
+from dawgen.layers import build_settings, dump_settings
 from dawgen.seals import read_seal, set_seal
-from dawgen.settings import build_settings, dump_settings
 from dawgen.synthesis import Ledger, LedgerError, SyntheticRow
 from dawgen.synthesis.cleaner import Cleaner
 from dawgen.synthesis.cleaning import Candidate

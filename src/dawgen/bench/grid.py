@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,8 +13,9 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from dawgen.errors import UserError
+from dawgen.layers import as_overrides, build_settings, preset_names
 from dawgen.section import Positive, Section
-from dawgen.settings import Settings, build_settings, preset_names
+from dawgen.settings import Settings
 from dawgen.yamltext import parse_yaml
 
 Names = Annotated[list[str], Field(min_length=1)]
@@ -47,7 +48,7 @@ class Grid(Section):
     description: str = ""
     tasks: Names
     """Shipped cards by name, or card files."""
-    seeds: Annotated[list[int], Field(min_length=1)]
+    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
     """Each draws its own shots from the pool."""
     methods: Names
     backbones: Annotated[list[BackboneSpec], Field(min_length=1)]
@@ -189,14 +190,10 @@ def grid_settings(grid: Grid, overrides: Iterable[str] = ()) -> dict[str, Settin
         raise UserError("-s backbone.path names one backbone; choose one with --backbones.")
     found = {}
     for spec in grid.backbones:
-        layers = [*_as_overrides(grid.settings), *_as_overrides(spec.settings), *overrides]
+        layers = [*as_overrides(grid.settings), *as_overrides(spec.settings), *overrides]
         name = _last_part(paths[-1]) if paths else spec.name
         found[name] = build_settings(preset=spec.preset, overrides=layers)[0]
     return found
-
-
-def _as_overrides(tree: Mapping[str, Any]) -> list[str]:
-    return [f"{key}={json.dumps(value)}" for key, value in tree.items()]
 
 
 def _last_part(path: str) -> str:
