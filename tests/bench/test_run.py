@@ -187,3 +187,34 @@ def test_the_pattern_of_the_grid_is_filled_with_the_task(grid):
     grid.tree["data"]["test"] = grid.tree["data"]["pool"]
     (data,) = load_data(Grid.model_validate({**grid.tree, "name": "small"}))
     assert (len(data.pool), len(data.test)) == (40, 20)
+
+
+def test_tasks_that_would_share_a_folder_are_refused(grid):
+    card = (grid.folder / "pairs.yaml").read_text()
+    for number, name in enumerate(("my task", "my-task")):
+        (grid.folder / f"{number}.yaml").write_text(card.replace("name: pairs", f"name: {name}"))
+    tasks = [str(grid.folder / "0.yaml"), str(grid.folder / "1.yaml")]
+    outcome = grid.run(tasks=tasks)
+    assert outcome.code == 2
+    assert "make the same folder (my task, my-task)" in outcome.err
+
+
+def test_files_that_the_settings_name_are_part_of_a_cell(grid, recorder, monkeypatch):
+    for name in ("ppt", "dawgen-paired"):
+        monkeypatch.setitem(methods.METHODS, name, recorder)
+        monkeypatch.delitem(methods.PREPARED, name, raising=False)
+    corpus, sentences = grid.folder / "corpus.txt", grid.folder / "sentences.txt"
+    corpus.write_text("A man runs.\nHe is tired.\n")
+    sentences.write_text("A man runs.\n")
+    settings = {
+        **grid.tree["settings"],
+        "methods.ppt.corpus": str(corpus),
+        "synthesis.first_sentences": {str(sentences): 0.5, "few-shots": 0.5},
+    }
+    changes = {"methods": ["gold", "ppt", "dawgen-paired"], "settings": settings}
+    assert "6 cells: 0 were there, 6 made" in grid.run(**changes).out
+    assert "6 cells: 6 were there" in grid.run(**changes).out
+    corpus.write_text("A man sleeps.\nHe is not tired.\n")
+    assert "6 cells: 4 were there, 2 made" in grid.run(**changes).out
+    sentences.write_text("A dog runs.\n")
+    assert "6 cells: 4 were there, 2 made" in grid.run(**changes).out

@@ -19,10 +19,12 @@ from dawgen.errors import UserError
 from dawgen.evaluation import overlap, score
 from dawgen.hardware import hardware, versions
 from dawgen.job import rows_hash
+from dawgen.layers import dump_settings
 from dawgen.methods.base import Prediction, Task
 from dawgen.runs import fingerprint, write_json, write_text
-from dawgen.settings import Settings, dump_settings
+from dawgen.settings import Settings
 from dawgen.streams import Streams
+from dawgen.synthesis.sources import source_hashes
 from dawgen.tasks import Shots
 
 _TRACEBACK_LINES = 12
@@ -32,6 +34,11 @@ _ONLY_SPEED: dict[str, Any] = {
     "evaluation": {"tokens_per_batch"},
     "tracking": True,
 }
+
+
+def folder_name(task: str) -> str:
+    """What a task's folders are called."""
+    return re.sub(r"[^\w.+-]+", "-", task)
 
 
 @dataclass(frozen=True)
@@ -45,7 +52,7 @@ class Cell:
 
     def path(self, out: Path) -> Path:
         """The file of its figures."""
-        folder = out / "cells" / self.backbone / re.sub(r"[^\w.+-]+", "-", self.task)
+        folder = out / "cells" / self.backbone / folder_name(self.task)
         return folder / f"{self.method}-{self.seed}.json"
 
     def error_path(self, out: Path) -> Path:
@@ -89,8 +96,20 @@ class Order:
                 "backbone": self.backbone_fingerprint,
                 "settings": self.settings.model_dump(mode="json", exclude=_ONLY_SPEED),
                 "data": self.data,
+                **self._named_files(),
             }
         )
+
+    def _named_files(self) -> dict[str, Any]:
+        """Hashes of the files that the settings name and the method reads, if there are any."""
+        method, settings = self.cell.method, self.settings
+        if method == "ppt":
+            hashes = source_hashes(settings.methods.ppt.corpus)
+        elif method.startswith(("fewgen-", "dawgen-")):
+            hashes = source_hashes(settings.synthesis.first_sentences)
+        else:
+            return {}
+        return {"files": hashes} if any(hashes) else {}
 
     def is_done(self, out: Path) -> bool:
         """True where the same settings and rows have made its file already."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from dawgen.bench.cells import folder_name
 from dawgen.bench.grid import Data, Grid
 from dawgen.errors import UserError
 from dawgen.job import rows_hash
@@ -75,8 +76,11 @@ def load_data(grid: Grid, folder: Path | None = None) -> list[TaskData]:
         place = Data(pool=f"{pattern}/train.jsonl", test=f"{pattern}/test.jsonl")
     cards = {name: load_card(name) for name in grid.tasks}
     names = [card.name for card in cards.values()]
-    if len(set(names)) < len(names):
-        raise UserError(f"Two cards of the grid have the same name ({', '.join(names)}).")
+    if len({folder_name(name) for name in names}) < len(names):
+        raise UserError(
+            f"Two cards of the grid have the same name, or names that make the same folder "
+            f"({', '.join(names)})."
+        )
     pools: dict[str, Source] = {}
 
     def pool(task: str) -> Source:

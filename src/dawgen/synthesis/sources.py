@@ -9,6 +9,7 @@ from importlib import resources
 from pathlib import Path
 
 from dawgen.errors import UserError
+from dawgen.seals import file_hash
 from dawgen.synthesis.text import has_broken_characters, has_letter, normalise, word_count
 from dawgen.tasks import Row, TaskCard, read_table
 
@@ -51,6 +52,17 @@ def check_sources(choice: str | Mapping[str, float]) -> None:
         known = name in (*CORPORA, "card", "few-shots", "generator") or name.startswith("hub:")
         if not known and not (column and Path(file).is_file()):
             next(file_lines(Path(name)), None)
+
+
+def source_hashes(choice: str | Mapping[str, float]) -> list[str | None]:
+    """Of the files among the sources; None for the others, which have no content to change."""
+    names = [choice] if isinstance(choice, str) else list(choice)
+    return [_file_hash(name) or _file_hash(name.rpartition("#")[0]) for name in names]
+
+
+def _file_hash(name: str) -> str | None:
+    path = Path(name)
+    return file_hash(path) if path.is_file() else None
 
 
 def usable_sentences(
