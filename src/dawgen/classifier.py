@@ -13,7 +13,6 @@ from torch import Tensor
 from dawgen.backbone import Backbone, load_backbone
 from dawgen.errors import UserError
 from dawgen.evaluation import predict as probabilities_of
-from dawgen.prompts import load_prompt
 from dawgen.settings import Settings
 from dawgen.tasks import Row, TaskCard
 
@@ -44,17 +43,20 @@ class Classifier:
         return self._backbone.fingerprint
 
     @classmethod
-    def load(cls, folder: str | Path) -> Classifier:
+    def load(cls, folder: str | Path, overrides: Sequence[str] = ()) -> Classifier:
         """From a run folder.
+
+        Args:
+            overrides: settings of this machine, such as ``backbone.device=cpu``.
 
         Raises:
             UserError: it is no finished run, or its backbone cannot be loaded.
         """
-        from dawgen.predicting import open_run
+        from dawgen.predicting import load_run_prompt, open_run
 
-        card, settings = open_run(folder)
+        card, settings = open_run(folder, overrides)
         backbone = load_backbone(settings.backbone)
-        return cls(card, backbone, load_prompt(Path(folder) / "prompt", backbone), settings)
+        return cls(card, backbone, load_run_prompt(folder, backbone), settings)
 
     def predict_proba(self, rows: Sequence[Text]) -> npt.NDArray[np.float32]:
         """p(label) [N,C] of texts, or of pairs of texts for a pair task.

@@ -9,14 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
+from dawgen.backbone import Backbone
 from dawgen.classifier import Classifier, Text
 from dawgen.errors import UserError
 from dawgen.labelled import FORMATS, LabelledFile
-from dawgen.progress import say
+from dawgen.layers import build_settings
+from dawgen.progress import say, warn
+from dawgen.prompts import load_prompt
 from dawgen.runs import fingerprint, folder_hash
-from dawgen.seals import check_seal
-from dawgen.settings import Settings, build_settings
+from dawgen.seals import check_seal, read_seal
+from dawgen.settings import Settings
 from dawgen.tasks import Row, TaskCard, load_card, load_rows
 from dawgen.tasks.stream import stream_rows
 
@@ -25,17 +29,45 @@ CHUNK = 1024
 _END = 1 << 20
 
 
-def open_run(folder: str | Path) -> tuple[TaskCard, Settings]:
-    """The card and the settings that a run folder keeps."""
+def open_run(folder: str | Path, overrides: Sequence[str] = ()) -> tuple[TaskCard, Settings]:
+    """The card and the settings that a run folder keeps.
+
+    Args:
+        overrides: settings of this machine, such as ``backbone.device=cpu``.
+
+    Raises:
+        UserError: no finished run, or a setting that has made the run and cannot be changed.
+    """
     path = Path(folder)
+    for text in overrides:
+        if not text.strip().startswith(("backbone.", "evaluation.")):
+            raise UserError(
+                f"-s {text}: of a finished run only backbone.* and evaluation.* can be set, such "
+                "as backbone.device=cpu."
+            )
     for name in ("task.yaml", "config.yaml", "prompt"):
         if not (path / name).exists():
             raise UserError(
                 f"{path} is no finished run folder: it has no {name}; make one with `dawgen run`."
             )
     check_seal(path / "prompt")
-    settings, _ = build_settings(file=path / "config.yaml")
+    settings, _ = build_settings(file=path / "config.yaml", overrides=overrides)
     return load_card(str(path / "task.yaml")), settings
+
+
+def load_run_prompt(folder: str | Path, backbone: Backbone) -> Tensor:
+    """The tuned prompt [P,H] of a run; warns where the backbone is not what it was tuned on."""
+    place = Path(folder) / "prompt"
+    prompt = load_prompt(place, backbone)
+    seal = read_seal(place)
+    tuned_on = seal.inputs.get("backbone") if seal else None
+    if tuned_on not in (None, backbone.fingerprint):
+        warn(
+            f"the backbone {backbone.name} is not as it was when the prompt in {place} was tuned "
+            "(its files, backbone.dtype or backbone.max_length), so labels may differ; tune anew, "
+            "or name the old one with -s backbone.path."
+        )
+    return prompt
 
 
 def predict_rows(folder: str | Path, rows: Sequence[Row]) -> tuple[TaskCard, np.ndarray]:
@@ -45,7 +77,10 @@ def predict_rows(folder: str | Path, rows: Sequence[Row]) -> tuple[TaskCard, np.
 
 
 def predict(
-    folder: str | Path, rows: str | Path | Sequence[Text], abstain_below: float | None = None
+    folder: str | Path,
+    rows: str | Path | Sequence[Text],
+    abstain_below: float | None = None,
+    overrides: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
     """Label new rows with a finished run.
 
@@ -53,12 +88,13 @@ def predict(
         folder: the run folder.
         rows: a file, or texts (pairs of texts for a pair task).
         abstain_below: also say of each row whether no label is as likely as this.
+        overrides: see :func:`open_run`.
 
     Returns:
         For each row its texts, ``prediction`` and ``p_<label>`` for every label, then
         ``abstain`` where a threshold was given.
     """
-    classifier = Classifier.load(folder)
+    classifier = Classifier.load(folder, overrides)
     if isinstance(rows, str | Path):
         loaded = load_rows(classifier.card, str(rows), labelled=False)
     else:
@@ -103,22 +139,27 @@ def label_chunks(
 
 
 def predict_file(
-    folder: Path, source: str, out: Path, abstain_below: float | None = None
+    folder: Path,
+    source: str,
+    out: Path,
+    abstain_below: float | None = None,
+    overrides: Sequence[str] = (),
 ) -> tuple[int, int]:
     """Label a file of any size in constant memory; a stopped one goes on where it was.
 
     Args:
         out: its ending tells the format; it appears when every row is labelled.
+        overrides: see :func:`open_run`.
 
     Returns:
         How many rows it holds, and how many of them had been labelled before.
     """
     check_format(out)
-    card, _ = open_run(folder)
+    card, _ = open_run(folder, overrides)
     rows = stream_rows(card, source)
     first = next(rows)  # says what is wrong with the file before the model is loaded
     rows = itertools.chain([first], rows)
-    classifier = Classifier.load(folder)
+    classifier = Classifier.load(folder, overrides)
     mark = fingerprint(
         {
             "prompt": folder_hash(folder / "prompt"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,12 @@ class Seal:
     Attributes:
         mark: the fingerprint of what made the folder; None where the seal cannot be read.
         damage: which file is not as it was written, in words; None where all are.
+        inputs: what made the folder, as far as the seal can be read.
     """
 
     mark: str | None
     damage: str | None = None
+    inputs: Mapping[str, Any] = field(default_factory=dict)
 
 
 def set_seal(folder: Path, mark: str, inputs: Mapping[str, Any]) -> None:
@@ -56,12 +58,12 @@ def read_seal(folder: Path) -> Seal | None:
         mark = str(tree["fingerprint"])
         if "files" not in tree and "seal" not in tree:
             return Seal(mark)  # of dawgen before there were hashes
-        found, files = tree.pop("seal"), dict(tree["files"])
+        found, files, inputs = tree.pop("seal"), dict(tree["files"]), dict(tree["inputs"])
     except (ValueError, KeyError, TypeError, AttributeError, OSError, RecursionError):
         return Seal(None, f"{SEAL} cannot be read")
     if found != _hash(tree):
         return Seal(None, f"{SEAL} is not as it was written")
-    return Seal(mark, _damage(folder, files))
+    return Seal(mark, _damage(folder, files), inputs)
 
 
 def check_seal(folder: Path) -> None:

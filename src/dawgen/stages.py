@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,13 +20,15 @@ from dawgen.evaluation import predict, score, write_predictions
 from dawgen.generator import fit_generator, weighted_texts
 from dawgen.generator.examples import make_shots
 from dawgen.job import Job, rows_hash
+from dawgen.layers import dump_settings
 from dawgen.prompts import load_label_prompts, load_prompt, save_prompt
 from dawgen.report import write_map
 from dawgen.runs import RunFolder, fingerprint, folder_hash, write_json, write_log, write_text
-from dawgen.settings import Settings, dump_settings
+from dawgen.settings import Settings
 from dawgen.streams import Streams
 from dawgen.synthesis import SyntheticSet, synthesize
 from dawgen.synthesis.first_sentences import writes_first as generator_writes_first
+from dawgen.synthesis.sources import source_hashes
 from dawgen.synthesis.spread import Spread
 from dawgen.tasks import Row, TaskCard
 from dawgen.tracking import Track, no_tracking
@@ -113,7 +114,7 @@ def synthesis_stage(
         **_common(job, backbone, settings),
         "generator": folder_hash(label_prompts),
         "synthesis": synthesis,
-        "first_sentences": _source_hashes(settings.synthesis.first_sentences),
+        "first_sentences": source_hashes(settings.synthesis.first_sentences),
         "forbidden": rows_hash(forbidden),
     }
 
@@ -270,19 +271,16 @@ def evaluate_prompt(
     return probabilities, score(card, labels, probabilities)
 
 
-def _source_hashes(choice: str | Mapping[str, float]) -> list[str | None]:
-    """Hashes of the files among the sources of first sentences."""
-    names = [choice] if isinstance(choice, str) else list(choice)
-    return [_file_hash(name) or _file_hash(name.rpartition("#")[0]) for name in names]
-
-
-def _file_hash(name: str) -> str | None:
-    path = Path(name)
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
-
-
 def keep_description(run: RunFolder, job: Job, settings: Settings) -> None:
-    """Lay the settings and the card beside the prompt they made: predicting needs no more."""
-    chosen = settings.model_copy(update={"synthesis": settings.synthesis.for_card(job.card)})
+    """Lay the settings and the card beside the prompt they made: predicting needs no more.
+
+    That a model's own code was allowed is said in ``run.json`` only: no file may allow it again.
+    """
+    chosen = settings.model_copy(
+        update={
+            "backbone": settings.backbone.model_copy(update={"trust_remote_code": False}),
+            "synthesis": settings.synthesis.for_card(job.card),
+        }
+    )
     write_text(run.path / "config.yaml", dump_settings(chosen))
     write_text(run.path / "task.yaml", dump_settings(job.card))

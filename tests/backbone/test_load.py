@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 
 from dawgen.backbone import load_backbone
-from dawgen.backbone.load import check_head
+from dawgen.backbone.load import _fingerprint, check_head
 from dawgen.errors import UserError
 from dawgen.settings import BackboneSettings
 from tests.conftest import bart_model, word_tokenizer
@@ -42,6 +43,21 @@ def test_the_fingerprint_follows_the_weights(folder: Path) -> None:
     assert load_backbone(settings).fingerprint == first
     bart_model(len(word_tokenizer()), seed=1).save_pretrained(folder)
     assert load_backbone(settings).fingerprint != first
+
+
+def test_the_fingerprint_follows_every_byte_of_large_weights(folder: Path) -> None:
+    """As where an adapter is merged in place: same file, same size, other numbers in the middle."""
+    weights = folder / "model.safetensors"
+    tensors = safetensors.torch.load_file(weights)
+    tensors |= {name: torch.zeros(1 << 20) for name in ("a", "b", "c")}  # 4 MiB each
+    settings = BackboneSettings(path=str(folder))
+    found = set()
+    for value in (0.0, 1.0):
+        tensors["b"].fill_(value)
+        safetensors.torch.save_file(tensors, weights, {"format": "pt"})
+        found.add((weights.stat().st_size, _fingerprint(str(folder), None, settings)))
+    sizes, prints = zip(*found, strict=True)
+    assert (len(set(sizes)), len(set(prints))) == (1, 2)
 
 
 def test_a_folder_without_a_tokenizer_is_refused(tmp_path: Path) -> None:

@@ -173,6 +173,20 @@ def test_a_run_folder_cannot_allow_a_models_own_code(
     assert "not readable YAML" in outcome.err
 
 
+def test_what_was_allowed_once_is_not_allowed_by_the_run_folder(
+    job: SmallJob, tmp_path: Path
+) -> None:
+    """The run can be used all the same: by whom the model needs no code, or who allows it again."""
+    run = tmp_path / "run"
+    outcome = job.run(run, backbone__trust_remote_code="true")
+    assert outcome.code == 0, outcome.err
+    assert json.loads((run / "run.json").read_text("utf-8"))["trust_remote_code"] is True
+    assert "trust_remote_code: false" in (run / "config.yaml").read_text("utf-8")
+    allowed = ["-s", "backbone.trust_remote_code=true"]
+    assert predict(run, job).out == dawgen("predict", run, job.data("test"), *allowed).out
+    assert predict(run, job).code == 0
+
+
 # --- nothing is pickled ----------------------------------------------------------------------
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,11 +14,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import safetensors.torch
 
 from dawgen import predicting
 from dawgen.classifier import Classifier
 from dawgen.errors import UserError
-from dawgen.tasks import Row, load_card, load_rows
+from dawgen.tasks import Row, load_card, load_rows, parse_card
 from dawgen.tasks.stream import stream_rows
 from tests.invariants.jobs import Outcome, SmallJob, dawgen, rows, write_rows
 
@@ -79,6 +81,48 @@ def test_a_wrong_file_is_named(
     (tmp_path / name).write_text(content)
     with pytest.raises(UserError, match=sentence):
         list(stream_rows(card, str(tmp_path / name)))
+
+
+def test_a_line_of_spaces_is_no_row_of_one_column(tmp_path: Path) -> None:
+    card = parse_card(
+        "name: moods\ncolumns: {text1: comment, label: mood}\nlabels: [a, b]\n"
+        "template: '{text1}'\nlabel_words: {a: good, b: bad}\n",
+        "here",
+    )
+    (tmp_path / "rows.csv").write_text("comment\nfine\n   \nbad\n")
+    found = list(stream_rows(card, str(tmp_path / "rows.csv")))
+    assert found == load_rows(card, tmp_path / "rows.csv", labelled=False)
+    assert [row.text1 for row in found] == ["fine", "bad"]
+
+
+def test_settings_of_the_machine(finished: Finished, tmp_path: Path) -> None:
+    """Where the model lies and computes is no part of a run; what made the prompt is."""
+    job, folder, _ = finished
+    source = write_rows(tmp_path / "new.jsonl", rows(60, 3))
+    here = dawgen("predict", folder, source)
+    moved = tmp_path / "elsewhere" / job.model.name
+    shutil.copytree(job.model, moved)
+    sets = ["-s", f"backbone.path={moved}", "-s", "backbone.device=cpu"]
+    again = dawgen("predict", folder, source, *sets)
+    assert (again.code, again.out, again.err) == (0, here.out, "")
+    refused = dawgen("predict", folder, source, "-s", "tuning.steps=3")
+    assert refused.code == 2
+    assert "only backbone.* and evaluation.* can be set" in refused.err
+    assert dawgen("export", folder, "--to", "peft", "--out", tmp_path / "x", *sets).code == 0
+
+
+def test_a_changed_backbone_is_told_of(finished: Finished, tmp_path: Path) -> None:
+    job, folder, _ = finished
+    source = write_rows(tmp_path / "new.jsonl", rows(60, 3))
+    changed = tmp_path / job.model.name
+    shutil.copytree(job.model, changed)
+    tensors = safetensors.torch.load_file(changed / "model.safetensors")
+    name = sorted(tensors)[len(tensors) // 2]
+    tensors[name] = tensors[name] + 0.5
+    safetensors.torch.save_file(tensors, changed / "model.safetensors", {"format": "pt"})
+    outcome = dawgen("predict", folder, source, "-s", f"backbone.path={changed}")
+    assert outcome.code == 0
+    assert "is not as it was when the prompt" in outcome.err
 
 
 def test_a_stopped_file_goes_on_to_the_same_bytes(

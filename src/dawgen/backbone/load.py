@@ -24,6 +24,7 @@ from transformers.utils import logging
 from dawgen.backbone.model import Backbone
 from dawgen.backbone.recompute import recompute
 from dawgen.errors import UserError
+from dawgen.seals import file_hash
 from dawgen.settings import BackboneSettings
 
 TINY = "dawgen/tiny"
@@ -205,14 +206,21 @@ def _first_line(error: Exception) -> str:
 
 
 def _fingerprint(place: str, model: PreTrainedModel, settings: BackboneSettings) -> str:
-    """A hash of the model's files (both ends of large ones), or the hub's commit."""
+    """A hash of the model's files, or the hub's commit.
+
+    Every byte counts in a folder, where weights may be merged in place without changing in size.
+    Of the packaged model, which nobody changes, both ends do.
+    """
     digest = hashlib.sha256(f"{settings.dtype} {settings.max_length}".encode())
     folder = Path(place)
     if not folder.is_dir():
         digest.update(f"{place}@{getattr(model.config, '_commit_hash', None)}".encode())
         return digest.hexdigest()
     for file in sorted(folder.iterdir()):
-        if file.suffix not in (".safetensors", ".json", ".model", ".txt"):
+        if file.suffix not in (".safetensors", ".json", ".model", ".txt", ".py"):
+            continue
+        if settings.path != TINY:
+            digest.update(f"{file.name} {file_hash(file)}".encode())
             continue
         size = file.stat().st_size
         digest.update(f"{file.name} {size}".encode())

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from dawgen.commands.options import MachineSet
+
 Run = Annotated[Path, typer.Argument(help="A finished run folder.")]
 
 
@@ -22,11 +24,12 @@ def export(
     out: Annotated[
         Path | None, typer.Option(help="The new folder; RUN/exports/TO without.")
     ] = None,
+    over: MachineSet = None,
 ) -> None:
     """Write the tuned prompt so that it runs without dawgen, with a card and a script."""
     from dawgen.exporting import export_run
 
-    folder = export_run(run, to, out or run / "exports" / to)
+    folder = export_run(run, to, out or run / "exports" / to, over or [])
     typer.echo(f"Exported to {folder}; label rows with: python {folder / 'predict.py'} ROWS.csv")
 
 
@@ -43,6 +46,7 @@ def push(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what would go where; ask nobody.")
     ] = False,
+    over: MachineSet = None,
 ) -> None:
     """Upload the prompt, the synthetic rows or both to the Hugging Face hub, with their cards."""
     import tempfile
@@ -50,7 +54,9 @@ def push(
     from dawgen import exporting
 
     with tempfile.TemporaryDirectory() as work:
-        uploads = exporting.planned_uploads(run, Path(work), model=model, dataset=dataset, to=to)
+        uploads = exporting.planned_uploads(
+            run, Path(work), model=model, dataset=dataset, to=to, overrides=over or []
+        )
         for upload in uploads:
             size = sum(size for _, size in upload.files)
             typer.echo(f"{upload.kind} {upload.repo}: {len(upload.files)} files, {_size(size)}")

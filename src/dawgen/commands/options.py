@@ -24,6 +24,12 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", "-s", metavar="KEY=VALUE", help="One setting, such as tuning.steps=500."),
 ]
+MachineSet = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", "-s", metavar="KEY=VALUE", help="A setting of this machine: backbone.device=cpu."
+    ),
+]
 Preset = Annotated[str | None, typer.Option(help="Settings made for one backbone.")]
 ClusterAddress = Annotated[
     str | None,
@@ -41,7 +47,7 @@ Config = Annotated[Path | None, typer.Option(help="Settings from a YAML file.")]
 
 def read_settings(preset: str | None, config: Path | None, over: list[str] | None) -> Settings:
     """The settings of a command from its options."""
-    from dawgen.settings import build_settings
+    from dawgen.layers import build_settings
 
     return build_settings(preset=preset, file=config, overrides=over or [])[0]
 

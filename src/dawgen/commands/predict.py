@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from dawgen.commands.options import MachineSet
 from dawgen.harmless import on_terminal
 
 
@@ -28,30 +30,34 @@ def predict(
         float | None,
         typer.Option(min=0.0, max=1.0, help="Mark rows no label of which is as likely as this."),
     ] = None,
+    over: MachineSet = None,
 ) -> None:
     """Label new rows with a tuned prompt, in constant memory; a stopped one goes on."""
     from dawgen import predicting
 
     if out is not None:
-        count, before = predicting.predict_file(folder, rows, out, abstain_below)
+        count, before = predicting.predict_file(folder, rows, out, abstain_below, over or [])
         there = f", {before:,} of them before" if before else ""
         typer.echo(f"{count:,} rows labelled{there}: {out}")
         return
-    _print(folder, rows, abstain_below)
+    _print(folder, rows, abstain_below, over or [])
 
 
-def _print(folder: Path, source: str, abstain_below: float | None) -> None:
+def _print(
+    folder: Path, source: str, abstain_below: float | None, overrides: Sequence[str]
+) -> None:
     """CSV on standard output, chunk by chunk."""
     from dawgen import predicting
     from dawgen.classifier import Classifier
     from dawgen.labelled import as_text
     from dawgen.tasks.stream import stream_rows
 
-    card, _ = predicting.open_run(folder)
+    card, _ = predicting.open_run(folder, overrides)
     rows = stream_rows(card, source)
     rows = itertools.chain([next(rows)], rows)  # a wrong file is told before the model is loaded
     heading = True
-    for chunk in predicting.label_chunks(Classifier.load(folder), rows, abstain_below):
+    classifier = Classifier.load(folder, overrides)
+    for chunk in predicting.label_chunks(classifier, rows, abstain_below):
         table = as_text(chunk, ".csv", heading=heading)
         if sys.stdout.isatty():
             table = "\n".join(on_terminal(line) for line in table.split("\n"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,8 +12,8 @@ from dawgen.backbone import load_backbone
 from dawgen.backbone.load import quiet
 from dawgen.errors import UserError
 from dawgen.exporting.card import model_card
-from dawgen.predicting import open_run
-from dawgen.prompts import load_prompt, save_prompt
+from dawgen.predicting import load_run_prompt, open_run
+from dawgen.prompts import save_prompt
 from dawgen.runs import write_json, write_text
 from dawgen.synthesis.engines.baking import prompt_ids
 from dawgen.synthesis.provenance import model_name
@@ -29,7 +30,7 @@ BASE = "base"
 _PACKAGED = "dawgen/tiny"
 
 
-def export_run(run: Path, to: str, out: Path) -> Path:
+def export_run(run: Path, to: str, out: Path, overrides: Sequence[str] = ()) -> Path:
     """Write a run's prompt for use without dawgen, with card and a script that labels rows.
 
     The folder appears whole or not at all.
@@ -37,6 +38,7 @@ def export_run(run: Path, to: str, out: Path) -> Path:
     Args:
         to: one of :data:`KINDS`.
         out: the new folder.
+        overrides: see :func:`dawgen.predicting.open_run`.
 
     Raises:
         UserError: no finished run, a kind that does not exist, or ``out`` is there already.
@@ -45,9 +47,9 @@ def export_run(run: Path, to: str, out: Path) -> Path:
         raise UserError(f"There is no export {to!r}; choose one of {', '.join(KINDS)}.")
     if out.exists():
         raise UserError(f"{out} exists already; name another folder with --out.")
-    card, settings = open_run(run)
+    card, settings = open_run(run, overrides)
     backbone = load_backbone(settings.backbone)
-    prompt = load_prompt(run / "prompt", backbone)
+    prompt = load_run_prompt(run, backbone)
     partial = out.with_name(f".{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)

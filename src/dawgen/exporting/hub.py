@@ -31,7 +31,13 @@ class Upload:
 
 
 def planned_uploads(
-    run: Path, work: Path, *, model: str | None, dataset: str | None, to: str = "peft"
+    run: Path,
+    work: Path,
+    *,
+    model: str | None,
+    dataset: str | None,
+    to: str = "peft",
+    overrides: Sequence[str] = (),
 ) -> list[Upload]:
     """What a push takes where; looks at everything that can be looked at without the hub.
 
@@ -40,6 +46,7 @@ def planned_uploads(
         model: the repository for the prompt, such as ``owner/name``; None for none.
         dataset: the one for the synthetic rows, likewise.
         to: the form of the prompt, see :func:`dawgen.exporting.export_run`.
+        overrides: see :func:`dawgen.predicting.open_run`.
 
     Raises:
         UserError: nothing to push, a name that is none, or a card that the hub would refuse.
@@ -50,7 +57,7 @@ def planned_uploads(
         _check_name(name)
     uploads = []
     if model is not None:
-        uploads.append(_upload("model", model, export_run(run, to, work / "model")))
+        uploads.append(_upload("model", model, export_run(run, to, work / "model", overrides)))
     if dataset is not None:
         rows = run / "synthetic"
         if not list(rows.glob("shard-*.parquet")):

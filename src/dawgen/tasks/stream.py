@@ -97,7 +97,7 @@ def _separated(path: Path, clean: Callable[[str], str], **options: Any) -> Recor
             raise UserError(f"{path} has two columns called {twice!r}; rename one.")
         number = 0
         for row in cells:
-            if not row:
+            if is_blank(row):
                 continue
             number += 1
             if len(row) > len(header):
