@@ -5,15 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dawgen.errors import UserError
 from dawgen.harmless import in_spreadsheet
 from dawgen.runs import write_json
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 FORMATS = (".csv", ".tsv", ".jsonl", ".parquet")
 _GROUP = 10_000
@@ -100,23 +104,59 @@ def as_text(records: Sequence[dict[str, Any]], ending: str, *, heading: bool) ->
     return out.getvalue()
 
 
+def plain_cell(value: object) -> str | int | float | bool | None:
+    """A cell as every format can hold it: lists and objects as JSON, dates and the like as text."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, str | bool):
+        return value
+    if isinstance(value, int):
+        return value if abs(value) < 1 << 63 else str(value)
+    if isinstance(value, list | dict):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return str(value)
+
+
 def _to_parquet(lines: Path, out: Path) -> None:
     """Lines of JSON as Parquet, some thousands of rows at a time."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     half = out.with_name(f".{out.name}.half.partial")
-    writer = None
+    schema = _schema(lines)
+    texts = {field.name for field in schema if field.type == pa.string()}
     try:
-        for group in _groups(lines):
-            table = pa.Table.from_pylist(group)
-            writer = writer or pq.ParquetWriter(half, table.schema)
-            writer.write_table(table.cast(writer.schema))
-        if writer is not None:
-            writer.close()
-            half.replace(out)
+        with pq.ParquetWriter(half, schema) as writer:
+            for group in _groups(lines):
+                rows = [
+                    {
+                        name: str(cell) if name in texts and cell is not None else cell
+                        for name, cell in row.items()
+                    }
+                    for row in group
+                ]
+                writer.write_table(pa.Table.from_pylist(rows, schema=schema))
+        half.replace(out)
     finally:
         half.unlink(missing_ok=True)
+
+
+def _schema(lines: Path) -> pa.Schema:
+    """One type a column: what all its cells are, else text."""
+    import pyarrow as pa
+
+    kinds: dict[str, set[type]] = {}
+    for group in _groups(lines):
+        for row in group:
+            for name, cell in row.items():
+                kinds.setdefault(name, set()).update([] if cell is None else [type(cell)])
+    types = {
+        frozenset({bool}): pa.bool_(),
+        frozenset({int}): pa.int64(),
+        frozenset({float}): pa.float64(),
+        frozenset({int, float}): pa.float64(),
+    }
+    return pa.schema([(n, types.get(frozenset(kind), pa.string())) for n, kind in kinds.items()])
 
 
 def _groups(lines: Path) -> Iterator[list[dict[str, Any]]]:

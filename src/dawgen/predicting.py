@@ -11,18 +11,20 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+import dawgen
 from dawgen.backbone import Backbone
 from dawgen.classifier import Classifier, Text
 from dawgen.errors import UserError
-from dawgen.labelled import FORMATS, LabelledFile
+from dawgen.evaluation.output import output_names
+from dawgen.labelled import FORMATS, LabelledFile, plain_cell
 from dawgen.layers import build_settings
 from dawgen.progress import say, warn
 from dawgen.prompts import load_prompt
 from dawgen.runs import fingerprint, folder_hash
 from dawgen.seals import check_seal, read_seal
 from dawgen.settings import Settings
-from dawgen.tasks import Row, TaskCard, load_card, load_rows
-from dawgen.tasks.stream import stream_rows
+from dawgen.tasks import Row, TaskCard, load_card
+from dawgen.tasks.stream import Cells, stream_cells
 
 CHUNK = 1024
 """Rows that are read, labelled and written together."""
@@ -91,36 +93,42 @@ def predict(
         overrides: see :func:`open_run`.
 
     Returns:
-        For each row its texts, ``prediction`` and ``p_<label>`` for every label, then
-        ``abstain`` where a threshold was given.
+        For each row its texts, of a file all its cells, then ``prediction`` and ``p_<label>``
+        for every label, and ``abstain`` where a threshold was given.
     """
     classifier = Classifier.load(folder, overrides)
     if isinstance(rows, str | Path):
-        loaded = load_rows(classifier.card, str(rows), labelled=False)
+        given = list(stream_cells(classifier.card, str(rows)))
     else:
-        loaded = classifier.as_rows(rows)
-    return records(classifier.card, loaded, classifier.of_rows(loaded), abstain_below)
+        given = [(row, {}) for row in classifier.as_rows(rows)]
+    return label_cells(classifier, given, abstain_below)
 
 
-def records(
-    card: TaskCard,
-    rows: Sequence[Row],
-    probabilities: np.ndarray,
+def label_cells(
+    classifier: Classifier,
+    given: Sequence[tuple[Row, Cells]],
     abstain_below: float | None = None,
 ) -> list[dict[str, Any]]:
-    """Rows with their predictions, under the card's column names.
+    """Rows with their predictions behind their own cells, in the order of these.
 
-    A card's column that is called like one of ours is written under its role instead.
+    A cell in a column that is called like one of ours gives way to it, unless the card names
+    it: see :func:`dawgen.evaluation.output.output_names`.
     """
-    ours = {"prediction", "abstain", *(f"p_{label}" for label in card.labels)}
-    names = {
-        role: role if card.columns[role] in ours else card.columns[role] for role in card.roles
-    }
+    card = classifier.card
+    rows = [row for row, _ in given]
+    ours = ("prediction", "abstain")
+    names = output_names(card, given[0][1] if given else (), ours)
+    hidden = {*ours, *(f"p_{label}" for label in card.labels)}
+    roles = {card.columns[role]: role for role in card.roles}
     found = []
-    for row, chances in zip(rows, probabilities, strict=True):
-        record: dict[str, Any] = {names["text1"]: row.text1}
-        if card.is_pair:
-            record[names["text2"]] = row.text2
+    for (row, cells), chances in zip(given, classifier.of_rows(rows), strict=True):
+        texts = {"text1": row.text1, "text2": row.text2}
+        record: dict[str, Any] = {}
+        for column, cell in (cells or dict.fromkeys(roles)).items():
+            if column in roles:
+                record[names[roles[column]]] = texts[roles[column]]
+            elif column not in hidden:
+                record[column] = plain_cell(cell)
         record["prediction"] = card.labels[int(chances.argmax())]
         for label, chance in zip(card.labels, chances, strict=True):
             record[f"p_{label}"] = round(float(chance), 6)
@@ -131,11 +139,13 @@ def records(
 
 
 def label_chunks(
-    classifier: Classifier, rows: Iterator[Row], abstain_below: float | None = None
+    classifier: Classifier,
+    given: Iterator[tuple[Row, Cells]],
+    abstain_below: float | None = None,
 ) -> Iterator[list[dict[str, Any]]]:
     """Records of the rows in their order, ``CHUNK`` at a time."""
-    while chunk := list(itertools.islice(rows, CHUNK)):
-        yield records(classifier.card, chunk, classifier.of_rows(chunk), abstain_below)
+    while chunk := list(itertools.islice(given, CHUNK)):
+        yield label_cells(classifier, chunk, abstain_below)
 
 
 def predict_file(
@@ -154,18 +164,20 @@ def predict_file(
     Returns:
         How many rows it holds, and how many of them had been labelled before.
     """
-    check_format(out)
+    check_out(out, source, folder)
     card, _ = open_run(folder, overrides)
-    rows = stream_rows(card, source)
-    first = next(rows)  # says what is wrong with the file before the model is loaded
-    rows = itertools.chain([first], rows)
+    given = stream_cells(card, source)
+    first = next(given)  # says what is wrong with the file before the model is loaded
+    given = itertools.chain([first], given)
     classifier = Classifier.load(folder, overrides)
     mark = fingerprint(
         {
+            "dawgen": dawgen.__version__,
             "prompt": folder_hash(folder / "prompt"),
             "card": card.model_dump(mode="json"),
             "backbone": classifier.fingerprint,
             "rows": _file_mark(Path(source)),
+            "columns": list(first[1]),
             "abstain_below": abstain_below,
         }
     )
@@ -173,7 +185,7 @@ def predict_file(
     before = file.rows
     if before:
         say(f"{before:,} rows of {source} are labelled already; going on behind them.")
-    for chunk in label_chunks(classifier, itertools.islice(rows, before, None), abstain_below):
+    for chunk in label_chunks(classifier, itertools.islice(given, before, None), abstain_below):
         file.append(chunk)
     file.finish()
     return file.rows, before
@@ -192,7 +204,16 @@ def _file_mark(path: Path) -> str | None:
     return digest.hexdigest()
 
 
-def check_format(path: Path) -> None:
-    """Refuse a file name whose ending tells no format, before any work is done."""
-    if path.suffix.lower() not in FORMATS:
-        raise UserError(f"--out {path}: its ending must be one of {', '.join(FORMATS)}.")
+def check_out(out: Path, source: str, folder: Path) -> None:
+    """Refuse a place that tells no format or would cost a file, before any work is done."""
+    if out.suffix.lower() not in FORMATS:
+        raise UserError(f"--out {out}: its ending must be one of {', '.join(FORMATS)}.")
+    above = next(place for place in out.absolute().parents if place.exists())
+    if not above.is_dir():
+        raise UserError(f"--out {out}: {above} is a file and no folder; name another place.")
+    if out.is_dir():
+        raise UserError(f"--out {out} is a folder; name a file.")
+    if Path(source).is_file() and out.exists() and out.samefile(source):
+        raise UserError(f"--out {out} is the file that is read; name another one.")
+    if out.exists() and out.parent.resolve() == folder.resolve():
+        raise UserError(f"--out {out} is a file of the run itself; name another one.")

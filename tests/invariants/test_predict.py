@@ -19,6 +19,7 @@ import safetensors.torch
 from dawgen import predicting
 from dawgen.classifier import Classifier
 from dawgen.errors import UserError
+from dawgen.evaluation.output import output_names
 from dawgen.tasks import Row, load_card, load_rows, parse_card
 from dawgen.tasks.stream import stream_rows
 from tests.invariants.jobs import Outcome, SmallJob, dawgen, rows, write_rows
@@ -123,6 +124,68 @@ def test_a_changed_backbone_is_told_of(finished: Finished, tmp_path: Path) -> No
     outcome = dawgen("predict", folder, source, "-s", f"backbone.path={changed}")
     assert outcome.code == 0
     assert "is not as it was when the prompt" in outcome.err
+
+
+MORE = [
+    {"id": 7, "premise": " a man ", "hypothesis": "b", "verdict": "same", "p_same": 3, "odd": [1]},
+    {"hypothesis": "c", "premise": "d", "id": "x8", "verdict": None, "odd": None, "late": 1},
+    {"premise": "e", "hypothesis": "f"},
+]
+
+
+@pytest.mark.parametrize("ending", [".csv", ".tsv", ".jsonl", ".parquet"])
+def test_every_column_of_the_file_is_kept(
+    finished: Finished, tmp_path: Path, ending: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In its order, labels and ids too; a column called like one of ours gives way to it."""
+    source, out = tmp_path / "rows.jsonl", tmp_path / f"out{ending}"
+    source.write_text("".join(json.dumps(row) + "\n" for row in MORE))
+    outcome = dawgen("predict", finished[1], source, "--out", out)
+    assert outcome.code == 0, outcome.err
+    assert "row 2 has 'late', which row 1 has not" in outcome.err
+    if ending == ".parquet":
+        found = pq.read_table(out).to_pylist()
+    elif ending == ".jsonl":
+        found = [json.loads(line) for line in out.read_text().splitlines()]
+    else:
+        with out.open(newline="") as file:
+            found = list(csv.DictReader(file, delimiter="\t" if ending == ".tsv" else ","))
+    names = ["id", "premise", "hypothesis", "verdict", "odd", "prediction", "p_same", "p_other"]
+    assert [list(row) for row in found] == [names] * 3
+    nothing = "" if ending in (".csv", ".tsv") else None
+    assert [str(row["id"]) for row in found] == ["7", "x8", str(nothing)]
+    assert [row["premise"] for row in found] == ["a man", "d", "e"]
+    assert [row["verdict"] for row in found] == ["same", nothing, nothing]
+    assert [row["odd"] for row in found] == ["[1]", nothing, nothing]
+    assert float(found[0]["p_same"]) <= 1.0
+    (first, *_) = predicting.predict(finished[1], source)
+    assert list(first) == names
+
+
+def test_columns_called_like_ours_are_renamed_one_by_one() -> None:
+    card = load_card("demo").model_copy(
+        update={"columns": {"text1": "prediction", "text2": "text1", "label": "abstain"}}
+    )
+    assert output_names(card) == {"text1": "text1_", "text2": "text1", "label": "abstain"}
+    assert output_names(card, ["label"], ["prediction", "abstain"])["label"] == "label_"
+
+
+def test_a_place_that_would_cost_a_file_is_refused(finished: Finished, tmp_path: Path) -> None:
+    _, folder, _ = finished
+    source = write_rows(tmp_path / "new.jsonl", rows(60, 3))
+    (tmp_path / "folder.csv").mkdir()
+    before = source.read_bytes(), (folder / "predictions.parquet").read_bytes()
+    for out, part in (
+        (source, "is the file that is read"),
+        (folder / "predictions.parquet", "is a file of the run itself"),
+        (tmp_path / "folder.csv", "is a folder; name a file"),
+        (source / "below.csv", "new.jsonl is a file and no folder"),
+    ):
+        outcome = dawgen("predict", folder, source, "--out", out)
+        assert outcome.code == 2, outcome.err
+        assert part in outcome.err
+        assert outcome.err.count("\n") == 1
+    assert (source.read_bytes(), (folder / "predictions.parquet").read_bytes()) == before
 
 
 def test_a_stopped_file_goes_on_to_the_same_bytes(

@@ -50,10 +50,10 @@ def _print(
     from dawgen import predicting
     from dawgen.classifier import Classifier
     from dawgen.labelled import as_text
-    from dawgen.tasks.stream import stream_rows
+    from dawgen.tasks.stream import stream_cells
 
     card, _ = predicting.open_run(folder, overrides)
-    rows = stream_rows(card, source)
+    rows = stream_cells(card, source)
     rows = itertools.chain([next(rows)], rows)  # a wrong file is told before the model is loaded
     heading = True
     classifier = Classifier.load(folder, overrides)

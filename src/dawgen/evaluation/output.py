@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +24,7 @@ def write_predictions(
     """Write one line a row: its texts, its gold label if any row has one, and what was found.
 
     Columns: the card's own names for text1 (and text2) and the label, then ``prediction`` and
-    ``p_<label>`` for each label. A card column that would clash with those is written under
-    its role instead. The file appears whole or not at all.
+    ``p_<label>`` for each label; see :func:`output_names`. The file appears whole or not at all.
 
     Args:
         probabilities: [N,C], as :func:`dawgen.evaluation.predict` gives them.
@@ -38,8 +37,7 @@ def write_predictions(
             f"probabilities are {list(probabilities.shape)} for {len(rows)} rows of "
             f"{len(card.labels)} labels"
         )
-    ours = {"prediction", *(f"p_{label}" for label in card.labels)}
-    name = {role: role if col in ours else col for role, col in card.columns.items()}
+    name = output_names(card)
     columns: dict[str, Any] = {name["text1"]: pa.array([r.text1 for r in rows], pa.string())}
     if card.is_pair:
         columns[name["text2"]] = pa.array([r.text2 for r in rows], pa.string())
@@ -51,3 +49,28 @@ def write_predictions(
         columns[f"p_{label}"] = pa.array(probabilities[:, i], pa.float32())
     with whole_file(path) as file:
         pq.write_table(pa.table(columns), file)
+
+
+def output_names(
+    card: TaskCard, more: Iterable[str] = (), ours: Iterable[str] = ("prediction",)
+) -> dict[str, str]:
+    """What the card's columns are called in an output, by role.
+
+    A column that is called like one of ours (or ``p_<label>``) is written under its role
+    instead, with a mark behind it where that name is taken as well.
+
+    Args:
+        more: other columns that go into the output.
+    """
+    mine = {*ours, *(f"p_{label}" for label in card.labels)}
+    taken = {*mine, *more, *card.columns.values()}
+    found = {}
+    for role, column in card.columns.items():
+        name = column
+        if column in mine:
+            name = role
+            while name in taken:
+                name += "_"
+            taken.add(name)
+        found[role] = name
+    return found

@@ -11,9 +11,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dawgen.errors import UserError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 FORMATS = {
     ".jsonl": "jsonl",
@@ -48,6 +51,8 @@ def read_file(name: str) -> Table:
     Raises:
         UserError: no such file, an unknown ending, an empty or a broken file.
     """
+    if not name.strip():
+        raise UserError("An empty name was given for a file of rows; look at the command again.")
     path = Path(name)
     if path.is_dir():
         raise UserError(f"{name} is a folder; give a file (.jsonl, .json, .csv, .tsv or .parquet).")
@@ -119,8 +124,8 @@ def _quiet() -> Iterator[None]:
         datasets.logging.set_verbosity(level)
 
 
-def _stream(builder: str, path: Path, **options: Any) -> tuple[list[dict[str, Any]], Any]:
-    """The file's rows and features, streamed; only a lock file touches the disk."""
+def _stream(builder: str, path: Path, **options: Any) -> list[dict[str, Any]]:
+    """The file's rows, streamed; only a lock file touches the disk."""
     import datasets
 
     pattern = glob.escape(str(path.resolve()))
@@ -133,7 +138,7 @@ def _stream(builder: str, path: Path, **options: Any) -> tuple[list[dict[str, An
             cache_dir=scratch,
             **options,
         )
-        return list(data), data.features
+        return list(data)
 
 
 def _read_json(name: str, path: Path) -> Table:
@@ -156,7 +161,7 @@ def is_json_list(path: Path) -> bool:
 
 
 def _read_jsonl(name: str, path: Path) -> Table:
-    lines, _ = _stream("text", path, encoding="utf-8-sig")
+    lines = _stream("text", path, encoding="utf-8-sig")
     records = [
         parse_line(line["text"], f"{name}, line {number}")
         for number, line in enumerate(lines, start=1)
@@ -234,6 +239,15 @@ def _heading(name: str, path: Path, **options: Any) -> list[str]:
             raise UserError(f"{name} has no readable heading ({error}).") from None
 
 
+def titles(name: str, heading: Sequence[str]) -> list[str]:
+    """The columns of a heading; pandas' own index, saved without a name, has an empty one."""
+    found = [title or f"Unnamed: {i}" for i, title in enumerate(heading)]
+    twice = next((title for title in found if found.count(title) > 1), None)
+    if twice is not None:
+        raise UserError(f"{name} has two columns called {twice!r}; rename one.")
+    return found
+
+
 def is_blank(row: Sequence[str]) -> bool:
     """Whether a separated file's line holds nothing; such lines are no rows."""
     return not row or (len(row) == 1 and not row[0].strip())
@@ -253,16 +267,12 @@ def _read_separated(
     import datasets
     import pandas as pd
 
-    # pandas' own index, saved without a name, has an empty heading
-    header = [title or f"Unnamed: {i}" for i, title in enumerate(header)]
-    if len(set(header)) < len(header):
-        twice = next(title for title in header if header.count(title) > 1)
-        raise UserError(f"{name} has two columns called {twice!r}; rename one.")
+    header = titles(name, header)
     features = datasets.Features({title: datasets.Value("string") for title in header})
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            records, _ = _stream(
+            records = _stream(
                 "csv",
                 path,
                 features=features,
@@ -311,19 +321,27 @@ def readable_parquet(name: str) -> Iterator[None]:
 
 
 def _read_parquet(name: str, path: Path) -> Table:
-    import datasets
     import pyarrow.parquet as pq
 
-    with readable_parquet(name):
-        metadata = pq.read_metadata(path)
-        if metadata.num_rows == 0:  # which `datasets` cannot stream
-            return Table(name, list(metadata.schema.to_arrow_schema().names), [])
-        groups = range(metadata.num_row_groups)
-        _check_size(name, sum(metadata.row_group(i).total_byte_size for i in groups))
-        records, features = _stream("parquet", path)
-    names = {
-        column: list(feature.names)
-        for column, feature in features.items()
-        if isinstance(feature, datasets.ClassLabel)
-    }
-    return Table(name, list(features), records, names)
+    with readable_parquet(name), pq.ParquetFile(path) as file:
+        groups = range(file.metadata.num_row_groups)
+        _check_size(name, sum(file.metadata.row_group(i).total_byte_size for i in groups))
+        schema, records = file.schema_arrow, file.read().to_pylist()
+    return Table(name, list(schema.names), records, _class_names(schema))
+
+
+def _class_names(schema: pa.Schema) -> dict[str, list[str]]:
+    """Names of class ids, of the columns that ``datasets`` wrote with them."""
+    import datasets
+    import pyarrow as pa
+
+    found = {}
+    for column in schema:
+        try:
+            one = pa.schema([column], schema.metadata)
+            feature = datasets.Features.from_arrow_schema(one)[column.name]
+        except (ValueError, KeyError, TypeError):  # a type that it does not know, foreign metadata
+            continue
+        if isinstance(feature, datasets.ClassLabel):
+            found[column.name] = list(feature.names)
+    return found
