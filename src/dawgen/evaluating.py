@@ -98,7 +98,7 @@ def evaluate_method(
 
 
 def _refuse_run(out: Path) -> None:
-    if (out / "run.json").exists():
+    if (out / "run.json").exists() or (out / "prompt").exists():
         raise UserError(
             f"{out} holds a run, whose scores would be lost; name another folder with --out."
         )
@@ -111,7 +111,8 @@ def _backbone(card: TaskCard, settings: Settings) -> Backbone:
 
 
 def _test_rows(card: TaskCard, test: str | None) -> list[Row]:
-    return load_rows(card, test or packaged_data(card).get("test", "hub"), split="test")
+    given = packaged_data(card).get("test", "hub") if test is None else test
+    return load_rows(card, given, split="test")
 
 
 def _source(data: MethodData) -> Source | None:

@@ -26,6 +26,8 @@ from dawgen.runs import RunFolder, write_json
 from dawgen.settings import Settings
 from dawgen.stage_work import Counter
 from dawgen.stages import (
+    FILES,
+    FOLDERS,
     Scores,
     evaluation_stage,
     generator_stage,
@@ -35,13 +37,12 @@ from dawgen.stages import (
     tuning_stage,
 )
 from dawgen.synthesis import load_synthetic
+from dawgen.synthesis.engines.choose import check_engine
+from dawgen.synthesis.engines.from_settings import decoding_of
 from dawgen.synthesis.sources import check_sources
 from dawgen.tasks import Row
 from dawgen.tracking import tracked
 from dawgen.tuning import planned_arms
-
-FOLDERS = ("generator", "synthetic", "prompt", "baseline", "evaluation")
-"""What the stages fill."""
 
 
 @dataclass
@@ -102,7 +103,7 @@ def run(
     _check_before(job, backbone, settings)
     costs = Costs(limits)
     with folder.lock(), tracked(settings, folder.path) as track:
-        folder.refuse_foreign(FOLDERS)
+        folder.refuse_foreign(FOLDERS, FILES)
         shared = _check_overlap(job)
         _announce("1/4 tuning the generator on the few shots")
         with costs.stage(folder, "generator"):
@@ -136,11 +137,14 @@ def _check_before(job: Job, backbone: Backbone, settings: Settings) -> None:
     """What would stop a later stage stops the run before the first.
 
     Raises:
-        UserError: a prompt that leaves no room for text, first sentences that are not there.
+        UserError: a prompt that leaves no room for text, first sentences that are not there, a
+            way of decoding that the labels or the engine do not have.
     """
     backbone.encode_source("", settings.generator.prompt_length)
     backbone.encode_rows(job.card, job.shots.train, settings.tuning.prompt_length)
     check_sources(settings.synthesis.first_sentences)
+    decoding = decoding_of(settings.synthesis, job.card, job.shots.train, backbone, False)
+    check_engine(settings.synthesis, decoding)
 
 
 def _count(costs: Costs, run: RunFolder, count: Counter, rows: Sequence[Row]) -> dict[str, Any]:

@@ -191,13 +191,24 @@ class RunFolder:
         finally:
             shutil.rmtree(partial, ignore_errors=True)
 
-    def refuse_foreign(self, folders: Sequence[str]) -> None:
-        """Raise UserError where a folder of such a name lies there that no stage has made."""
-        for target in (self.path / folder for folder in folders):
-            if target.exists() and read_seal(target) is None:
+    def refuse_foreign(self, folders: Sequence[str], files: Sequence[str] = ()) -> None:
+        """Raise UserError where a folder of such a name lies there that no stage has made.
+
+        Args:
+            files: names of files that may lie there only where a stage has made a folder.
+        """
+        made = [folder for folder in folders if (self.path / folder).exists()]
+        for target in (self.path / folder for folder in made):
+            if read_seal(target) is None:
                 raise UserError(
                     f"{target} exists and was not made by dawgen; name another folder with --out."
                 )
+        mine = next((self.path / name for name in files if (self.path / name).exists()), None)
+        if mine is not None and not made:
+            raise UserError(
+                f"{mine} exists, in a folder that is no run of dawgen's, and would be written "
+                "over; name another folder with --out."
+            )
 
     def set_aside(self, folder: str) -> None:
         """Keep what lies there, if anything, where its settings find it again."""

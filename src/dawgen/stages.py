@@ -36,6 +36,13 @@ from dawgen.tuning import TunedPrompt, fit_prompts, planned_arms
 
 Scores = dict[str, Any]
 
+FOLDERS = ("generator", "synthetic", "prompt", "baseline", "evaluation", "map")
+"""What the stages fill."""
+OF_THE_WHOLE = ("scores.json", "predictions.parquet", "run.json", "report.html")
+"""Files of a finished run, which tell of its prompt."""
+FILES = ("config.yaml", "task.yaml", *OF_THE_WHOLE)
+"""All files that a run lays beside the folders."""
+
 
 def _common(job: Job, backbone: Backbone, settings: Settings) -> dict[str, Any]:
     return {
@@ -187,11 +194,22 @@ def tuning_stage(
             _save_tuned(one, folder / one.arm.name, backbone)
 
     names = [arm.name for arm in arms]
+    before = folder_hash(run.path / "prompt")
     mark = run.stage("tuning", inputs, names, build)
     checkpoint.remove()
     if "baseline" not in names:
         run.set_aside("baseline")  # another run's; it would be taken for this one's
+    if folder_hash(run.path / "prompt") != before:
+        _forget_scores(run)
     return mark
+
+
+def _forget_scores(run: RunFolder) -> None:
+    """The prompt is another one: figures of the old one would be taken for its own."""
+    for folder in ("evaluation", "map"):
+        run.set_aside(folder)
+    for name in OF_THE_WHOLE:
+        (run.path / name).unlink(missing_ok=True)
 
 
 def _save_tuned(tuned: TunedPrompt, folder: Path, backbone: Backbone) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import csv
+import io
 import json
 import os
 import subprocess
 import sys
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,7 @@ from dawgen.exporting import export_run, planned_uploads, push
 from dawgen.exporting.checkpoint import with_prefix
 from dawgen.prompts import random_normal, save_prompt
 from dawgen.runs import write_json
+from dawgen.seals import set_seal
 from dawgen.settings import BackboneSettings
 from tests.invariants.jobs import CARD, dawgen, rows
 
@@ -264,3 +268,45 @@ def test_a_wrong_push_is_refused(
 ) -> None:
     with pytest.raises(UserError, match=sentence):
         planned_uploads(write_run(tmp_path, tiny_bart), tmp_path / "work", **options)
+
+
+@pytest.mark.parametrize("to", KINDS)
+def test_a_script_reads_what_predict_reads(to: str, tmp_path: Path) -> None:
+    """The reader of rows alone, without the model that the script loads first."""
+    script = resources.files("dawgen.exporting") / "scripts" / f"{to}.py"
+    tree = ast.parse(script.read_text("utf-8"))
+    reader = [part for part in tree.body if getattr(part, "name", "") in ("rows_of", "text_of")]
+    names: dict[str, Any] = {"task": {"columns": {"text1": "a"}}}
+    names |= {"csv": csv, "io": io, "json": json, "sys": sys, "Path": Path}
+    exec(compile(ast.Module(reader, []), "script", "exec"), names)
+
+    def texts(name: str, content: str) -> list[str]:
+        (tmp_path / name).write_text(content, "utf-8", newline="")
+        return [names["text_of"](row, "text1") for row in names["rows_of"](tmp_path / name)]
+
+    odd = "one\u2028line\u0085still"
+    assert texts("x.jsonl", json.dumps({"a": odd}, ensure_ascii=False) + "\n\n") == [odd]
+    assert texts("x.json", '[{"a": 3}]') == ["3"]
+    assert texts("x.csv", "\ufeff\na;b\n 1,5 ;2\n") == ["1,5"]
+    assert texts("x.csv", f"a\n{'y' * 200_000}\n") == ["y" * 200_000]
+    assert texts("x.csv", 'a,b\n"two\r\nlines",2\n') == ["two\r\nlines"]
+    for name, content, sentence in (
+        ("x.tsv", "a\tb\n", "its ending must be"),
+        ("x.csv", "b\n1\n", "row 1: there is nothing in the column 'a'"),
+    ):
+        with pytest.raises(SystemExit, match=sentence):
+            texts(name, content)
+
+
+def test_a_damaged_run_is_told_and_not_published(tiny_bart: Backbone, tmp_path: Path) -> None:
+    run = write_run(tmp_path, tiny_bart)
+    (run / "scores.json").write_text('{"accuracy"')
+    with pytest.raises(UserError, match=r"scores\.json is damaged"):
+        export_run(run, "peft", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    (run / "synthetic").mkdir()
+    (run / "synthetic" / "shard-00000.parquet").write_bytes(b"half")
+    set_seal(run / "synthetic", "mark", {})
+    (run / "synthetic" / "shard-00000.parquet").write_bytes(b"hal")
+    with pytest.raises(UserError, match=r"shard-00000\.parquet is not as it was written"):
+        planned_uploads(run, tmp_path / "work", model=None, dataset="me/rows")

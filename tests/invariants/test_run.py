@@ -342,13 +342,49 @@ def test_the_stages_alone_make_what_the_run_makes(finished: Finished, tmp_path: 
     for name in SAME_BYTES:
         assert files_of(out / name) == files_of(folder / name)
 
+    assert dawgen("report", out).code == 0
+    assert "tuned prompt" not in (out / "report.html").read_text().partition("<table")[0]
     backbone = ["-s", f"backbone.path={job.model}"]
+    into = dawgen("evaluate", job.card, *test, "--prompt", out, "--out", out, *backbone)
+    assert (into.code, "holds a run" in into.err) == (2, True)
     scored = tmp_path / "scored"
     prompt = ["--prompt", out / "prompt", "--out", scored, *backbone]
     assert dawgen("evaluate", job.card, *test, *prompt).code == 0
     ours, whole = (json.loads((run / "scores.json").read_text()) for run in (scored, folder))
     assert ours["accuracy"] == whole["accuracy"]
     assert ours["confusion"] == whole["confusion"]
+
+
+def test_another_prompt_has_none_of_the_old_ones_figures(job: SmallJob, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    assert job.run(out).code == 0
+    scores, report = out / "scores.json", out / "report.html"
+    before = scores.read_bytes(), (out / "predictions.parquet").read_bytes()
+    tune = ["tune", job.card, "--synthetic", out / "synthetic", "--out", out]
+    assert dawgen(*tune, *job.arguments()).code == 0  # the prompt that is there
+    assert scores.read_bytes() == before[0]
+    assert dawgen(*tune, *job.arguments(tuning__steps=3)).code == 0
+    assert not scores.exists()
+    assert dawgen("export", out, "--to", "peft").code == 0
+    assert "model-index" not in (out / "exports" / "peft" / "README.md").read_text()
+    assert dawgen("report", out).code == 0
+    assert report.exists()
+    assert job.run(out).code == 0
+    assert (scores.read_bytes(), (out / "predictions.parquet").read_bytes()) == before
+
+
+def test_a_users_own_map_is_told_before_anything_is_done(job: SmallJob, tmp_path: Path) -> None:
+    (tmp_path / "run" / "map").mkdir(parents=True)
+    (tmp_path / "run" / "map" / "tiles.txt").write_text("mine")
+    outcome = job.run(tmp_path / "run")
+    assert outcome.code == 2
+    assert "map exists and was not made by dawgen" in outcome.err
+    assert not (tmp_path / "run" / "generator").exists()
+
+
+def test_commands_are_told_so_that_they_can_be_copied(job: SmallJob, tmp_path: Path) -> None:
+    outcome = job.run(tmp_path / "my run")
+    assert f"Use it:  dawgen predict '{tmp_path}/my run' ROWS.csv" in outcome.out
 
 
 def test_zero_shot_needs_no_training(finished: Finished, tmp_path: Path) -> None:

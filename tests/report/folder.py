@@ -113,6 +113,15 @@ POINTS = [
 ]
 
 
+def card(text1: str) -> str:
+    """A card that reads text1 from the column of this name."""
+    return (
+        f"name: pairs\ncolumns: {{text1: {text1}, text2: text2, label: label}}\n"
+        "labels: ['yes', 'no']\nlabel_words: {'yes': good, 'no': bad}\n"
+        "template: '{text1} {text2}'\n"
+    )
+
+
 def write_run(folder: Path) -> Path:
     """A run folder as the pipeline leaves it, with few rows."""
     for name in ("synthetic", "prompt", "baseline", "generator", "map"):
@@ -125,8 +134,7 @@ def write_run(folder: Path) -> Path:
     pq.write_table(pa.Table.from_pylist(PREDICTIONS), folder / "predictions.parquet")
     (folder / "scores.json").write_text(json.dumps(SCORES))
     (folder / "run.json").write_text(json.dumps(RUN))
-    card = "columns: {text1: premise, text2: text2, label: label}\nlabels: ['yes', 'no']\n"
-    (folder / "task.yaml").write_text(card)
+    (folder / "task.yaml").write_text(card("premise"))
     (folder / "config.yaml").write_text(f"seed: 13 # {HOSTILE}\n")
     steps = [
         {"step": s, "real_loss": 1 / s, "synthetic_loss": 2 / s, "cosine": 0.1, "prompt_norm": 3.0}

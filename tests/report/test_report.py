@@ -24,7 +24,7 @@ from dawgen.report.read import read_run
 from dawgen.report.results import duration, results
 from dawgen.report.rows import differing, ledger_table, samples, spread, table_data
 from dawgen.report.tokens import shot_texts
-from tests.report.folder import HOSTILE, LEDGER, PREDICTIONS, ROWS, SCORES
+from tests.report.folder import HOSTILE, LEDGER, PREDICTIONS, ROWS, SCORES, card
 
 
 class Page(HTMLParser):
@@ -205,8 +205,7 @@ def test_a_line_without_finite_points_is_left_out() -> None:
 def test_a_text_column_called_like_a_probability(run_folder: Path) -> None:
     rows = [{("p_text" if k == "premise" else k): v for k, v in row.items()} for row in PREDICTIONS]
     pq.write_table(pa.Table.from_pylist(rows), run_folder / "predictions.parquet")
-    card = "columns: {text1: p_text, text2: text2, label: label}\nlabels: ['yes', 'no']\n"
-    (run_folder / "task.yaml").write_text(card)
+    (run_folder / "task.yaml").write_text(card("p_text"))
     found = read_run(run_folder).predictions
     assert [row["confidence"] for row in found][:2] == [0.95, 0.91]
     assert found[0]["text1"] == PREDICTIONS[0]["premise"]
@@ -273,3 +272,20 @@ def test_durations_are_said_as_people_do() -> None:
         "5 min 4 s",
         "2.0 h",
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("predictions.parquet", b"PAR1 cut", "predictions.parquet is not a readable Parquet file"),
+        ("synthetic/shard-00000.parquet", b"PAR1 cut", "is not a readable Parquet file"),
+        ("config.yaml", b"seed: \xff\n", "config.yaml is not text in UTF-8"),
+        ("task.yaml", card("premise").replace("'no'", "never").encode(), "labels that"),
+    ],
+)
+def test_a_damaged_file_is_named(
+    run_folder: Path, name: str, content: bytes, sentence: str
+) -> None:
+    (run_folder / name).write_bytes(content)
+    with pytest.raises(UserError, match=sentence):
+        read_run(run_folder)

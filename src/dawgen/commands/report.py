@@ -43,6 +43,8 @@ def _write(folders: list[Path], out: Path | None) -> Path:
     (folder,) = folders
     if (folder / "cells").is_dir():
         return write_bench_report(folder)
-    if not (folder / "run.json").exists():
-        raise UserError(f"{folder} is no run folder: it has no run.json.")
+    if not any((folder / name).exists() for name in ("run.json", "generator", "prompt")):
+        raise UserError(
+            f"{folder} is no run folder: it has neither run.json nor what a stage has made."
+        )
     return write_report(folder)

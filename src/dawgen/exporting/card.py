@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from dawgen.errors import UserError
 from dawgen.synthesis.card import plain, table
 from dawgen.synthesis.provenance import model_licence, model_name
 
@@ -50,7 +51,10 @@ def model_card(run: Path, card: TaskCard, settings: Settings, backbone: Backbone
 
 
 def _read(path: Path) -> dict[str, Any]:
-    return dict(json.loads(path.read_text("utf-8"))) if path.is_file() else {}
+    try:
+        return dict(json.loads(path.read_text("utf-8"))) if path.is_file() else {}
+    except (ValueError, TypeError):
+        raise UserError(f"{path} is damaged; run the command that made the run again.") from None
 
 
 def _local(name: str) -> bool:

@@ -13,6 +13,7 @@ from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
 from dawgen.errors import UserError
 from dawgen.exporting.export import export_run
+from dawgen.seals import check_seal
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ def planned_uploads(
         rows = run / "synthetic"
         if not list(rows.glob("shard-*.parquet")):
             raise UserError(f"{run} holds no synthetic rows to push.")
+        check_seal(rows)
         uploads.append(_upload("dataset", dataset, rows))
     return uploads
 

@@ -10,7 +10,9 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from dawgen.errors import UserError
-from dawgen.yamltext import parse_yaml
+from dawgen.evaluation.output import output_names
+from dawgen.tasks import load_card
+from dawgen.tasks.files import readable_parquet
 
 Rows = list[dict[str, Any]]
 WEIGHTS = "token-weights.json"
@@ -46,7 +48,7 @@ def read_run(folder: Path) -> RunFiles:
     """Read what there is.
 
     Raises:
-        UserError: ``folder`` is no folder, or a JSON file in it does not parse.
+        UserError: ``folder`` is no folder, or a file in it is damaged or not of this run.
     """
     if not folder.is_dir():
         raise UserError(f"There is no run folder {folder}.")
@@ -68,7 +70,7 @@ def read_run(folder: Path) -> RunFiles:
         weights=_read_list(folder / "generator" / WEIGHTS),
         other_weights=_other_weights(folder, method),
         points=_read_shards(folder / "map"),
-        settings=config.read_text("utf-8") if config.is_file() else "",
+        settings=_text(config) if config.is_file() else "",
     )
 
 
@@ -95,19 +97,21 @@ def _other_weights(folder: Path, method: str) -> dict[str, Rows]:
 
 def _read_predictions(folder: Path) -> Rows:
     """Rows with text1, text2, label, prediction and confidence, whatever the card's columns."""
-    card = folder / "task.yaml"
-    tree = parse_yaml(card.read_text("utf-8"), str(card)) if card.is_file() else {}
-    columns, labels = tree.get("columns", {}), tree.get("labels", [])
+    path = folder / "task.yaml"
     rows = _read_shards(folder, "predictions.parquet")
-    names = {role: columns.get(role, role) for role in ("text1", "text2", "label")}
-    if rows and names["text1"] not in rows[0]:  # a column called like one of ours
-        names = {role: role for role in names}
+    if not rows or not path.is_file():
+        return []
+    card = load_card(str(path))
+    chances = [f"p_{label}" for label in card.labels]
+    names = output_names(card)
+    if not {*chances, "prediction", names["text1"]} <= rows[0].keys():
+        raise UserError(
+            f"{folder / 'predictions.parquet'} is not of the columns and labels that {path} has; "
+            "run the command that made the run again."
+        )
     return [
-        {role: row.get(name) for role, name in names.items()}
-        | {
-            "prediction": row["prediction"],
-            "confidence": max(row[f"p_{label}"] for label in labels),
-        }
+        {role: row.get(names.get(role, role)) for role in ("text1", "text2", "label")}
+        | {"prediction": row["prediction"], "confidence": max(row[name] for name in chances)}
         for row in rows
     ]
 
@@ -124,23 +128,33 @@ def _parse(path: Path, text: str, line: int | None = None, kind: type = dict) ->
     return value
 
 
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except UnicodeDecodeError:
+        raise UserError(
+            f"{path} is not text in UTF-8; run the stage that wrote it again."
+        ) from None
+
+
 def _read_json(path: Path) -> dict[str, Any]:
-    return dict(_parse(path, path.read_text("utf-8"))) if path.is_file() else {}
+    return dict(_parse(path, _text(path))) if path.is_file() else {}
 
 
 def _read_list(path: Path) -> Rows:
-    return list(_parse(path, path.read_text("utf-8"), kind=list)) if path.is_file() else []
+    return list(_parse(path, _text(path), kind=list)) if path.is_file() else []
 
 
 def _read_lines(path: Path) -> Rows:
     if not path.is_file():
         return []
-    lines = path.read_text("utf-8").split("\n")
+    lines = _text(path).split("\n")
     return [_parse(path, line, number) for number, line in enumerate(lines, 1) if line.strip()]
 
 
 def _read_shards(folder: Path, pattern: str = "*.parquet") -> Rows:
     rows: Rows = []
     for path in sorted(folder.glob(pattern)):
-        rows += pq.read_table(path).to_pylist()
+        with readable_parquet(str(path)):
+            rows += pq.read_table(path).to_pylist()
     return rows

@@ -23,9 +23,14 @@ model = PeftModel.from_pretrained(kind.from_pretrained(base), here).eval()
 tokenizer = AutoTokenizer.from_pretrained(base)
 
 
+def text_of(row: dict[str, str], role: str) -> str:
+    """A row's text1 or text2."""
+    return str(row[task["columns"][role]]).strip()
+
+
 def fill(row: dict[str, str]) -> str:
     """The template with the row's texts in place."""
-    return re.sub(r"\{(text[12])\}", lambda m: row[task["columns"][m[1]]], task["template"])
+    return re.sub(r"\{(text[12])\}", lambda m: text_of(row, m[1]), task["template"])
 
 
 @torch.no_grad()
@@ -51,11 +56,25 @@ def probabilities(row: dict[str, str]) -> list[float]:
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
-    """The rows of a JSONL or CSV file."""
-    text = path.read_text("utf-8-sig")
+    """The rows of a CSV, JSONL or JSON file."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        text = file.read().lstrip()
     if path.suffix.lower() == ".csv":
-        return list(csv.DictReader(io.StringIO(text, newline="")))
-    return [json.loads(line) for line in text.splitlines() if line.strip()]
+        csv.field_size_limit(2**31 - 1)
+        heading = text.partition("\n")[0]
+        separator = next((mark for mark in ",;\t" if mark in heading), ",")
+        rows = list(csv.DictReader(io.StringIO(text, newline=""), delimiter=separator))
+    elif path.suffix.lower() not in (".jsonl", ".ndjson", ".json"):
+        sys.exit(f"{path}: its ending must be .csv, .jsonl or .json; save it as one of these.")
+    elif text.startswith("["):
+        rows = json.loads(text)
+    else:
+        rows = [json.loads(line) for line in text.split("\n") if line.strip()]
+    for number, row in enumerate(rows, start=1):
+        for column in task["columns"].values():
+            if row.get(column) in (None, ""):
+                sys.exit(f"{path}, row {number}: there is nothing in the column {column!r}.")
+    return rows
 
 
 def answer(found: list[float]) -> str:
