@@ -63,3 +63,22 @@ def test_a_run_takes_what_was_planned_within_a_factor_of_a_half(tmp_path: Path) 
     assert whole / 1.5 < sum(taken.values()) < whole * 1.5
     peak = max(stage["peak_memory_mib"] for stage in stages.values())
     assert planned.memory_mib / 1.5 < peak < planned.memory_mib * 1.5
+
+
+def test_a_single_text_task_can_be_planned(tmp_path: Path) -> None:
+    """Untuned prompts write nothing there that a rule lets pass."""
+    who = ("Who", "Where")
+    what = ("wrote", "found", "lost", "sold", "made")
+    lines = [
+        f"{who[n % 2]} {what[n // 2 % 5]} the {thing} of the old town by the river?,{n % 2}"
+        for n, thing in enumerate(f"thing{n}" for n in range(80))
+    ]
+    (tmp_path / "q.csv").write_text("question,kind\n" + "\n".join(lines) + "\n")
+    card = tmp_path / "q.yaml"
+    card.write_text(
+        "name: q\ncolumns: {text1: question, label: kind}\nlabels: ['0', '1']\n"
+        "template: '{text1} It asks for a'\nlabel_words: {'0': person, '1': place}\n"
+    )
+    outcome = dawgen("plan", card, "--train", tmp_path / "q.csv")
+    assert outcome.code == 0, outcome.err
+    assert "synthesis" in outcome.out

@@ -7,17 +7,19 @@ as its counted FLOPs are more (of synthesis: as its attempts are).
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import torch
 
 from dawgen.backbone.calls import tokens_at_once
 from dawgen.backbone.memory import fitting_tokens
 from dawgen.bench.measure import Cost, Meter
+from dawgen.cleaning_settings import RuleName
+from dawgen.errors import UserError
 from dawgen.evaluation import predict
 from dawgen.generator.examples import epoch_batches
 from dawgen.generator.fit import Tuner, label_prompt_start
@@ -166,13 +168,22 @@ class _Probe:
     def synthesis(self) -> StagePlan:
         """A few rows under the prompts that tuning starts from.
 
-        Such prompts may write one text again and again, so duplicates count as kept.
+        Such prompts may write one text again and again, so duplicates count as kept; where they
+        write nothing that any rule lets pass, so does everything.
         """
+        try:
+            return self._write_rows(("duplicate", "near-duplicate"))
+        except UserError:
+            return self._write_rows(get_args(RuleName))
+
+    def _write_rows(self, skip: Sequence[RuleName]) -> StagePlan:
         job, chosen = self.job, self.settings.synthesis.for_card(self.job.card)
         rows = min(ROWS_A_LABEL, chosen.rows_per_label)
-        skip = (*chosen.cleaning.skip, "duplicate", "near-duplicate")
+        skip = (*chosen.cleaning.skip, *skip)
         cleaning = chosen.cleaning.model_copy(update={"skip": skip})
-        few = chosen.model_copy(update={"rows_per_label": rows, "cleaning": cleaning})
+        few = chosen.model_copy(
+            update={"rows_per_label": rows, "cleaning": cleaning, "min_label_ratio": 0.0}
+        )
         prompts = label_prompt_start(job.card, self.backbone, self.settings.generator.prompt_length)
         with tempfile.TemporaryDirectory() as folder, self.meter.measure() as cost:
             made = synthesize(
