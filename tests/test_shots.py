@@ -61,3 +61,14 @@ def test_without_dev_rows_both_are_drawn_apart() -> None:
 def test_too_little_is_refused(train, dev, words: str) -> None:
     with pytest.raises(UserError, match=words):
         _shots(train, dev)
+
+
+def test_rows_that_stand_there_twice_are_drawn_once(capsys: pytest.CaptureFixture[str]) -> None:
+    dev, more = _rows(2, 10), [*_rows(3), *_rows(3), *_rows(3)]
+    assert len(set(_shots(more, dev).train)) == 4
+    few = [*_rows(1), *_rows(1), *_rows(1)]
+    with pytest.raises(UserError, match="each row counted once, has 1 rows of label 'good'"):
+        _shots(few, dev)
+    twice = [*_rows(1), *_rows(1)]
+    assert _shots(twice, dev).train == twice  # exactly as many as asked for: as the user has them
+    assert "2 of its 4 rows stand there more than once" in capsys.readouterr().err

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -95,7 +96,7 @@ def closing_lines(result: Result) -> list[str]:
         f"Rows:    {folder / 'synthetic'}",
         f"Prompt:  {folder / 'prompt'} (a PEFT adapter)",
         f"Report:  {folder / 'report.html'}",
-        f"Use it:  dawgen predict {folder} ROWS.csv",
+        f"Use it:  dawgen predict {quote(str(folder))} ROWS.csv",
     ]
 
 
@@ -156,6 +157,7 @@ def tune(
         real = settings.tuning.model_copy(update={"combine": "real"})
         settings = settings.model_copy(update={"tuning": real})
     with folder.lock():
+        folder.refuse_foreign(stages.FOLDERS, stages.FILES)
         stages.tuning_stage(folder, job, backbone, settings, rows)
         stages.keep_description(folder, job, settings)
     typer.echo(f"Prompt: {out / 'prompt'}")
@@ -281,7 +283,8 @@ def new_task(
     write_text(target, card.text)
     for guess in card.guesses:
         typer.echo(on_terminal(guess))
-    typer.echo(f"Card: {target}. Check it, then: dawgen validate {target} --data {data}")
+    named = f"{quote(str(target))} --data {quote(data)}"
+    typer.echo(f"Card: {target}. Check it, then: dawgen validate {named}")
 
 
 predict.register(app)

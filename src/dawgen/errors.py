@@ -15,6 +15,9 @@ _DISK = {
     errno.ESTALE: "the network folder was lost; mount it again",
     errno.ENOTCONN: "the network folder was lost; mount it again",
     errno.EMFILE: "too many files are open; raise the limit (ulimit -n)",
+    errno.EISDIR: "a folder lies where a file is to be; name another file",
+    errno.ENOTDIR: "a file lies where a folder is to be; name another folder",
+    errno.EEXIST: "something else lies there already; name another place",
     errno.ENAMETOOLONG: "a file name would be too long; name a shorter folder or label",
 }
 

@@ -46,12 +46,12 @@ def load_job(
     if train is None:
         packaged = packaged_data(card)
         train = packaged.get("train", "hub")
-        dev = dev or packaged.get("dev")
+        dev = packaged.get("dev") if dev is None else dev
         hub_test = "hub" if card.hub and "test" in card.hub.splits else None
-        test = test or packaged.get("test", hub_test)
+        test = packaged.get("test", hub_test) if test is None else test
     train_rows = load_rows(card, train, split="train")
-    dev_rows = load_rows(card, dev, split="dev") if dev else None
-    test_rows = load_rows(card, test, split="test") if test else None
+    dev_rows = load_rows(card, dev, split="dev") if dev is not None else None
+    test_rows = load_rows(card, test, split="test") if test is not None else None
     names = (train, dev or train)
     shots = prepare_shots(card, train_rows, dev_rows, settings.shots, settings.seed, names=names)
     return Job(card, shots, test_rows)

@@ -63,7 +63,10 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         raise UserError(
             f"{path}: settings must be 'name: value' lines, not a {type(tree).__name__}."
         )
-    return tree
+    found: dict[str, Any] = {}
+    for key, value in tree.items():
+        found = _put(found, str(key).split("."), value, Settings)
+    return found
 
 
 def _merge(
@@ -128,7 +131,8 @@ def _explain(error: ValidationError, where: str) -> UserError:
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         known = _known_keys()
-        near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
+        near = [k for k in known if k.rpartition(".")[2] == key][:1]  # the section forgotten
+        near = near or difflib.get_close_matches(key, known, n=1, cutoff=0.6)
         if not near:
             tail = key.rpartition(".")[2]
             near = [k for k in known if k.rpartition(".")[2] == tail][:1]

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from dawgen.errors import UserError
-from dawgen.progress import say
+from dawgen.progress import say, warn
 from dawgen.streams import Streams
 from dawgen.tasks import Row, Shots, TaskCard, check_shots, row_key, sample_shots
 
@@ -22,14 +22,14 @@ def prepare_shots(
 ) -> Shots:
     """The few shots from the user's rows.
 
-    Rows of exactly ``shots`` a label are taken as they are; from more, ``shots`` are drawn
-    by the seed. Without ``dev`` both sets are drawn, disjoint, from ``train``.
+    Rows of exactly ``shots`` a label are taken as they are; from more, ``shots`` different
+    ones are drawn by the seed. Without ``dev`` both sets are drawn, disjoint, from ``train``.
 
     Args:
         names: what to call the training and the development rows in messages.
 
     Raises:
-        UserError: one label only, too few rows of one, or rows that stand in both.
+        UserError: one label only, too few different rows of one, or rows that stand in both.
     """
     check_shots(card, train, None if dev is None else shots, name=names[0])
     if dev is None:
@@ -53,8 +53,16 @@ def _draw(
 ) -> list[Row]:
     """``shots`` rows a label, in the file's order; all of them where there are no more."""
     counts = Counter(row.label for row in rows)
+    different = list({(row_key(row), row.label): row for row in reversed(rows)}.values())[::-1]
     if all(counts[label] == shots for label in card.labels):
+        if len(different) < len(rows):
+            warn(
+                f"{name}: {len(rows) - len(different)} of its {len(rows)} rows stand there "
+                "more than once; others in their place would teach more."
+            )
         return list(rows)
+    rows = different
+    check_shots(card, rows, shots, name=f"{name}, each row counted once,")
     say(f"{name} has more than {shots} rows a label; {shots} are drawn with seed {seed}.")
     chosen: set[int] = set()
     for label in card.labels:

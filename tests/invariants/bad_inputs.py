@@ -352,6 +352,18 @@ def _(job: SmallJob) -> object:
     return set_rows(job, verdict=7)
 
 
+@refused(D, "a label number where the card's own labels are numbers", "row 3", "unknown label '0'")
+def _(job: SmallJob) -> object:
+    job.card.write_text(job.card.read_text().replace("same", "'1'").replace("other", "'2'"))
+    stars = [row | {"verdict": "12012012"[n]} for n, row in enumerate(rows(0, 8))]
+    return table(job, "train.csv", as_csv(stars))
+
+
+@refused(D, "a file name that is empty, as of a variable not set", "empty name was given")
+def _(job: SmallJob) -> object:
+    return ["--test", ""]
+
+
 @refused(D, "a broken JSON line", "line 9", "not JSON")
 def _(job: SmallJob) -> object:
     job.data("train").write_text(job.data("train").read_text() + '{"premise": \n')
@@ -455,6 +467,9 @@ refused(C, "a label that is a date which there is not", "not readable YAML")(
 refused(C, "a label longer than a folder's name may be", "too long")(
     lambda job: job.card.write_text(job.card.read_text().replace("other", "o" * 300))
 )
+refused(C, "a section's entry in one line", "'decoding.temperature'", "write it as decoding: {")(
+    in_card("name: pairs", "name: pairs\ndecoding.temperature: 0.5")
+)
 refused(C, "a name that is a path", "may not hold / or \\")(in_card("name: pairs", "name: ../../x"))
 
 # --- settings ----------------------------------------------------------------------------
@@ -489,6 +504,19 @@ refused(S, "a settings file that is not there", "no settings file")(
 refused(S, "a settings file that is a list", "'name: value' lines")(config("- a\n"))
 refused(S, "a settings file that lets a model's own code run", "cannot allow", "trust_remote_code")(
     config("backbone: {trust_remote_code: true}\n")
+)
+refused(S, "yes for a number", "'shots'", "no switch")(setting("shots=yes"))
+refused(S, "a setting without its section", "'steps'", "did you mean 'tuning.steps'")(
+    setting("steps=5")
+)
+refused(S, "a penalty for a label that the task has not", "'foo'", "same, other")(
+    setting("synthesis.repetition_penalty={foo: 1.5}")
+)
+refused(S, "a way of decoding that the engine does not have", "no synthesis.contrast")(
+    lambda job: ["-s", "synthesis.engine=ctranslate2", "-s", "synthesis.contrast=0.5"]
+)
+refused(S, "first sentences from a column that is not there", "no column 'text'")(
+    lambda job: ["-s", f"synthesis.first_sentences={job.data('test')}#text"]
 )
 refused(S, "first sentences from a file that is not there", "There is no text file")(
     setting("synthesis.first_sentences=none.txt")
@@ -583,6 +611,13 @@ def _(job: SmallJob) -> object:
 def _(job: SmallJob) -> object:
     (job.folder / "mine" / "generator").mkdir(parents=True)
     (job.folder / "mine" / "generator" / "notes.txt").write_text("mine")
+    return ["--out", job.folder / "mine"]
+
+
+@refused(P, "a folder that holds a file of the user's own", "scores.json", "would be written over")
+def _(job: SmallJob) -> object:
+    (job.folder / "mine").mkdir()
+    (job.folder / "mine" / "scores.json").write_text("mine")
     return ["--out", job.folder / "mine"]
 
 

@@ -278,6 +278,7 @@ def test_an_import_can_be_tuned_on_and_loads_as_a_dataset(job: SmallJob, tmp_pat
         (("--import", "nowhere", "--generator", "none"), "no generator in none"),
         (("--generator", "none"), "no generator in none"),
         (("-s", "synthesis.cleaning.skip=[bed end]"), "'bad end'"),
+        (("--classifier", "none"), "none holds no classifier"),
         (("-s", "synthesis.first_sentences={captions: 0}"), "greater than 0"),
     ],
 )

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -146,3 +147,11 @@ def test_other_bad_sources(tmp_path, pair_card, single_card):
         load_synthetic(tmp_path, pair_card)
     with pytest.raises(UserError, match="'follows' is no label"):
         load_synthetic(tmp_path, single_card)
+
+
+def test_somebody_elses_shards_are_read_by_the_cards_columns(tmp_path, pair_card):
+    columns = pair_card.columns
+    named = [{columns["text1"]: "a", columns["text2"]: "b", columns["label"]: pair_card.labels[0]}]
+    pq.write_table(pa.Table.from_pylist(named), tmp_path / "shard-00000.parquet")
+    (found,) = load_synthetic(tmp_path, pair_card)
+    assert (found.text1, found.text2, found.label) == ("a", "b", pair_card.labels[0])

@@ -9,10 +9,12 @@ from typing import Any
 
 import datasets
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from dawgen.errors import UserError
-from dawgen.tasks import Row, TaskCard, load_card, load_rows, packaged_data
+from dawgen.tasks import Row, TaskCard, load_card, load_rows, packaged_data, parse_card
 from dawgen.tasks.stream import stream_rows
 
 SICK = load_card("sick")
@@ -428,3 +430,53 @@ def test_hub_errors(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "no dev rows on the hub; it has train, test" in error_of(SICK, "hub", split="dev")
     assert "names no hub data set" in error_of(load_card("demo"), "hub")
     assert "no hub source" in error_of(SICK, "hub:a/b/c/d")
+
+
+def stars(labels: str) -> TaskCard:
+    return parse_card(
+        f"name: stars\ncolumns: {{text1: text1, label: label}}\nlabels: [{labels}]\n"
+        "template: '{text1}'\nlabel_words: {"
+        + ", ".join(f"{label}: w{n}" for n, label in enumerate(labels.split(", ")))
+        + "}\n",
+        "here",
+    )
+
+
+def test_labels_that_are_numbers_are_no_places(tmp_path: Path) -> None:
+    """0 is not the first of five stars; 1.0 is the label "1.0", or else "1"."""
+    path = write_jsonl(tmp_path / "x.jsonl", {"text1": "a", "label": 0})
+    assert "unknown label '0'" in error_of(stars("'1', '2', '3'"), path)
+    path = write_jsonl(tmp_path / "x.jsonl", {"text1": "a", "label": 1.0})
+    assert load_rows(stars("'0.0', '1.0', '2.0'"), path)[0].label == "1.0"
+    assert load_rows(stars("'1', '2', '3'"), path)[0].label == "1"
+
+
+def test_ids_that_a_data_set_names_itself_are_ids(tmp_path: Path) -> None:
+    features = datasets.Features(
+        {"text1": datasets.Value("string"), "label": datasets.ClassLabel(names=["1", "2", "3"])}
+    )
+    path = tmp_path / "x.parquet"
+    datasets.Dataset.from_dict({"text1": ["a"], "label": [1]}, features=features).to_parquet(path)
+    assert load_rows(stars("'1', '2', '3'"), path)[0].label == "2"
+
+
+def test_columns_of_types_that_nobody_asks_for_do_no_harm(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    table = pa.table(
+        {
+            "text1": ["a"],
+            "label": ["positive"],
+            "map": pa.array([[("k", 1)]], pa.map_(pa.string(), pa.int32())),
+            "id": pa.array([b"0" * 16], pa.binary(16)).cast(pa.uuid()),
+        }
+    )
+    pq.write_table(table, path)
+    assert load_rows(SST2, path) == [Row("a", None, "positive")]
+    assert [row.text1 for row in stream_rows(SST2, str(path))] == ["a"]
+
+
+def test_columns_without_a_title_are_the_same_to_all(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text(",text1,,label\n0,a,1,positive\n")
+    assert load_rows(SST2, path)[0].text1 == "a"
+    assert [row.text1 for row in stream_rows(SST2, str(path))] == ["a"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -30,7 +31,8 @@ def export(
     from dawgen.exporting import export_run
 
     folder = export_run(run, to, out or run / "exports" / to, over or [])
-    typer.echo(f"Exported to {folder}; label rows with: python {folder / 'predict.py'} ROWS.csv")
+    script = quote(str(folder / "predict.py"))
+    typer.echo(f"Exported to {folder}; label rows with: python {script} ROWS.csv")
 
 
 def push(

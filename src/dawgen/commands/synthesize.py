@@ -72,6 +72,10 @@ def synthesize(
     config: Config = None,
 ) -> None:
     """Write labelled rows with a tuned generator, or import rows; fills OUT/synthetic."""
+    if classifier is not None:
+        from dawgen.synthesis.agreement import check_classifier
+
+        check_classifier(classifier)
     settings = _changed(read_settings(preset, config, over), rows, keep_rejected)
     if source is not None:
         if cluster:

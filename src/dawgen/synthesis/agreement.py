@@ -57,6 +57,7 @@ def _predictions(
     classifier: Path, card: TaskCard, rows: Sequence[Row], settings: Settings
 ) -> list[str]:
     """The label that the classifier gives to each row."""
+    check_classifier(classifier)
     if (classifier / "task.yaml").is_file():
         own, chances = predict_rows(classifier, rows)
         if set(own.labels) != set(card.labels):
@@ -68,12 +69,16 @@ def _predictions(
         tokens = settings.evaluation.tokens_per_batch
         chances = predict(backbone, card, prompt, rows, tokens_per_batch=tokens)
         return [card.labels[i] for i in chances.argmax(axis=1)]
-    if (classifier / "config.json").is_file():
-        return _sequence_classification(classifier, card, rows)
-    raise UserError(
-        f"{classifier} holds no classifier: name the folder of a transformers "
-        "sequence-classification model, of a dawgen run or of a tuned prompt."
-    )
+    return _sequence_classification(classifier, card, rows)
+
+
+def check_classifier(folder: Path) -> None:
+    """Raise UserError where the folder holds none of the three, before any long work."""
+    if not any((folder / n).is_file() for n in ("task.yaml", "adapter_config.json", "config.json")):
+        raise UserError(
+            f"{folder} holds no classifier: name the folder of a transformers "
+            "sequence-classification model, of a dawgen run or of a tuned prompt."
+        )
 
 
 def _other_labels(classifier: Path, labels: Sequence[str], card: TaskCard) -> UserError:

@@ -101,11 +101,16 @@ def load_foreign(source: str | Path, card: TaskCard) -> list[SyntheticRow]:
 
 def _read_rows(path: Path, card: TaskCard, *, allow_empty: bool = False) -> list[SyntheticRow]:
     if path.is_dir():
-        if not any(path.glob("shard-*.parquet")):
+        shards = sorted(path.glob("shard-*.parquet"))
+        if not shards:
             raise UserError(
                 f"{path} holds no shard-00000.parquet; name a folder of synthetic rows."
             )
-        rows = read_shards(path)
+        rows = []
+        for shard in shards:
+            rows += (
+                _read_foreign(shard, card, allow_empty) if _is_foreign(shard) else read_shard(shard)
+            )
     elif _is_shard(path):
         rows = read_shard(path)
     else:
@@ -129,6 +134,14 @@ def _is_shard(path: Path) -> bool:
         return set(SCHEMA.names) <= set(pq.read_schema(path).names)
     except pa.ArrowException:
         return False  # the foreign reader says what is wrong with it
+
+
+def _is_foreign(path: Path) -> bool:
+    """Whether a readable file that is named like a shard has not a shard's columns."""
+    try:
+        return not set(SCHEMA.names) <= set(pq.read_schema(path).names)
+    except (pa.ArrowException, OSError):
+        return False  # a damaged shard, which reading it says
 
 
 def _read_table(path: Path) -> pa.Table:

@@ -42,7 +42,7 @@ def shot_sentences(shots: Sequence[Row]) -> list[FirstSentence]:
 
 
 def check_sources(choice: str | Mapping[str, float]) -> None:
-    """See that the files among the sources are there, before any long work.
+    """See that the files among the sources, and their columns, are there, before any long work.
 
     Raises:
         UserError: one of them is not.
@@ -50,7 +50,9 @@ def check_sources(choice: str | Mapping[str, float]) -> None:
     for name in [choice] if isinstance(choice, str) else choice:
         file, _, column = name.rpartition("#")
         known = name in (*CORPORA, "card", "few-shots", "generator") or name.startswith("hub:")
-        if not known and not (column and Path(file).is_file()):
+        if column and Path(file).is_file():
+            _column(name)
+        elif not known:
             next(file_lines(Path(name)), None)
 
 

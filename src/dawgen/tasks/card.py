@@ -370,6 +370,9 @@ def _explain(error: ValidationError) -> str:
         ]
         near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
         hint = f"did you mean {near[0]!r}?" if near else f"a card has {', '.join(known)}."
+        if key in known:  # in one line, dots and all
+            section, _, name = key.partition(".")
+            hint = f"write it as {section}: {{{name}: ...}}."
         return f"a card has no entry {key!r}; {hint}"
     if first["type"] == "missing":
         return f"the card lacks the entry {key!r}."

@@ -47,8 +47,9 @@ def load_rows(
     """Every row of the source, in its order.
 
     A label may be the label's name or its class id: the place in ``hub.label_names`` where
-    the card has them, else in ``labels``. With ``labelled=False`` the label column may be
-    missing; labels the card knows are kept, all else is None.
+    the card has them, else in ``labels``, unless these are numbers themselves. A data set that
+    numbers its classes by names of its own is read by those. With ``labelled=False`` the label
+    column may be missing; labels the card knows are kept, all else is None.
 
     Args:
         split: which part of a hub data set (train, dev, test); files have but one.
@@ -67,8 +68,9 @@ def load_rows(
     needed = [*card.roles, *(["label"] if labelled else [])]
     for role in needed:
         check_column(table, columns[role], role)
-    class_names = table.class_names.get(columns["label"], class_names)
-    reader = _LabelReader(card, class_names)
+    own = table.class_names.get(columns["label"])
+    ids = own is not None or (table.from_hub and class_names is not card.labels)
+    reader = _LabelReader(card, own or class_names, ids)
     rows = []
     skipped = 0
     for number, record in enumerate(table.records, start=1):
@@ -141,22 +143,35 @@ def _broken(text: str) -> str | None:
 
 
 class _LabelReader:
-    """Label names from what stands in a label column: a name, or a class id."""
+    """Label names from what stands in a label column: a name, or a class id.
 
-    def __init__(self, card: TaskCard, class_names: Sequence[str]) -> None:
+    Args:
+        class_names: of the class ids, in their order.
+        ids: whole numbers are certain to be class ids.
+    """
+
+    def __init__(self, card: TaskCard, class_names: Sequence[str], ids: bool) -> None:
         self.card = card
         self.class_names = class_names
         self.known = set(card.labels)
+        self.ids = ids
+        self.numbered = ids or not all(_is_number(label) for label in card.labels)
 
     def read(self, value: object) -> str | None:
         """The card's label, or None where the value is no label of it."""
+        if self.ids and isinstance(value, int) and not isinstance(value, bool):
+            return self._by_id(value)
         name = _plain(value)
-        if name in self.known:
-            return name
-        if name.isdecimal() and int(name) < len(self.class_names):
-            by_id = self.class_names[int(name)]
-            return by_id if by_id in self.known else None
-        return None
+        for spelling in (str(value), name):  # 1.0 may be called "1.0" or "1"
+            if spelling in self.known:
+                return spelling
+        return self._by_id(int(name)) if self.numbered and name.isdecimal() else None
+
+    def _by_id(self, number: int) -> str | None:
+        if not 0 <= number < len(self.class_names):
+            return None
+        name = self.class_names[number]
+        return name if name in self.known else None
 
     def error(self, value: object, column: str, where: str) -> UserError:
         name = _plain(value)
@@ -169,6 +184,14 @@ class _LabelReader:
             f"{where}: unknown label {name!r}{hint}; the labels of task {self.card.name} "
             f"are {labels}."
         )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _plain(value: object) -> str:
@@ -193,7 +216,8 @@ def _read_hub(
     if not path:
         if hub is None:
             raise UserError(
-                f"Task {card.name} names no hub data set; write hub:owner/name or give a file."
+                f"Task {card.name} names no hub data set to take {split} rows from; give a file, "
+                f"or hub:owner/name, with --{split}."
             )
         path, config = hub.path, hub.config
     if hub is not None and path == hub.path and config in (None, hub.config):

@@ -21,7 +21,7 @@ def example_rows(card: TaskCard, source: str | None = None) -> list[Row]:
         demo = load_card("demo")
         row = load_rows(demo, packaged_data(demo)["train"])[0]
         return [Row(row.text1, row.text2 if card.is_pair else None, None)]
-    rows = load_rows(card, source or packaged_data(card)["train"])
+    rows = load_rows(card, packaged_data(card)["train"] if source is None else source)
     first: dict[str, Row] = {}
     for row in rows:
         first.setdefault(str(row.label), row)

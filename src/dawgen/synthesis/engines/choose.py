@@ -9,7 +9,11 @@ from dawgen.errors import UserError
 from dawgen.progress import say
 from dawgen.settings import SynthesisSettings
 from dawgen.synthesis.engines.base import Decoding, Engine
-from dawgen.synthesis.engines.ctranslate2 import CTranslate2Engine, UnsupportedError
+from dawgen.synthesis.engines.ctranslate2 import (
+    CTranslate2Engine,
+    UnsupportedError,
+    refuse_what_it_cannot,
+)
 from dawgen.synthesis.engines.transformers import TransformersEngine
 
 
@@ -28,14 +32,10 @@ def choose_engine(
     Raises:
         UserError: the engine named cannot do what is asked.
     """
+    check_engine(settings, decoding)
     int8 = settings.quantization == "int8"
     if settings.engine == "ctranslate2":
         return CTranslate2Engine(backbone, prompts, decoding, settings.quantization)
-    if settings.engine == "transformers" and int8:
-        raise UserError(
-            "The engine transformers does not quantize; set synthesis.engine to auto or "
-            "ctranslate2, or synthesis.quantization to none."
-        )
     if settings.engine == "auto" and int8:
         try:
             engine = CTranslate2Engine(backbone, prompts, decoding, settings.quantization)
@@ -47,3 +47,14 @@ def choose_engine(
     elif settings.engine == "auto":
         say("  decoding with transformers")
     return TransformersEngine(backbone, prompts, decoding)
+
+
+def check_engine(settings: SynthesisSettings, decoding: Decoding) -> None:
+    """Raise UserError where the engine named cannot do what is asked, whatever the model."""
+    if settings.engine == "ctranslate2":
+        refuse_what_it_cannot(decoding)
+    if settings.engine == "transformers" and settings.quantization == "int8":
+        raise UserError(
+            "The engine transformers does not quantize; set synthesis.engine to auto or "
+            "ctranslate2, or synthesis.quantization to none."
+        )
