@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -55,6 +56,13 @@ DawGen with surgery again (`results/drivers/grid.yaml`), against the settings as
 were not chosen by these figures.
 """
 
+_STARTS = """## Where tuning changed nothing
+
+Development shots choose among the states of a tuning, the one before the first step included. Where
+they choose that, a method stands where its start stood: fine-tuning with a template at no
+tuning, a prompt at its label words.
+"""
+
 
 def results_page() -> str:
     """Markdown of all that is in ``results/``."""
@@ -72,6 +80,7 @@ def results_page() -> str:
             _ALL,
             *_compared(results, pairs, ()),
             *_drivers(),
+            *_starts(RESULTS / "tiny"),
             *_seeds(results),
         ]
     )
@@ -119,6 +128,20 @@ def _drivers() -> Iterator[str]:
     method = "dawgen-surgery"
     yield _DRIVERS
     yield from _compared(results, [(f"{method}@{name}", f"{method}@tiny") for name in names], ())
+
+
+def _starts(out: Path) -> Iterator[str]:
+    """How often the development shots chose the state before the first step, by method."""
+    chosen: dict[str, list[bool]] = {}
+    for path in (out / "cells").glob("*/*/*.json"):
+        cell = json.loads(path.read_text("utf-8"))
+        if "best_step" in cell.get("details", {}):
+            chosen.setdefault(cell["method"], []).append(cell["details"]["best_step"] == 0)
+    yield _STARTS
+    yield "| method | the start was chosen in |\n| --- | ---: |"
+    for method, starts in sorted(chosen.items()):
+        yield f"| {method} | {sum(starts)} of {len(starts)} |"
+    yield ""
 
 
 def _seeds(results: Results) -> Iterator[str]:
