@@ -22,10 +22,17 @@ RIVALS = (
     "prompt-tuning",
     "fine-tuning",
     "prompt-fine-tuning",
+    "soft-prompt-fine-tuning",
+    "ppt",
+    "spot",
+    "optima",
+    "in-context",
+    "tfidf",
+    "zero-shot",
+    "dawgen-selected",
     "fewgen-surgery",
     "dawgen-paired",
     "dawgen-synthetic",
-    "zero-shot",
 )
 """What dawgen with surgery is set against."""
 
