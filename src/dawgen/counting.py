@@ -20,6 +20,7 @@ from transformers.pytorch_utils import Conv1D
 
 from dawgen.backbone.calls import CACHED_TOKENS
 from dawgen.backbone.linear import linear
+from dawgen.backbone.text import plain_config
 
 if TYPE_CHECKING:
     from dawgen.backbone import Backbone
@@ -128,7 +129,7 @@ class Shape:
 
 def shape_of(backbone: Backbone) -> Shape:
     """Count by watching one short pass: which layer multiplies how many tokens."""
-    model, config = backbone.model, backbone.model.config
+    model, config = backbone.model, plain_config(backbone.model.config)
     source, target, features = 0, 0, [0, 0]
 
     def count(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:

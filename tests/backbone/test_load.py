@@ -10,6 +10,7 @@ import torch
 
 from dawgen.backbone import load_backbone
 from dawgen.backbone.load import _fingerprint, check_head
+from dawgen.backbone.text import BackboneText
 from dawgen.errors import UserError
 from dawgen.settings import BackboneSettings
 from tests.conftest import bart_model, word_tokenizer
@@ -86,4 +87,39 @@ def test_logits_that_we_would_get_wrong_are_refused(folder: Path) -> None:
     backbone = load_backbone(BackboneSettings(path=str(folder)))
     backbone.head.scale = 0.5
     with pytest.raises(UserError, match="cannot be trusted"):
+        check_head(backbone)
+
+
+def test_a_model_without_an_end_mark_or_a_start_is_told(folder: Path) -> None:
+    """As soon as one is needed; a list of end marks will do, and so will a separator."""
+    tokenizer = word_tokenizer()
+
+    def text(**changes: object) -> BackboneText:
+        config = bart_model(len(tokenizer)).config
+        for name, value in changes.items():
+            setattr(config, name, value)
+        mute = word_tokenizer()
+        mute.eos_token = mute.bos_token = mute.sep_token = None
+        return BackboneText(config, mute, name="m", max_length=64)
+
+    assert text(eos_token_id=[5, 6]).end_id == 5
+    with pytest.raises(UserError, match="m has no end mark"):
+        _ = text(eos_token_id=None).end_id
+    with pytest.raises(UserError, match="m has no end mark"):
+        _ = text(eos_token_id=50_256).end_id
+    with pytest.raises(UserError, match="what its decoder begins with"):
+        _ = text(decoder_start_token_id=None, bos_token_id=None).decoder_start
+    assert text(max_position_embeddings=-1).max_length == 64
+
+
+def test_a_model_that_cannot_be_read_behind_prompts_is_told(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backbone = load_backbone(BackboneSettings(path=str(folder)))
+
+    def only_words(*_: object, **__: object) -> None:
+        raise RuntimeError("input_ids are wanted\nand nothing else")
+
+    monkeypatch.setattr(backbone.model.get_encoder(), "forward", only_words)
+    with pytest.raises(UserError, match=r"behind prompts \(RuntimeError: input_ids are wanted\)"):
         check_head(backbone)

@@ -34,15 +34,21 @@ COUNT = 24
 """Rows that are compared; 200 in the slow test."""
 
 
-def write_run(folder: Path, backbone: Backbone) -> Path:
-    """A finished run around a random model and a random prompt, strong enough to matter."""
+def write_run(folder: Path, backbone: Backbone, tail: str = "") -> Path:
+    """A finished run around a random model and a random prompt, strong enough to matter.
+
+    Args:
+        tail: what each label word has behind it, so that it is of several tokens.
+    """
     model = folder / "model"
     backbone.model.save_pretrained(model)
     backbone.tokenizer.save_pretrained(model)
     run = folder / "run"
     prompt = random_normal(backbone.table().detach(), 5, np.random.default_rng(0))
     save_prompt(4 * prompt, run / "prompt", backbone)
-    (run / "task.yaml").write_text(CARD)
+    (run / "task.yaml").write_text(
+        CARD.replace('"yes"', f'"yes{tail}"').replace('"no"', f'"no{tail}"')
+    )
     (run / "config.yaml").write_text(
         f"seed: 7\nbackbone: {{path: {model}, max_length: {backbone.max_length}}}\n"
     )
@@ -121,7 +127,7 @@ def exported(
     pairs = write_data(home / "rows.jsonl", COUNT)
     jobs = {}
     for name, backbone in (("bart", tiny_bart), ("t5", tiny_t5), ("gpt2", tiny_gpt2)):
-        run = write_run(home / name, backbone)
+        run = write_run(home / name, backbone, "" if name == "bart" else " man")
         for to in KINDS:
             base = [str(home / name / "model")] if to == "peft" else []
             export = export_run(run, to, home / name / to)

@@ -8,16 +8,20 @@ from transformers import (
     GenerationConfig,
     LogitsProcessor,
     LogitsProcessorList,
+    MambaConfig,
+    MambaForCausalLM,
 )
 
 from dawgen.backbone import Backbone, load_backbone
 from dawgen.backbone.memory import CallLimits
+from dawgen.errors import UserError
 from dawgen.settings import BackboneSettings
-from dawgen.synthesis.engines import Decoding, Generation, Request, TransformersEngine
+from dawgen.synthesis.engines import Decoding, Generation, Request, TransformersEngine, states
 from dawgen.synthesis.engines import transformers as engine_module
 from dawgen.synthesis.engines.base import allowed_tokens, read_ids
 from dawgen.synthesis.engines.sampling import Sampler, contrasted
 from dawgen.synthesis.engines.states import PlainCausalState
+from tests.conftest import word_tokenizer
 from tests.synthesis.helpers import next_logits, random_prompts
 
 SOURCES = ["", "a dog runs", "two young children and a woman", "no"]
@@ -208,13 +212,16 @@ def test_what_is_read_is_counted(tiny_gpt2, tiny_bart):
     asked = [Request(source, label, 0) for source in ("a", "a", "the") for label in (0, 1)]
     with positions_read(tiny_gpt2.model.base_model) as read:
         engine = TransformersEngine(tiny_gpt2, prompts, Decoding(max_new_tokens=1))
-        assert read == [2 * 5]  # all but the last vector of each
+        assert read[0] == 2 * 5  # all but the last vector of each; then comes the engine's check
+        read.clear()
         engine.generate(asked)
     longest = max(len(tiny_gpt2.encode_source(text, 6)) for text in ("a", "the"))
-    assert read[1:] == [4 * (1 + longest)]
-    prompts = random_prompts(tiny_bart, 2, length=6)
+    assert read == [4 * (1 + longest)]
+    engine = TransformersEngine(
+        tiny_bart, random_prompts(tiny_bart, 2, length=6), Decoding(max_new_tokens=3)
+    )
     with positions_read(tiny_bart.model.get_encoder()) as read:
-        TransformersEngine(tiny_bart, prompts, Decoding(max_new_tokens=3)).generate(asked)
+        engine.generate(asked)
     longest = max(len(tiny_bart.encode_source(text, 6)) for text in ("a", "the"))
     assert read == [4 * (6 + longest)]
 
@@ -287,3 +294,32 @@ def test_contrasted_texts_are_what_step_by_step_scoring_finds(backbone):
             scores = contrasted(logits, torch.tensor([request.label]), 0.5)
             ids.append(int(scores[0].argmax()))
         assert written == read_ids(backbone, ids)
+
+
+def test_a_model_that_forgets_what_it_wrote_is_refused(tiny_bart, tiny_gpt2, monkeypatch):
+    """Its memory ends with the first token, so the second is told behind nothing."""
+    for backbone, state in (
+        (tiny_bart, states.EncoderDecoderState),
+        (tiny_gpt2, states.CausalState),
+    ):
+
+        def forget(self, ids, read=state.read):
+            return read(self, ids.roll(1) * 0 + 4)
+
+        prompts = random_prompts(backbone, 2, length=6)
+        with monkeypatch.context() as patch:
+            patch.setattr(state, "read", forget)
+            with pytest.raises(UserError, match="something else token by token"):
+                TransformersEngine(backbone, prompts, Decoding())
+        TransformersEngine(backbone, prompts, Decoding())
+
+
+def test_a_state_space_model_is_refused(tmp_path):
+    tokenizer = word_tokenizer()
+    config = MambaConfig(vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=1)
+    MambaForCausalLM(config).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    for dtype in ("fp32", "bf16"):
+        backbone = load_backbone(BackboneSettings(path=str(tmp_path), dtype=dtype))
+        with pytest.raises(UserError, match=r"keeps what it has read .* \(a mamba\)"):
+            TransformersEngine(backbone, random_prompts(backbone, 2, length=4), Decoding())

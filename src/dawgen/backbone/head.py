@@ -6,6 +6,10 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from dawgen.backbone.readout import Readout, log_probs
+from dawgen.backbone.text import plain_config
+
+_SCALED_WHERE_TIED = ("umt5", "switch_transformers")
+"""Kinds of model that scale the decoder's output where its tables are tied, without saying so."""
 
 
 class Head:
@@ -16,14 +20,15 @@ class Head:
     """
 
     def __init__(self, model: PreTrainedModel) -> None:
-        config = model.config
+        config = plain_config(model.config)
         layer = model.get_output_embeddings()
         self.weight: Tensor = layer.weight
         bias = getattr(layer, "bias", None)
         final = getattr(model, "final_logits_bias", None)
         self.bias: Tensor | None = final[0] if final is not None else bias
         scale = 1.0
-        if getattr(config, "scale_decoder_outputs", False):
+        tied = config.model_type in _SCALED_WHERE_TIED and config.tie_word_embeddings
+        if tied or getattr(config, "scale_decoder_outputs", False):
             scale *= config.d_model**-0.5
         scale *= getattr(config, "logit_scale", None) or 1.0
         scale /= getattr(config, "logits_scaling", None) or 1.0

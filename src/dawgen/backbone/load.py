@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -233,25 +234,42 @@ def _fingerprint(place: str, model: PreTrainedModel, settings: BackboneSettings)
 
 @torch.no_grad()
 def check_head(backbone: Backbone) -> None:
-    """Compare our logits with the model's own on a two-token input.
+    """Compare our logits with the model's own: of a short text, and with its start as a prompt.
 
     Raises:
-        UserError: they differ, so scores would be wrong without anyone noticing.
+        UserError: they differ, so scores would be wrong without anyone noticing; or the model
+            cannot be run with prompts at all.
     """
-    device, ids = backbone.device, backbone.ordinary_token_ids()[:2]
+    try:
+        theirs, ours = _logits(backbone)
+    except UserError:
+        raise
+    except Exception as error:  # a foreign model can fail in any of its lines
+        raise UserError(
+            f"The model {backbone.name!r} cannot be run behind prompts ({type(error).__name__}: "
+            f"{_first_line(error)[:200].rstrip('.')}); take another backbone."
+        ) from None
+    tolerance = 1e-3 if backbone.dtype == torch.float32 else 5e-2
+    scale = theirs.float().abs().max().clamp(min=1.0)
+    for found in ours:
+        if not bool((found - theirs.float()).abs().max() <= tolerance * scale):  # NaN is no good
+            raise UserError(
+                f"The model {backbone.name!r} computes its logits in a way dawgen does not know, "
+                "so its scores cannot be trusted; take another backbone."
+            )
+
+
+def _logits(backbone: Backbone) -> tuple[Tensor, list[Tensor]]:
+    """The model's own logits [1,V] behind a text, and ours: without a prompt, with one."""
+    device, ids = backbone.device, backbone.ordinary_token_ids()[:4]
     tokens = torch.tensor([ids], device=device)
     if backbone.is_encoder_decoder:
         start = torch.tensor([backbone.decoder_start], device=device)
         theirs = backbone.model(input_ids=tokens, decoder_input_ids=start).logits[:, -1]
-        hidden = backbone.label_hidden(None, [ids])
     else:
         theirs = backbone.model(input_ids=tokens).logits[:, -1]
-        hidden = backbone.label_hidden(None, [ids])
-    ours = backbone.head.logits(hidden)
-    tolerance = 1e-3 if backbone.dtype == torch.float32 else 5e-2
-    scale = theirs.float().abs().max().clamp(min=1.0)
-    if not bool((ours - theirs.float()).abs().max() <= tolerance * scale):  # NaN is no good
-        raise UserError(
-            f"The model {backbone.name!r} computes its logits in a way dawgen does not know, "
-            "so its scores cannot be trusted; take another backbone."
-        )
+    begin = backbone.embed(tokens[:, :2])
+    hidden = [backbone.label_hidden(None, [ids]), backbone.label_hidden(begin, [ids[2:]])]
+    no_word = begin.mean(dim=1, keepdim=True)  # as tuned vectors are none that could be looked up
+    backbone.label_hidden(no_word, [ids])
+    return theirs, [backbone.head.logits(each) for each in hidden]

@@ -32,6 +32,7 @@ _SENTENCES = (
     "could not create a primitive",  # oneDNN, on a processor
     "CUBLAS_STATUS_ALLOC_FAILED",
 )
+_SHAPES = "could not create a primitive descriptor"  # oneDNN too, of shapes that do not match
 
 
 @dataclass
@@ -153,7 +154,8 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory was too small, on a GPU or for PyTorch on a processor."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(part in str(error) for part in _SENTENCES)
+    said = str(error).replace(_SHAPES, "")
+    return isinstance(error, RuntimeError) and any(part in said for part in _SENTENCES)
 
 
 def memory_trouble(error: Exception) -> str | None:

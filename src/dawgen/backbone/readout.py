@@ -31,7 +31,7 @@ class Readout(NamedTuple):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """hidden [N,H] -> fp32 logits [N,V], by operations that any derivative goes through."""
-        out = linear(hidden * self.scale, self.weight).float()
+        out = linear((hidden * self.scale).to(self.weight.dtype), self.weight).float()
         if self.bias is not None:
             out = out + self.bias
         return self.cap * torch.tanh(out / self.cap) if self.cap else out
@@ -127,4 +127,5 @@ def _with_gradient(
     by_logit = shares.mul_(-1 / total).scatter_add_(-1, ids, torch.ones_like(chosen))
     if slope is not None:
         by_logit *= slope
-    return values, linear(by_logit.to(hidden.dtype), readout.weight.t()) * readout.scale
+    found = linear(by_logit.to(readout.weight.dtype), readout.weight.t()) * readout.scale
+    return values, found.to(hidden.dtype)

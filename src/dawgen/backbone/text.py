@@ -31,17 +31,28 @@ class BackboneText:
         self.tokenizer = tokenizer
         self.name = name
         self.is_encoder_decoder: bool = bool(config.is_encoder_decoder)
-        positions = getattr(config, "max_position_embeddings", None)
+        positions = _positions(config)
         self.max_length = min(max_length, positions or max_length)
         self._told_of_cut_rows = False
 
-    @property
+    @cached_property
     def end_id(self) -> int:
-        """Token id of the end mark."""
-        end = self.tokenizer.eos_token_id
+        """Token id of the end mark: the tokenizer's, else the config's, else its separator.
+
+        Raises:
+            UserError: there is none.
+        """
+        said = getattr(self.config, "eos_token_id", None)
+        several = said if isinstance(said, list) else [said]
+        size = getattr(plain_config(self.config), "vocab_size", None) or len(self.tokenizer)
+        known = [self.tokenizer.eos_token_id, *several, self.tokenizer.sep_token_id]
+        end = next((int(i) for i in known if i is not None and 0 <= i < size), None)
         if end is None:
-            end = self.config.eos_token_id
-        return int(end)
+            raise UserError(
+                f"{self.name} has no end mark, so it cannot say where a text ends; name one in its "
+                "tokenizer (eos_token)."
+            )
+        return end
 
     def text_ids(self, text: str) -> list[int]:
         """Ids of a text alone, without special tokens."""
@@ -138,8 +149,31 @@ class BackboneText:
     @cached_property
     def decoder_start(self) -> list[int]:
         """What a decoder reads before the first word: its start token, BART's <s> after it."""
-        start = self.config.decoder_start_token_id
+        known = (
+            getattr(self.config, "decoder_start_token_id", None),
+            self.tokenizer.bos_token_id,
+            getattr(self.config, "bos_token_id", None),
+        )
+        start = next((i for i in known if i is not None), None)
+        if start is None:
+            raise UserError(
+                f"{self.name} does not say what its decoder begins with; put "
+                "decoder_start_token_id into its config.json."
+            )
         plain = self.text_ids("a")
         with_specials: list[int] = self.tokenizer("a")["input_ids"]
         lead = with_specials[: with_specials.index(plain[0])] if plain else []
         return [start, *(i for i in lead if i != start)]
+
+
+def plain_config(config: PreTrainedConfig) -> PreTrainedConfig:
+    """The part of a config that tells of the text model, where it has several."""
+    return config if hasattr(config, "hidden_size") else config.get_text_config(decoder=True)
+
+
+def _positions(config: PreTrainedConfig) -> int | None:
+    """Most tokens that the model has positions for; None where it does not say, or has no limit."""
+    inner = plain_config(config)
+    names = ("max_position_embeddings", "max_encoder_position_embeddings")
+    found = (getattr(inner, name, None) for name in names)
+    return next((n for n in found if isinstance(n, int) and n > 0), None)

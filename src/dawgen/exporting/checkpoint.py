@@ -20,13 +20,16 @@ if TYPE_CHECKING:
 _SPECIALS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token")
 
 
-def write_checkpoint(folder: Path, backbone: Backbone, prompt: Tensor) -> None:
+def write_checkpoint(folder: Path, backbone: Backbone, prompt: Tensor) -> list[int]:
     """Write model and tokenizer; ``tokenizer(text)`` puts the prompt's tokens before the text.
 
     The prompt's tokens are never generated: ``generation_config.json`` suppresses them.
 
     Args:
         prompt: [P,H].
+
+    Returns:
+        The ids of the prompt's tokens.
     """
     tokenizer = backbone.tokenizer
     raw = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
@@ -48,6 +51,7 @@ def write_checkpoint(folder: Path, backbone: Backbone, prompt: Tensor) -> None:
     if model.generation_config is not None:
         model.generation_config.suppress_tokens = ids
     model.save_pretrained(folder)
+    return ids
 
 
 def with_prefix(

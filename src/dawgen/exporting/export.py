@@ -16,6 +16,8 @@ from dawgen.predicting import load_run_prompt, open_run
 from dawgen.prompts import save_prompt
 from dawgen.runs import write_json, write_text
 from dawgen.synthesis.engines.baking import prompt_ids
+from dawgen.synthesis.engines.base import Decoding
+from dawgen.synthesis.engines.ctranslate2 import CTranslate2Engine, UnsupportedError
 from dawgen.synthesis.provenance import model_name
 
 if TYPE_CHECKING:
@@ -80,6 +82,7 @@ def _about(card: TaskCard, backbone: Backbone, prompt: Tensor) -> dict[str, Any]
         "end_id": backbone.end_id,
         "prompt_length": len(prompt),
         "max_length": backbone.max_length,
+        "dtype": str(backbone.dtype).removeprefix("torch."),
     }
 
 
@@ -97,26 +100,17 @@ def _to_hf(folder: Path, backbone: Backbone, prompt: Tensor) -> dict[str, Any]:
     """A checkpoint whose tokenizer puts the prompt, as tokens, before every text."""
     from dawgen.exporting.checkpoint import write_checkpoint
 
-    write_checkpoint(folder, backbone, prompt)
-    return {}
+    return {"prompt_ids": write_checkpoint(folder, backbone, prompt)}
 
 
 def _to_ctranslate2(folder: Path, backbone: Backbone, prompt: Tensor) -> dict[str, Any]:
     """CTranslate2's model, whose tokens are called by their numbers, and the tokenizer."""
     try:
-        from dawgen.synthesis.engines.conversion import convert
-    except ImportError:
-        raise UserError("This export needs CTranslate2: pip install 'dawgen[fast]'.") from None
-    try:
-        converted = convert(backbone, prompt[None], folder, None)
-    except ValueError as error:
-        raise UserError(
-            f"CTranslate2 cannot take {backbone.name}: {str(error).splitlines()[0]} "
-            "Export to hf or peft instead."
-        ) from None
-    for path in converted.iterdir():
-        path.replace(folder / path.name)
-    converted.rmdir()
+        engine = CTranslate2Engine(backbone, prompt[None], Decoding())  # which checks what it says
+    except UnsupportedError as error:
+        raise UserError(f"{str(error).rpartition(';')[0]}; export to hf or peft instead.") from None
+    for path in engine.path.iterdir():
+        shutil.move(path, folder / path.name)
     backbone.tokenizer.backend_tokenizer.save(str(folder / "tokenizer.json"))
     return {"prompt_ids": prompt_ids(backbone, prompt[None], 0)}
 

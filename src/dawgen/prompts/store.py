@@ -142,6 +142,9 @@ def _config(weights: Tensor, backbone: Backbone) -> dict[str, Any]:
         num_virtual_tokens=weights.shape[0],
         token_dim=weights.shape[1],
         num_transformer_submodules=1,
+        # of no meaning to prompts, but asked for where a model calls them something else
+        num_layers=getattr(backbone.config, "num_hidden_layers", None) or 1,
+        num_attention_heads=getattr(backbone.config, "num_attention_heads", None) or 1,
     )
     return config.to_dict()
 

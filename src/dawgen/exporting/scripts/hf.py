@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokeni
 here = Path(__file__).resolve().parent
 task = json.loads((here / "task.json").read_text("utf-8"))
 kind = AutoModelForSeq2SeqLM if task["encoder_decoder"] else AutoModelForCausalLM
-model = kind.from_pretrained(here).eval()
+model = kind.from_pretrained(here, dtype=getattr(torch, task["dtype"])).eval()
 tokenizer = AutoTokenizer.from_pretrained(here)
 
 
@@ -33,7 +33,8 @@ def fill(row: dict[str, str]) -> str:
 @torch.no_grad()
 def probabilities(row: dict[str, str]) -> list[float]:
     """p(label) of each label, from the log-probabilities of the labels' words."""
-    ids = tokenizer(fill(row), return_tensors="pt", truncation=True).input_ids
+    room = task["max_length"] - (0 if task["encoder_decoder"] else 8)
+    ids = tokenizer(fill(row), return_tensors="pt", truncation=True, max_length=room).input_ids
     if not task["encoder_decoder"] and ids[0, -1] == task["end_id"]:
         ids = ids[:, :-1]
     scores = []
@@ -45,7 +46,9 @@ def probabilities(row: dict[str, str]) -> list[float]:
             if task["encoder_decoder"]
             else {"input_ids": answer}
         )
-        log_probs = model(**inputs).logits[0].log_softmax(-1)[before.shape[1] - 1 : -1]
+        logits = model(**inputs).logits[0].float()
+        logits[:, task["prompt_ids"]] = -torch.inf  # never written
+        log_probs = logits.log_softmax(-1)[before.shape[1] - 1 : -1]
         scores.append(sum(log_probs[place, token] for place, token in enumerate(word)))
     return torch.tensor(scores).softmax(0).tolist()
 

@@ -19,7 +19,8 @@ task = json.loads((here / "task.json").read_text("utf-8"))
 base = str(here / "base") if task["base"] == "base" else task["base"]
 base = sys.argv[2] if len(sys.argv) > 2 else base
 kind = AutoModelForSeq2SeqLM if task["encoder_decoder"] else AutoModelForCausalLM
-model = PeftModel.from_pretrained(kind.from_pretrained(base), here).eval()
+dtype = getattr(torch, task["dtype"])
+model = PeftModel.from_pretrained(kind.from_pretrained(base, dtype=dtype), here).eval()
 tokenizer = AutoTokenizer.from_pretrained(base)
 
 
@@ -36,7 +37,7 @@ def fill(row: dict[str, str]) -> str:
 @torch.no_grad()
 def probabilities(row: dict[str, str]) -> list[float]:
     """p(label) of each label, from the log-probabilities of the labels' words."""
-    room = task["max_length"] - task["prompt_length"]
+    room = task["max_length"] - task["prompt_length"] - (0 if task["encoder_decoder"] else 8)
     ids = tokenizer(fill(row), return_tensors="pt", truncation=True, max_length=room).input_ids
     if not task["encoder_decoder"] and ids[0, -1] == task["end_id"]:
         ids = ids[:, :-1]
@@ -50,7 +51,7 @@ def probabilities(row: dict[str, str]) -> list[float]:
             if task["encoder_decoder"]
             else {"input_ids": answer, "attention_mask": answer.new_ones(answer.shape)}
         )
-        log_probs = model(**inputs).logits[0].log_softmax(-1)[-len(word) - 1 : -1]
+        log_probs = model(**inputs).logits[0].float().log_softmax(-1)[-len(word) - 1 : -1]
         scores.append(sum(log_probs[place, token] for place, token in enumerate(word)))
     return torch.tensor(scores).softmax(0).tolist()
 

@@ -26,6 +26,7 @@ class _Names:
         self.eos_token = str(end)
         # Must be tokens of the vocabulary; nothing here is ever unknown, padded or begun by them.
         self.bos_token = self.unk_token = self.pad_token = "0"
+        self.special_tokens_map: dict[str, str] = {}
 
     def get_vocab(self) -> dict[str, int]:
         return {str(i): i for i in range(self.size)}
@@ -83,3 +84,5 @@ def _speak_to_the_converter(config: Any) -> None:
         config.normalize_before = False  # of BART
     if hasattr(config, "scale_decoder_outputs"):  # of T5; once this was how tied tables showed
         config.tie_word_embeddings = config.scale_decoder_outputs
+    if config.model_type == "mt5":  # which never scales, whatever its tables
+        config.tie_word_embeddings = False

@@ -75,10 +75,16 @@ class CTranslate2Engine:
         folder = Path(self._folder.name)
         try:
             self.path = convert(backbone, self.prompts, folder, None)
-        except ValueError:
+        except Exception as error:  # a converter may fail in any of its lines
+            if isinstance(error, OSError):
+                raise
+            kind = backbone.model.config.model_type
+            why = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+            none = why.startswith("No conversion is registered")
             raise UnsupportedError(
-                f"CTranslate2 cannot run {backbone.name}: it has no converter for models of type "
-                f"{backbone.model.config.model_type}; set synthesis.engine to transformers."
+                f"CTranslate2 cannot run {backbone.name}: it "
+                + (f"has no converter for models of type {kind}" if none else f"says {why!r}")
+                + "; set synthesis.engine to transformers."
             ) from None
         self._check()
         if quantization == "int8":

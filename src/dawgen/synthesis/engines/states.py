@@ -11,6 +11,7 @@ from torch import Tensor
 from transformers import Cache, DynamicCache, EncoderDecoderCache
 
 from dawgen.backbone import Backbone
+from dawgen.errors import UserError
 from dawgen.synthesis.engines.cache import InPlaceCache, can_decode_in_place
 
 Source = tuple[int, tuple[int, ...]]
@@ -83,7 +84,7 @@ class PromptCache:
         if self.length:
             cache = DynamicCache(config=backbone.model.config)
             backbone.model.base_model(
-                inputs_embeds=prompts[:, :-1].to(backbone.dtype),
+                inputs_embeds=prompts[:, :-1].to(backbone.dtype, copy=True),  # CTRL writes into it
                 past_key_values=cache,
                 use_cache=True,
             )
@@ -176,6 +177,14 @@ class PlainCausalState:
     def __init__(self, backbone: Backbone, prompts: Tensor, rows: Sequence[Source]) -> None:
         """prompts: [C,P,H]; rows: B labels and sources of one length."""
         self.model: Any = backbone.model.base_model
+        accepted = inspect.signature(self.model.forward).parameters
+        if "past_key_values" not in accepted:
+            raise UserError(
+                f"{backbone.name} keeps what it has read in a way that dawgen does not know "
+                f"(a {backbone.model.config.model_type}); take another backbone."
+            )
+        self.takes_positions = "position_ids" in accepted
+        self.seen = 0
         self.cache = DynamicCache(config=backbone.model.config)
         inputs = backbone.generation_inputs(
             prompts[[label for label, _ in rows]], [source for _, source in rows]
@@ -187,6 +196,12 @@ class PlainCausalState:
         return self._read(input_ids=ids[:, None])
 
     def _read(self, **inputs: Tensor) -> Tensor:
+        (given,) = inputs.values()
+        rows, columns = given.shape[:2]
+        if self.takes_positions:  # some models count from 0 at every call unless told
+            at = torch.arange(self.seen, self.seen + columns, device=given.device)
+            inputs["position_ids"] = at.expand(rows, -1)
+        self.seen += columns
         out = self.model(**inputs, past_key_values=self.cache, use_cache=True)
         return out.last_hidden_state[:, -1]
 
@@ -197,7 +212,9 @@ State = EncoderDecoderState | CausalState | PlainCausalState
 def reads_behind_prompts(backbone: Backbone) -> bool:
     """Whether a causal model can go on from a cached prompt with gaps between the columns."""
     accepted = inspect.signature(backbone.model.base_model.forward).parameters
-    return "position_ids" in accepted and can_decode_in_place(backbone.model)
+    # GPT-Neo's local window counts columns, gaps included
+    local = "local" in getattr(backbone.model.config, "attention_layers", ())
+    return "position_ids" in accepted and not local and can_decode_in_place(backbone.model)
 
 
 def _distinct(rows: Sequence[Source], device: torch.device) -> tuple[list[Source], Tensor]:

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from dawgen.backbone import Backbone
-from dawgen.backbone.memory import run_calls
+from dawgen.backbone.memory import is_out_of_memory, run_calls
+from dawgen.errors import UserError
 from dawgen.synthesis.engines.base import (
     Decoding,
     Generation,
@@ -59,6 +60,45 @@ class TransformersEngine:
             if not self.one_length:
                 with torch.inference_mode():
                     self.label_prompts = PromptCache(backbone, self.prompts)
+        self._check()
+
+    @torch.inference_mode()
+    def _check(self) -> None:
+        """See that token by token the model says what it says in one pass.
+
+        Raises:
+            UserError: it does not, as where its memory is of a kind that is not known here.
+        """
+        try:
+            ours, theirs = self._both_ways()
+        except Exception as error:  # a foreign model can fail in any of its lines
+            if isinstance(error, UserError) or is_out_of_memory(error):
+                raise
+            raise UserError(
+                f"{self.backbone.name} cannot write token by token here "
+                f"({type(error).__name__}); take another backbone."
+            ) from error
+        tolerance = 1e-2 if self.backbone.dtype == torch.float32 else 0.3
+        if not torch.allclose(ours, theirs, atol=tolerance, rtol=tolerance / 10):
+            raise UserError(
+                f"{self.backbone.name} says something else token by token than in one pass, so its "
+                "texts cannot be trusted; take another backbone."
+            )
+
+    def _both_ways(self) -> tuple[Tensor, Tensor]:
+        """log p of some tokens behind sources of two lengths: by steps, and in one pass [2,6]."""
+        backbone, length = self.backbone, self.prompts.shape[1]
+        target = backbone.ordinary_token_ids()[:6]
+        texts = ("a", "a") if self.one_length else ("a", "a a a")
+        sources = [backbone.encode_source(text, length) for text in texts]
+        state = self._start_rows([(0, tuple(source)) for source in sources], len(target))
+        hidden, found = state.first, []
+        for token in target:
+            found.append(backbone.head.logits(hidden).log_softmax(-1)[:, token])
+            hidden = state.read(torch.tensor([token] * 2, device=backbone.device))
+        prompts = self.prompts[[0, 0]].to(backbone.dtype)
+        scores = backbone.token_log_probs(prompts, sources, [target, target])
+        return torch.stack(found, dim=1).float(), scores.log_probs.view(2, len(target)).float()
 
     @torch.inference_mode()
     def generate(self, requests: Sequence[Request]) -> list[Generation]:
