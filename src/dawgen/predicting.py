@@ -116,7 +116,7 @@ def label_cells(
     """
     card = classifier.card
     rows = [row for row, _ in given]
-    ours = ("prediction", "abstain")
+    ours = ["prediction"] if abstain_below is None else ["prediction", "abstain"]
     names = output_names(card, given[0][1] if given else (), ours)
     hidden = {*ours, *(f"p_{label}" for label in card.labels)}
     roles = {card.columns[role]: role for role in card.roles}
