@@ -127,7 +127,7 @@ def exported(
     pairs = write_data(home / "rows.jsonl", COUNT)
     jobs = {}
     for name, backbone in (("bart", tiny_bart), ("t5", tiny_t5), ("gpt2", tiny_gpt2)):
-        run = write_run(home / name, backbone, "" if name == "bart" else " man")
+        run = write_run(home / name, backbone, " man" if name == "gpt2" else "")
         for to in KINDS:
             base = [str(home / name / "model")] if to == "peft" else []
             export = export_run(run, to, home / name / to)
