@@ -22,6 +22,7 @@ from transformers import (
 )
 from transformers.utils import logging
 
+from dawgen.backbone.memory import is_out_of_memory
 from dawgen.backbone.model import Backbone
 from dawgen.backbone.recompute import recompute
 from dawgen.errors import UserError
@@ -242,9 +243,9 @@ def check_head(backbone: Backbone) -> None:
     """
     try:
         theirs, ours = _logits(backbone)
-    except UserError:
-        raise
     except Exception as error:  # a foreign model can fail in any of its lines
+        if isinstance(error, UserError) or is_out_of_memory(error):
+            raise
         raise UserError(
             f"The model {backbone.name!r} cannot be run behind prompts ({type(error).__name__}: "
             f"{_first_line(error)[:200].rstrip('.')}); take another backbone."

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 TASK = "task.json"
 SCRIPT = "predict.py"
+ROWS = "rows.py"
+"""What the scripts of all kinds share; it lies beside predict.py."""
 BASE = "base"
 _PACKAGED = "dawgen/tiny"
 
@@ -59,8 +61,9 @@ def export_run(run: Path, to: str, out: Path, overrides: Sequence[str] = ()) -> 
         with quiet():
             about = _about(card, backbone, prompt) | KINDS[to](partial, backbone, prompt)
         write_json(partial / TASK, about)
-        script = resources.files("dawgen.exporting") / "scripts" / f"{to}.py"
-        write_text(partial / SCRIPT, script.read_text("utf-8"))
+        scripts = resources.files("dawgen.exporting") / "scripts"
+        for name, source in ((SCRIPT, f"{to}.py"), (ROWS, ROWS)):
+            write_text(partial / name, (scripts / source).read_text("utf-8"))
         write_text(partial / "README.md", model_card(run, card, settings, backbone, to))
         partial.replace(out)
     finally:

@@ -63,8 +63,8 @@ class CTranslate2Engine:
             from dawgen.synthesis.engines.conversion import convert
         except ImportError:
             raise UnsupportedError(
-                "The engine ctranslate2 needs the package of that name; "
-                "pip install 'dawgen[fast]', or set synthesis.engine to transformers."
+                "The engine ctranslate2 needs the package of that name (pip install "
+                "'dawgen[fast]'); without, set synthesis.engine to transformers."
             ) from None
         self.backbone = backbone
         self.prompts = prompts.detach()
