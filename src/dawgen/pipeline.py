@@ -143,7 +143,14 @@ def _check_before(job: Job, backbone: Backbone, settings: Settings) -> None:
     backbone.encode_source("", settings.generator.prompt_length)
     backbone.encode_rows(job.card, job.shots.train, settings.tuning.prompt_length)
     check_sources(settings.synthesis.first_sentences)
-    decoding = decoding_of(settings.synthesis, job.card, job.shots.train, backbone, False)
+    decoding = decoding_of(
+        settings.synthesis,
+        job.card,
+        job.shots.train,
+        backbone,
+        settings.generator.prompt_length,
+        writes_first=False,
+    )
     check_engine(settings.synthesis, decoding)
 
 

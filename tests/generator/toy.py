@@ -39,6 +39,9 @@ class ToyBackbone:
     def encode_source(self, text: str, prompt_length: int) -> list[int]:
         return self.text_ids(text)
 
+    def text_room(self, prompt_length: int) -> None:
+        return None
+
     def encode_target(self, text: str) -> list[int]:
         return [*self.text_ids(text), 0]
 

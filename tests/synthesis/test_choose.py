@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+import torch
 
 from dawgen.errors import UserError
 from dawgen.settings import SynthesisSettings
 from dawgen.synthesis.engines import Decoding, choose_engine, decoding_of
+from dawgen.synthesis.engines.base import Request
+from dawgen.synthesis.engines.transformers import TransformersEngine
 from dawgen.tasks import TaskCard
 from tests.synthesis.helpers import random_prompts
 
@@ -45,8 +50,9 @@ def test_int8_by_transformers_is_refused(writer):
 # --- the settings of the decoding ---------------------------------------------------------
 
 
-def decoding(backbone, card, shots, writes_first=False, **settings) -> Decoding:
-    return decoding_of(SynthesisSettings(**settings), card, shots, backbone, writes_first)
+def decoding(backbone, card, shots, writes_first=False, length=6, **settings) -> Decoding:
+    named = SynthesisSettings(**settings)
+    return decoding_of(named, card, shots, backbone, length, writes_first=writes_first)
 
 
 def test_lengths_are_bounded_by_the_few_shots(writer, pair_card, pair_shots):
@@ -57,6 +63,26 @@ def test_lengths_are_bounded_by_the_few_shots(writer, pair_card, pair_shots):
     assert decoding(writer, pair_card, pair_shots, longest_text=2.0).max_new_tokens == 22
     short = decoding(writer, pair_card, pair_shots, max_new_tokens=2, shortest_text=1.0)
     assert (short.min_new_tokens, short.max_new_tokens) == (1, 2)
+
+
+def test_texts_fit_the_positions_that_prompt_and_source_leave(tiny_gpt2, pair_card, pair_shots):
+    prompts = torch.zeros(len(pair_card.labels), 200, 32)
+    room = tiny_gpt2.text_room(200)
+    ways = {"longest_text": 100.0}
+    with pytest.raises(UserError, match=f"lower synthesis.max_new_tokens to {room}"):
+        decoding(tiny_gpt2, pair_card, pair_shots, length=200, max_new_tokens=room + 1, **ways)
+    found = decoding(tiny_gpt2, pair_card, pair_shots, length=200, max_new_tokens=room, **ways)
+    engine = TransformersEngine(tiny_gpt2, prompts, replace(found, min_new_tokens=room - 1))
+    (text,) = engine.generate([Request("a dog runs " * 100, 0, 1)])
+    assert text.tokens in {room - 1, room}
+    # the longest source, a text of that length and the prompt: not a position is left
+    source = tiny_gpt2.encode_source("a dog runs " * 100, 200)
+    assert 200 + len(source) + room == 256
+
+
+def test_a_prompt_that_leaves_no_position_to_write_in_is_refused(tiny_gpt2, pair_card, pair_shots):
+    with pytest.raises(UserError, match=r"generator.prompt_length = 255 leaves"):
+        decoding(tiny_gpt2, pair_card, pair_shots, length=255)
 
 
 def test_the_penalty_is_one_number_or_one_by_label(writer, pair_card, pair_shots):

@@ -31,7 +31,7 @@ class BackboneText:
         self.tokenizer = tokenizer
         self.name = name
         self.is_encoder_decoder: bool = bool(config.is_encoder_decoder)
-        positions = _positions(config)
+        positions = _positions(config, "encoder")
         self.max_length = min(max_length, positions or max_length)
         self._told_of_cut_rows = False
 
@@ -128,6 +128,17 @@ class BackboneText:
             return []
         return self.text_ids(text)[: room // 2] + self.text_ids("\n")
 
+    def text_room(self, prompt_length: int) -> int | None:
+        """Most tokens of a text that the model has positions for behind a label prompt and the
+        longest source; None where it has no limit."""
+        positions = _positions(self.config, "decoder")
+        if positions is None:
+            return None
+        if self.is_encoder_decoder:
+            return positions - len(self.decoder_start)
+        source = self._room(prompt_length, "generator") // 2 + len(self.text_ids("\n"))
+        return positions - prompt_length - source
+
     def _room(self, prompt_length: int, section: str) -> int:
         """Tokens that a prompt leaves for text."""
         room = self.max_length - prompt_length
@@ -171,9 +182,10 @@ def plain_config(config: PreTrainedConfig) -> PreTrainedConfig:
     return config if hasattr(config, "hidden_size") else config.get_text_config(decoder=True)
 
 
-def _positions(config: PreTrainedConfig) -> int | None:
-    """Most tokens that the model has positions for; None where it does not say, or has no limit."""
+def _positions(config: PreTrainedConfig, side: str) -> int | None:
+    """Most tokens that a side of the model (of causal ones the whole) has positions for; None
+    where it does not say, or has no limit."""
     inner = plain_config(config)
-    names = ("max_position_embeddings", "max_encoder_position_embeddings")
+    names = ("max_position_embeddings", f"max_{side}_position_embeddings")
     found = (getattr(inner, name, None) for name in names)
     return next((n for n in found if isinstance(n, int) and n > 0), None)

@@ -87,8 +87,9 @@ def make_shots(
     write_first: bool,
     tell: bool = True,
 ) -> list[Shot]:
-    """Encode the few shots. A text longer than ``max_length`` tokens, end mark included, costs
-    its row: cut short, it would teach the generator never to end.
+    """Encode the few shots. A text longer than ``max_length`` tokens, end mark included, or than
+    the model has positions for, costs its row: cut short, it would teach the generator never to
+    end.
 
     Args:
         tell: warn of the rows that are left out.
@@ -97,6 +98,8 @@ def make_shots(
         UserError: a label has no row, or none short enough.
     """
     shots, long = [], 0
+    room = backbone.text_room(prompt_length)
+    max_length = max_length if room is None else min(max_length, room)
     for index, row in enumerate(rows):
         pairs = _pairs(row, is_pair=card.is_pair, write_first=write_first)
         examples = tuple(
@@ -109,8 +112,9 @@ def make_shots(
             shots.append(Shot(index, card.label_index(row.label), examples))
     if long and tell:
         warn(
-            f"{card.name}: {long} of {len(rows)} few shots are longer than "
-            f"generator.max_length = {max_length} tokens and are left out of generator tuning."
+            f"{card.name}: {long} of {len(rows)} few shots are longer than {max_length} tokens "
+            "(generator.max_length, or what the model has positions for) and are left out of "
+            "generator tuning."
         )
     _check_labels(card, shots, max_length)
     return shots

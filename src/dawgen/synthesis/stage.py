@@ -171,7 +171,10 @@ class _Stage:
             wanted,
             min_label_ratio=settings.min_label_ratio,
         )
-        decoding = decoding_of(settings, card, shots, backbone, self.writes_first)
+        length = self.prompts.shape[1]
+        decoding = decoding_of(
+            settings, card, shots, backbone, length, writes_first=self.writes_first
+        )
         self.engine: Engine = choose_engine(settings, backbone, self.prompts, decoding)
         if spread:
             self.engine = spread.engine(self.engine)
