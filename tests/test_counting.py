@@ -10,14 +10,15 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from dawgen.backbone import Backbone
 from dawgen.backbone import linear as products
-from dawgen.counting import Shape, Work, peak_flops, shape_of
+from dawgen.backbone.shape import Shape, Work, shape_of
+from dawgen.counting import peak_flops
 
 
 @pytest.fixture(params=["tiny_bart", "tiny_t5", "tiny_gpt2"])
 def backbone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Backbone]:
     """With products that PyTorch's counter knows."""
-    monkeypatch.setattr(products, "onednn_is_faster", lambda: False)
     found: Backbone = request.getfixturevalue(request.param)
+    monkeypatch.setattr(products, "onednn_is_faster", lambda: False)
     with found.eager_attention():
         yield found
 

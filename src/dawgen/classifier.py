@@ -13,6 +13,7 @@ from torch import Tensor
 from dawgen.backbone import Backbone, load_backbone
 from dawgen.errors import UserError
 from dawgen.evaluation import predict as probabilities_of
+from dawgen.finished import load_run_prompt, open_run
 from dawgen.settings import Settings
 from dawgen.tasks import Row, TaskCard
 
@@ -52,8 +53,6 @@ class Classifier:
         Raises:
             UserError: it is no finished run, or its backbone cannot be loaded.
         """
-        from dawgen.predicting import load_run_prompt, open_run
-
         card, settings = open_run(folder, overrides)
         backbone = load_backbone(settings.backbone)
         return cls(card, backbone, load_run_prompt(folder, backbone), settings)

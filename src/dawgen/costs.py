@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from dawgen.backbone.shape import Work
 from dawgen.bench.measure import Cost, Meter
-from dawgen.counting import Work, peak_flops
+from dawgen.counting import peak_flops
 from dawgen.errors import UserError
 from dawgen.hardware import peak_memory_mib
 

@@ -9,67 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 import dawgen
-from dawgen.backbone import Backbone
 from dawgen.classifier import Classifier, Text
 from dawgen.errors import UserError
 from dawgen.evaluation.output import output_names
+from dawgen.finished import open_run
 from dawgen.labelled import FORMATS, LabelledFile, plain_cell
-from dawgen.layers import build_settings
-from dawgen.progress import say, warn
-from dawgen.prompts import load_prompt
+from dawgen.progress import say
 from dawgen.runs import fingerprint, folder_hash
-from dawgen.seals import check_seal, read_seal
-from dawgen.settings import Settings
-from dawgen.tasks import Row, TaskCard, load_card
+from dawgen.tasks import Row, TaskCard
 from dawgen.tasks.stream import Cells, stream_cells
 
 CHUNK = 1024
 """Rows that are read, labelled and written together."""
 _END = 1 << 20
-
-
-def open_run(folder: str | Path, overrides: Sequence[str] = ()) -> tuple[TaskCard, Settings]:
-    """The card and the settings that a run folder keeps.
-
-    Args:
-        overrides: settings of this machine, such as ``backbone.device=cpu``.
-
-    Raises:
-        UserError: no finished run, or a setting that has made the run and cannot be changed.
-    """
-    path = Path(folder)
-    for text in overrides:
-        if not text.strip().startswith(("backbone.", "evaluation.")):
-            raise UserError(
-                f"-s {text}: of a finished run only backbone.* and evaluation.* can be set, such "
-                "as backbone.device=cpu."
-            )
-    for name in ("task.yaml", "config.yaml", "prompt"):
-        if not (path / name).exists():
-            raise UserError(
-                f"{path} is no finished run folder: it has no {name}; make one with `dawgen run`."
-            )
-    check_seal(path / "prompt")
-    settings, _ = build_settings(file=path / "config.yaml", overrides=overrides)
-    return load_card(str(path / "task.yaml")), settings
-
-
-def load_run_prompt(folder: str | Path, backbone: Backbone) -> Tensor:
-    """The tuned prompt [P,H] of a run; warns where the backbone is not what it was tuned on."""
-    place = Path(folder) / "prompt"
-    prompt = load_prompt(place, backbone)
-    seal = read_seal(place)
-    tuned_on = seal.inputs.get("backbone") if seal else None
-    if tuned_on not in (None, backbone.fingerprint):
-        warn(
-            f"the backbone {backbone.name} is not as it was when the prompt in {place} was tuned "
-            "(its files, backbone.dtype or backbone.max_length), so labels may differ; tune anew, "
-            "or name the old one with -s backbone.path."
-        )
-    return prompt
 
 
 def predict_rows(folder: str | Path, rows: Sequence[Row]) -> tuple[TaskCard, np.ndarray]:
@@ -90,7 +44,7 @@ def predict(
         folder: the run folder.
         rows: a file, or texts (pairs of texts for a pair task).
         abstain_below: also say of each row whether no label is as likely as this.
-        overrides: see :func:`open_run`.
+        overrides: see :func:`dawgen.finished.open_run`.
 
     Returns:
         For each row its texts, of a file all its cells, then ``prediction`` and ``p_<label>``
@@ -159,7 +113,7 @@ def predict_file(
 
     Args:
         out: its ending tells the format; it appears when every row is labelled.
-        overrides: see :func:`open_run`.
+        overrides: see :func:`dawgen.finished.open_run`.
 
     Returns:
         How many rows it holds, and how many of them had been labelled before.

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dawgen.counting import Shape, Work, mean_backward, mean_forward, shape_of
+from dawgen.backbone.shape import Shape, Work, shape_of
+from dawgen.counting import mean_backward, mean_forward
 from dawgen.generator.examples import Shot, make_shots, steps_per_epoch
 from dawgen.synthesis.first_sentences import writes_first
 from dawgen.tuning import planned_arms

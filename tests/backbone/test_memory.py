@@ -11,14 +11,14 @@ import pytest
 import torch
 
 from dawgen.backbone import Backbone, load_backbone, memory
+from dawgen.backbone.calls import CallLimits
 from dawgen.backbone.memory import (
-    CallLimits,
     is_out_of_memory,
     memory_trouble,
     most_tokens,
     run_calls,
 )
-from dawgen.counting import shape_of
+from dawgen.backbone.shape import shape_of
 from dawgen.errors import UserError
 from dawgen.evaluation.predict import label_probabilities
 from dawgen.settings import BackboneSettings

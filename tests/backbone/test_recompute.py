@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from dawgen.backbone import Backbone, load_backbone
 from dawgen.backbone.recompute import is_recomputed, kept, recompute
-from dawgen.counting import shape_of
+from dawgen.backbone.shape import shape_of
 from dawgen.errors import UserError
 from dawgen.settings import BackboneSettings, GeneratorSettings
 from dawgen.streams import Streams

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from dawgen.backbone import Backbone
-from dawgen.backbone.memory import CallLimits
+from dawgen.backbone.calls import CallLimits
 from dawgen.errors import UserError
 from dawgen.evaluation import predict
 from dawgen.evaluation.predict import bucket

@@ -13,7 +13,7 @@ from transformers import (
 )
 
 from dawgen.backbone import Backbone, load_backbone
-from dawgen.backbone.memory import CallLimits
+from dawgen.backbone.calls import CallLimits
 from dawgen.errors import UserError
 from dawgen.settings import BackboneSettings
 from dawgen.synthesis.engines import Decoding, Generation, Request, TransformersEngine, states

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+
+from dawgen.progress import warn
 
 # What a forward and backward call costs beside its tokens, in tokens: measured on the shipped
 # backbone on two cores; on a GPU a call is hundreds of kernel launches, whatever it computes.
@@ -14,6 +17,27 @@ CALL_COST = {"cpu": 48, "cuda": 8192}
 # Beyond, activations leave a processor's cache: 300 rows are scored in 2.8 s at 2,048 tokens a
 # call, in 3.7 s at 8,192 (dawgen/tiny, one core of an AMD EPYC with 32 MiB).
 CACHED_TOKENS = 2048
+
+
+@dataclass
+class CallLimits:
+    """Most tokens of one call of a backbone, as far as memory has shown it.
+
+    Attributes:
+        tokens: with the graph of a backward pass (True) and without (False).
+        told: the user knows that calls are smaller than asked for.
+    """
+
+    tokens: dict[bool, int] = field(default_factory=dict)
+    told: bool = False
+
+    def tell(self, why: str) -> None:
+        """Say once that calls are smaller than asked for."""
+        if not self.told:
+            warn(
+                f"{why}; calls are made smaller, which takes longer and moves results by rounding."
+            )
+            self.told = True
 
 
 def call_cost(device: torch.device) -> int:

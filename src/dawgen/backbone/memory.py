@@ -11,16 +11,15 @@ import gc
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
 
 from dawgen.backbone.calls import tokens_at_once
 from dawgen.backbone.recompute import is_recomputed
+from dawgen.backbone.shape import shape_of
 from dawgen.errors import UserError
 from dawgen.machine import free_bytes
-from dawgen.progress import warn
 
 if TYPE_CHECKING:
     from dawgen.backbone.model import Backbone
@@ -35,35 +34,12 @@ _SENTENCES = (
 _SHAPES = "could not create a primitive descriptor"  # oneDNN too, of shapes that do not match
 
 
-@dataclass
-class CallLimits:
-    """Most tokens of one call of a backbone, as far as memory has shown it.
-
-    Attributes:
-        tokens: with the graph of a backward pass (True) and without (False).
-        told: the user knows that calls are smaller than asked for.
-    """
-
-    tokens: dict[bool, int] = field(default_factory=dict)
-    told: bool = False
-
-    def tell(self, why: str) -> None:
-        """Say once that calls are smaller than asked for."""
-        if not self.told:
-            warn(
-                f"{why}; calls are made smaller, which takes longer and moves results by rounding."
-            )
-            self.told = True
-
-
 def fitting_tokens(backbone: Backbone, graph: bool) -> int | None:
     """Tokens of one call for which what is free now is enough; None where that is not known.
 
     Args:
         graph: a backward pass follows.
     """
-    from dawgen.counting import shape_of  # which imports this package
-
     free = free_bytes(backbone.device)
     if free is None:
         return None

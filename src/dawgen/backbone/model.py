@@ -17,11 +17,10 @@ from torch.nn.functional import pad
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.modeling_outputs import BaseModelOutput
 
-from dawgen.backbone.calls import call_cost, pieces, tokens_at_once
+from dawgen.backbone.calls import CallLimits, call_cost, pieces, tokens_at_once
 from dawgen.backbone.head import Head
 from dawgen.backbone.inputs import pad_right
 from dawgen.backbone.linear import quicken
-from dawgen.backbone.memory import CallLimits
 from dawgen.backbone.recompute import kept
 from dawgen.backbone.text import BackboneText
 

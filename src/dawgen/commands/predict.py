@@ -49,10 +49,11 @@ def _print(
     """CSV on standard output, chunk by chunk."""
     from dawgen import predicting
     from dawgen.classifier import Classifier
+    from dawgen.finished import open_run
     from dawgen.labelled import as_text
     from dawgen.tasks.stream import stream_cells
 
-    card, _ = predicting.open_run(folder, overrides)
+    card, _ = open_run(folder, overrides)
     rows = stream_cells(card, source)
     rows = itertools.chain([next(rows)], rows)  # a wrong file is told before the model is loaded
     heading = True

@@ -12,7 +12,7 @@ from dawgen.backbone import load_backbone
 from dawgen.backbone.load import quiet
 from dawgen.errors import UserError
 from dawgen.exporting.card import model_card
-from dawgen.predicting import load_run_prompt, open_run
+from dawgen.finished import load_run_prompt, open_run
 from dawgen.prompts import save_prompt
 from dawgen.runs import write_json, write_text
 from dawgen.synthesis.engines.baking import prompt_ids
@@ -42,7 +42,7 @@ def export_run(run: Path, to: str, out: Path, overrides: Sequence[str] = ()) -> 
     Args:
         to: one of :data:`KINDS`.
         out: the new folder.
-        overrides: see :func:`dawgen.predicting.open_run`.
+        overrides: see :func:`dawgen.finished.open_run`.
 
     Raises:
         UserError: no finished run, a kind that does not exist, or ``out`` is there already.

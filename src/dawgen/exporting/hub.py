@@ -47,7 +47,7 @@ def planned_uploads(
         model: the repository for the prompt, such as ``owner/name``; None for none.
         dataset: the one for the synthetic rows, likewise.
         to: the form of the prompt, see :func:`dawgen.exporting.export_run`.
-        overrides: see :func:`dawgen.predicting.open_run`.
+        overrides: see :func:`dawgen.finished.open_run`.
 
     Raises:
         UserError: nothing to push, a name that is none, or a card that the hub would refuse.
