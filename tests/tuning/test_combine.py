@@ -69,7 +69,8 @@ def test_one_kind_after_the_other(combine):
     first, second = combine.split("-then-")
     assert kinds == [first] * 5 + [second] * 5
     plan = Plan(Arm("a", 13, combine), 8, 30, SETTINGS)
-    assert plan.first_candidate == 5
+    assert kinds[plan.first_candidate - 1] == second  # updates are counted from 1
+    assert kinds[plan.first_candidate - 2] == first
     assert Plan(Arm("a", 13, "surgery"), 8, 30, SETTINGS).first_candidate == 0
 
 

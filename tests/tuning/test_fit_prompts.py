@@ -213,11 +213,21 @@ class TestCheckpoint:
         assert not DevScore(0.5, 0.7, [1, 1]).better_than(score)
         assert not DevScore(0.4, 0.1, [1, 1]).better_than(score)
 
-    def test_one_kind_after_the_other_chooses_from_the_second_phase(self, tiny_bart):
-        (tuned,) = fit(
-            tiny_bart, [Arm("p", 13, "real-then-synthetic", learning_rate=0.05)], eval_every=1
-        )
-        assert tuned.best_step >= 3
+    @pytest.mark.parametrize("combine", ["real-then-synthetic", "synthetic-then-real"])
+    @pytest.mark.parametrize("steps", [1, 2, 5, 6])
+    def test_a_chosen_prompt_has_seen_rows_of_the_second_phase(self, tiny_bart, combine, steps):
+        # Only the second phase's rows differ. At so high a rate every step makes the prompt
+        # worse, so the earliest candidate is chosen.
+        arm = Arm("p", 13, combine, learning_rate=5.0)
+        place = 1 if combine.endswith("real") else 3
+        prompts = []
+        for rows_seed in (0, 7):
+            rows = [toy_card(), [arm], toy_rows(10, 0), toy_rows(8, 1), toy_rows(20, 2), tiny_bart]
+            rows[1 + place] = toy_rows(len(rows[1 + place]), 100 + rows_seed)
+            (tuned,) = fit_prompts(*rows, toy_settings(steps=steps, eval_every=1))
+            assert tuned.best_step > steps // 2
+            prompts.append(tuned.prompt)
+        assert not torch.equal(*prompts)
 
     def test_an_odd_number_of_steps_is_looked_at_to_its_end(self, tiny_bart):
         (tuned,) = fit(tiny_bart, [ARMS[0]], steps=5, eval_every=3)

@@ -83,9 +83,12 @@ class Plan:
 
     @property
     def first_candidate(self) -> int:
-        """The first step whose prompt may be chosen: the second phase's start, where there is
-        one, since a prompt of the first phase alone would be another strategy's."""
-        return self._half if "-then-" in self.arm.combine else 0
+        """The first step whose prompt may be chosen.
+
+        Where there are two phases, this is the first step of the second one: a prompt that has
+        seen only the first phase's rows is the result of another strategy.
+        """
+        return self._half + 1 if "-then-" in self.arm.combine else 0
 
     def draw(self, step: int) -> Draw:
         """The rows of update ``step`` (from 1); to be called once a step, in order."""
