@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from dawgen.cleaning_settings import CleaningSettings
 from dawgen.decoding_settings import DecodingSettings
@@ -77,12 +77,23 @@ class GeneratorSettings(Section):
     """Of the token-weight network, Adam (FewGen)."""
     lookahead_rate: Rate = 2e-2
     """Step size of the look-ahead prompt Q(W) in (3) (FewGen)."""
-    dist_weight: Annotated[float, Field(ge=0)] = 1.0
-    """Lambda, the weight of (4) (ours, not published); 0 is FewGen."""
+    dist_weight: Annotated[float, Field(ge=0)] = 0.1
+    """Lambda, the weight of (4) (ours, not published); 0 is FewGen. At 1, (4) drives the token
+    weights alone and (3) has no say."""
     meta_gradient: Literal["jvp", "central"] = "jvp"
     """How the weights' gradient is taken: exact product, or central differences."""
     max_length: Positive = 128
     """Most tokens of a text to be generated (FewGen: 128); longer few shots are left out."""
+
+    @model_validator(mode="after")
+    def _pairs_in_a_batch(self) -> GeneratorSettings:
+        if self.method == "dawgen" and self.dist_weight and self.batch_size == 1:
+            raise ValueError(
+                "with 1 row per label in a batch, (4) has no two rows of a label to compare and "
+                "dawgen is FewGen; set generator.batch_size to 2 or more, or generator.method to "
+                "fewgen"
+            )
+        return self
 
 
 class SynthesisSettings(DecodingSettings):

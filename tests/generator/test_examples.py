@@ -68,11 +68,22 @@ def plain_shots(*counts: int) -> list[Shot]:
 def test_every_batch_holds_every_label_and_every_row_comes_once() -> None:
     shots = plain_shots(5, 5, 5)
     batches = list(epoch_batches(shots, 2, Streams(0), 0))
-    assert len(batches) == steps_per_epoch(shots, 2) == 3
-    for batch, size in zip(batches, (2, 2, 1), strict=True):
+    assert len(batches) == steps_per_epoch(shots, 2) == 2
+    for batch, size in zip(batches, (2, 3), strict=True):  # a row left over is not alone
         assert Counter(batch.shot_labels.tolist()) == {0: size, 1: size, 2: size}
     seen = [shot.row for batch in batches for shot in batch.shots]
     assert sorted(seen) == list(range(15))
+
+
+@pytest.mark.parametrize(
+    ("rows", "batch_size", "sizes"),
+    [(1, 2, [1]), (2, 2, [2]), (3, 2, [3]), (3, 1, [1, 1, 1]), (9, 4, [4, 5]), (10, 4, [4, 4, 2])],
+)
+def test_no_batch_is_left_with_one_row_per_label(rows, batch_size, sizes) -> None:
+    shots = plain_shots(rows, rows)
+    batches = list(epoch_batches(shots, batch_size, Streams(0), 0))
+    assert [len(batch.shots) // 2 for batch in batches] == sizes
+    assert len(batches) == steps_per_epoch(shots, batch_size)
 
 
 def test_a_small_label_goes_round_again() -> None:

@@ -121,7 +121,7 @@ def test_dawgen_brings_the_sentence_loss_down(tiny_bart: Backbone) -> None:
 @pytest.mark.parametrize("write_first", [False, True])
 def test_same_seed_same_bytes(tiny_gpt2: Backbone, tmp_path: Path, write_first: bool) -> None:
     for name, seed in (("one", 5), ("again", 5), ("other", 6)):
-        generator = fit(tiny_gpt2, seed=seed, batch_size=1, write_first=write_first)
+        generator = fit(tiny_gpt2, ROWS * 2, seed=seed, write_first=write_first)
         generator.save(tmp_path / name, tiny_gpt2, CARD.labels)
 
     def content(name: str) -> dict[str, bytes]:
@@ -170,9 +170,9 @@ def test_every_step_is_logged_and_told(tiny_bart: Backbone) -> None:
     told: list[dict[str, float]] = []
     generator = fit_generator(
         CARD,
-        ROWS,
+        ROWS * 2,
         tiny_bart,
-        settings(batch_size=1, dist_weight=0.1),
+        settings(),
         Streams(0),
         write_first=False,
         on_step=told.append,
@@ -180,16 +180,36 @@ def test_every_step_is_logged_and_told(tiny_bart: Backbone) -> None:
     assert told == generator.history
     assert [(e["step"], e["epoch"]) for e in told] == [(i, i // 2) for i in range(6)]
     losses = ["gen_loss", "weighted_loss", "disc_loss", "dist_loss"]
-    names = ["step", "epoch", *losses, "entropy", "ratio", "distance"]
+    names = ["step", "epoch", *losses, "entropy", "ratio", "distance", "lookahead_share"]
     assert all(list(entry) == names for entry in told)
     for entry in told:
         assert -1 < entry["disc_loss"] < 0
         assert 0 < entry["ratio"] < 1
         assert 0 < entry["entropy"] <= 1
-        assert entry["dist_loss"] == 0  # one row a label: no two of the same
+        assert 0 < entry["dist_loss"] < 2
+        assert 0 < entry["lookahead_share"] < 1
     distances = [entry["distance"] for entry in told]
     assert distances == sorted(distances)
     assert distances[0] > 0
+
+
+def test_at_the_default_weight_the_look_ahead_is_heard(backbone: Backbone) -> None:
+    """(4)'s direct part grows with λ, (3)'s part through the look-ahead does not."""
+    default, full = (
+        fit(backbone, epochs=1, **changes).history[0]["lookahead_share"]
+        for changes in ({}, {"dist_weight": 1.0})
+    )
+    assert default > 2 * full
+    assert fit(backbone, method="fewgen", epochs=1).history[0]["lookahead_share"] == 1
+
+
+def test_batches_without_two_rows_of_a_label_are_an_error(tiny_bart: Backbone) -> None:
+    with pytest.raises(ValueError, match=r"set generator.batch_size to 2 or more"):
+        settings(batch_size=1)
+    with pytest.raises(UserError, match="1 row per label, and .4. compares two"):
+        fit(tiny_bart, ROWS[::2])
+    assert settings(batch_size=1, method="fewgen").batch_size == 1
+    assert fit(tiny_bart, ROWS[::2], method="fewgen", epochs=1).history
 
 
 def test_a_single_sentence_task(backbone: Backbone) -> None:

@@ -209,3 +209,24 @@ def test_chain_into_the_weight_network() -> None:
         found, torch.autograd.grad(whole, [*network.parameters()]), strict=True
     ):
         torch.testing.assert_close(ours, reference, rtol=1e-9, atol=1e-14)
+
+
+def test_the_share_of_the_two_parts_by_hand() -> None:
+    """Weights of three tokens; a gradient alike for all tokens moves no softmax."""
+    weights = torch.tensor([[0.5, 1.0, 1.5]])
+    through, direct = torch.tensor([[1.0, 0.0, 0.0]]), torch.tensor([[0.0, 0.0, 3.0]])
+    # by the scores: through 0.5 (1 - 1/6), -1/6, -1.5/6; direct -0.75, -1.5, 2.25
+    one, other = (0.1736111 + 0.0277778 + 0.0625) ** 0.5, (0.5625 + 2.25 + 5.0625) ** 0.5
+    found = meta.MetaGradient(through + direct + 7, direct + 7, weights, weights)
+    assert found.lookahead_share(weights).item() == pytest.approx(one / (one + other), rel=1e-5)
+    nothing = meta.MetaGradient(through, direct * 0, weights, weights)
+    assert nothing.lookahead_share(weights) == 1
+    torch.testing.assert_close(meta.by_scores(weights, direct), torch.tensor([[-0.75, -1.5, 2.25]]))
+
+
+def test_a_gradient_by_the_scores_is_autograds() -> None:
+    scores = torch.randn(2, 5, generator=torch.Generator().manual_seed(3)).requires_grad_()
+    weights = 10 * scores.flatten().softmax(0).view_as(scores)
+    gradient = torch.randn(2, 5, generator=torch.Generator().manual_seed(4))
+    (expected,) = torch.autograd.grad(weights, scores, gradient)
+    torch.testing.assert_close(meta.by_scores(weights.detach(), gradient), expected)

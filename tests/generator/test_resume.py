@@ -18,7 +18,7 @@ __all__ = ["stop_at"]
 
 def fit(backbone, checkpoint: Checkpoint | None, method: str) -> Generator:
     return fit_generator(
-        *(CARD, ROWS, backbone, settings(method=method, batch_size=1), Streams(0)),
+        *(CARD, ROWS * 2, backbone, settings(method=method), Streams(0)),
         write_first=True,
         checkpoint=checkpoint,
     )

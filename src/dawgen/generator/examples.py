@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -139,9 +140,19 @@ def _check_labels(card: TaskCard, shots: Sequence[Shot], max_length: int) -> Non
 
 
 def steps_per_epoch(shots: Sequence[Shot], batch_size: int) -> int:
-    """Batches of ``batch_size`` rows a label until the commonest label's rows are through."""
+    """Batches of ``batch_size`` rows per label until the commonest label's rows are through."""
     counts = np.bincount([shot.label for shot in shots])
-    return int(-(-counts.max() // batch_size))
+    return len(_batch_starts(int(counts.max()), batch_size))
+
+
+def _batch_starts(rows: int, batch_size: int) -> list[int]:
+    """Where each batch of one pass over ``rows`` rows starts.
+
+    One row left over at the end joins the batch before it: alone, it would leave (4) without
+    two rows of a label.
+    """
+    starts = list(range(0, rows, batch_size))
+    return starts[:-1] if len(starts) > 1 and 1 == rows - starts[-1] < batch_size else starts
 
 
 def epoch_batches(
@@ -150,8 +161,8 @@ def epoch_batches(
     """One pass over the shots in batches of ``batch_size`` rows of **every** label.
 
     (3) and (4) compare labels, so each batch holds them all. A label with fewer rows goes round
-    again; the last batch is as small as what is left. The order depends on the seed and the
-    epoch's number only, so a stopped run finds its place again.
+    again; the last batch is as small as what is left, where that is more than one row. The order
+    depends on the seed and the epoch's number only, so a stopped run finds its place again.
     """
     rng = streams.numpy("generator", "batches", str(epoch))
     by_label = [[s for s in shots if s.label == c] for c in range(1 + max(s.label for s in shots))]
@@ -160,11 +171,12 @@ def epoch_batches(
         np.concatenate([rng.permutation(len(g)) for _ in range(-(-longest // len(g)))])[:longest]
         for g in by_label
     ]
-    for start in range(0, longest, batch_size):
+    starts = _batch_starts(longest, batch_size)
+    for start, end in pairwise([*starts, longest]):
         yield Batch(
             tuple(
                 group[int(i)]
                 for group, order in zip(by_label, orders, strict=True)
-                for i in order[start : start + batch_size]
+                for i in order[start:end]
             )
         )

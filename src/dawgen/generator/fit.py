@@ -71,7 +71,9 @@ def fit_generator(
         ``epoch``, ``gen_loss`` (1), ``weighted_loss`` (2), ``disc_loss`` (3) at the look-ahead
         (at Q for plain), ``dist_loss`` (4) at Q with the fresh weights, ``entropy`` of the weights
         (0..1), ``ratio`` (mean ratio of (3) at Q) and ``distance`` (mean over the
-        labels of ‖Q_l - start‖ / ‖start‖).
+        labels of ‖Q_l - start‖ / ‖start‖). Unless plain, it also holds
+        ``lookahead_share`` (0..1): how much of the gradient of the token weights comes through
+        the look-ahead, which is (3)'s only way; the rest is (4)'s direct one.
 
     Raises:
         UserError: a label has no usable row, or the loss is no longer finite.
@@ -84,6 +86,7 @@ def fit_generator(
         max_length=settings.max_length,
         write_first=write_first,
     )
+    _check_pairs(card, examples, settings)
     tuner = Tuner(card, backbone, settings, streams)
     history: list[dict[str, float]] = []
     per_epoch = steps_per_epoch(examples, settings.batch_size)
@@ -185,8 +188,12 @@ class Tuner:
             )
         weights = equal_weights(mask)
         disc = objectives.discriminative_loss(log_probs, labels, mask)
+        balance: dict[str, Tensor] = {}
         if self.network is not None:
-            disc, weights = self._update_weights(token_losses, log_probs, mask, batch, labels)
+            disc, weights, share = self._update_weights(
+                token_losses, log_probs, mask, batch, labels
+            )
+            balance["lookahead_share"] = share
 
         weighted = objectives.weighted_generation_loss(token_losses, weights, mask)
         with nullcontext() if self.dist_weight else torch.no_grad():
@@ -204,14 +211,15 @@ class Tuner:
             "entropy": objectives.weight_entropy(weights, mask),
             "ratio": -objectives.discriminative_loss(log_probs, labels, mask),
             "distance": (moved / self.start.flatten(1).norm(dim=1)).mean(),
+            **balance,
         }
         values = torch.stack([v.float() for v in figures.values()]).tolist()
         return dict(zip(figures, values, strict=True))
 
     def _update_weights(
         self, token_losses: Tensor, log_probs: Tensor, mask: Tensor, batch: Batch, labels: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Steps a. and b.; gives back L_disc at Q(W) and the fresh weights [B,T]."""
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Steps a. and b.: L_disc at Q(W), the fresh weights [B,T], the look-ahead's share."""
         assert self.network is not None
         inputs = objectives.discriminative_token_loss(log_probs, labels)
         weights = self.network(inputs, mask)
@@ -229,7 +237,8 @@ class Tuner:
         weights.backward(found.weights)
         self.network_optimizer.step()
         with torch.no_grad():
-            return outer.disc, self.network(inputs, mask)
+            share = found.lookahead_share(weights.detach())
+            return outer.disc, self.network(inputs, mask), share
 
     def _own_attention(self) -> AbstractContextManager[None]:
         """Eager where the meta-step goes back through the gradient of the own losses."""
@@ -284,6 +293,16 @@ def _every_log_prob(
         padding = (0, longest - scored.mask.shape[1])
         parts.append((pad(scored.log_probs, padding), pad(scored.mask, padding)))
     return torch.cat([p for p, _ in parts], dim=1), torch.cat([m for _, m in parts])
+
+
+def _check_pairs(card: TaskCard, shots: Sequence[Shot], settings: GeneratorSettings) -> None:
+    """(4) compares two rows of a label: with one row per label, dawgen would be FewGen."""
+    alone = steps_per_epoch(shots, 1) == 1
+    if alone and settings.method == "dawgen" and settings.dist_weight:
+        raise UserError(
+            f"{card.name}: generator tuning has 1 row per label, and (4) compares two rows of a "
+            "label; give it more rows, or set generator.method to fewgen."
+        )
 
 
 def _check_finite(

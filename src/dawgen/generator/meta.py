@@ -57,6 +57,23 @@ class MetaGradient:
     lookahead: Tensor  # Q'(W) [C,P,H]
     outer: Tensor  # F at Q'(W), a scalar
 
+    def lookahead_share(self, weights: Tensor) -> Tensor:
+        """Norm of the part through the look-ahead over the sum of both parts' norms, a scalar.
+
+        1 where there is no direct part (λ = 0, or every triple of (4) is apart by its margin).
+        ``weights`` W [B,T] are a softmax times N, so a gradient that is the same for every token
+        moves nothing. Both parts are therefore taken by the scores before the softmax.
+        """
+        through, direct = (
+            by_scores(weights, part).norm() for part in (self.weights - self.direct, self.direct)
+        )
+        return torch.where(direct > 0, through / (through + direct), 1.0)
+
+
+def by_scores(weights: Tensor, gradient: Tensor) -> Tensor:
+    """A gradient by the weights W = N softmax(z) as one by the scores z; all are [B,T]."""
+    return weights * (gradient - (weights * gradient).sum() / weights.sum())
+
 
 def whole(loss: Callable[[Tensor, Tensor], Tensor]) -> Outer:
     """An outer loss that is computed, and differentiated, in one piece."""

@@ -34,6 +34,13 @@ def generator_charts(log: Rows) -> list[Markup]:
             y_label="loss",
         ),
         line_chart(
+            "Is (3) heard? Share of the token weights' gradient through the look-ahead",
+            [_line(log, "lookahead_share", "look-ahead")],
+            x_label=steps,
+            y_label="share of the gradient norms",
+            y_range=(0.0, 1.0),
+        ),
+        line_chart(
             "Label ratio: how strongly the shots' tokens belong to their label",
             [_line(log, "ratio", "ratio in (3)")],
             x_label=steps,
