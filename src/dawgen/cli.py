@@ -234,7 +234,7 @@ def validate(
     settings = read_settings(preset, config, over)
     backbone = load_backbone(settings.backbone)
     words = backbone.label_word_ids(card)
-    for line in render_card(card, rows):
+    for line in render_card(card, rows, causal=not backbone.is_encoder_decoder):
         typer.echo(on_terminal(line))
     tokens = backbone.encode_rows(card, rows, settings.tuning.prompt_length)
     typer.echo("")

@@ -177,8 +177,9 @@ class TuningSettings(Section):
 
     prompt_length: Positive = 100
     """Vectors (Lester et al. 2021: 100)."""
-    init: Literal["label-words", "vocabulary", "random"] = "label-words"
-    """What the prompt starts from (Lester et al.: vocabulary or label words)."""
+    init: Literal["instruction", "label-words", "vocabulary", "random"] = "label-words"
+    """What the prompt starts from (Lester et al.: vocabulary or label words); `instruction` is the
+    card's, and far better on causal models (docs/log.md)."""
     optimizer: Literal["adamw", "adafactor"] = "adafactor"
     """(Lester et al.: Adafactor)."""
     learning_rate: Rate = 0.3
@@ -209,6 +210,9 @@ class TuningSettings(Section):
     """Stop after this many looks without a better one; none is never."""
     max_grad_norm: Rate | None = None
     """Clip an arm's combined gradient to this norm."""
+    average_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Score and keep an exponential moving average of the prompt over the steps, with this decay;
+    0 keeps the last step's prompt."""
     baseline: bool = True
     """Tune a second prompt on the real shots alone in the same stack, to compare with."""
     tokens_per_batch: Positive = 8192

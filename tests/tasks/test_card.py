@@ -216,3 +216,24 @@ def test_a_card_may_say_how_its_texts_are_decoded(tmp_path: Path) -> None:
 )
 def test_wrong_decoding_is_told(tmp_path: Path, decoding: object, words: str) -> None:
     assert words in error_of(write(tmp_path, decoding=decoding))
+
+
+def test_a_causal_model_reads_its_own_template() -> None:
+    row = Row("A man {sings}.", "A dog.", None)
+    sick = load_card("sick")
+    assert sick.fill(row) == "premise: A man {sings}. hypothesis: A dog. answer:"
+    assert sick.fill(row, causal=True) == "Premise: A man {sings}.\nHypothesis: A dog.\nAnswer:"
+    plain = TaskCard.model_validate({"name": "mood", **MOOD})
+    assert plain.template_for(causal=True) == plain.template
+
+
+def test_a_causal_template_is_checked_too() -> None:
+    with pytest.raises(UserError, match=r"the causal_template lacks the placeholder \{text1\}"):
+        parse_card(yaml.safe_dump({"name": "m", **MOOD, "causal_template": "mood:"}), "here")
+
+
+def test_every_card_has_an_instruction() -> None:
+    assert all(card.instruction for card in list_cards())
+    made = TaskCard.model_validate({"name": "mood", **MOOD}).instruction
+    assert made.startswith("Which of these fits the text: ")
+    assert TaskCard.model_validate({"name": "m", **MOOD, "instruction": "A?"}).instruction == "A?"

@@ -229,6 +229,29 @@ class TestCheckpoint:
             prompts.append(tuned.prompt)
         assert not torch.equal(*prompts)
 
+    def test_the_average_of_the_steps_is_scored_and_kept(self, tiny_bart):
+        """Weights 0.7^(3-i) over their sum for the prompts after steps 1 to 3; not the start."""
+        settings = toy_settings(average_decay=0.7)
+        encoded = encode(toy_card(), toy_rows(8, 1), tiny_bart, 4)
+        data = ArmData(encoded, encoded, encoded)
+        state = ArmState(Arm("p", 13, "real"), data, torch.ones(4, 32), settings)
+        seen, rng = [], torch.Generator().manual_seed(0)
+        for _ in range(3):
+            state.step(torch.randn(4, 32, generator=rng), 0.1)
+            seen.append(state.prompt.detach().clone())
+        by_hand = (0.49 * seen[0] + 0.7 * seen[1] + seen[2]) / (0.49 + 0.7 + 1)
+        torch.testing.assert_close(state.candidate, by_hand)
+        state.look(3, DevScore(0.5, 0.7, [1, 1]), toy_card())
+        torch.testing.assert_close(state.result().prompt, by_hand)
+
+    def test_a_stack_scores_the_averages(self, tiny_bart):
+        """At a high rate the last prompt and the average differ, and so do their scores."""
+        arm = [Arm("p", 13, "real", learning_rate=1.0)]
+        (plain,) = fit(tiny_bart, arm, eval_every=6)
+        (smooth,) = fit(tiny_bart, arm, eval_every=6, average_decay=0.9)
+        assert plain.history[-1]["real_loss"] == smooth.history[-1]["real_loss"]
+        assert plain.history[-1]["dev_loss"] != smooth.history[-1]["dev_loss"]
+
     def test_an_odd_number_of_steps_is_looked_at_to_its_end(self, tiny_bart):
         (tuned,) = fit(tiny_bart, [ARMS[0]], steps=5, eval_every=3)
         assert [r["step"] for r in tuned.history if "dev_accuracy" in r] == [0, 3, 5]

@@ -23,6 +23,7 @@ VARIANTS = {
     "adamw": {"optimizer": "adamw", "weight_decay": 0.01},
     "adafactor": {"optimizer": "adafactor", "warmup_steps": 3, "schedule": "cosine"},
     "ensembles": {"noise": {"ensembling": True, "threshold": 0.1}},
+    "average": {"average_decay": 0.8},
     "patience": {"patience": 1, "eval_every": 2},
 }
 

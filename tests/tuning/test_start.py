@@ -11,7 +11,7 @@ from tests.tuning.toy import toy_card, toy_settings
 
 def test_label_words_first_then_frequent_words(tiny_t5):
     words = tiny_t5.label_word_ids(toy_card())
-    prompt = start_prompt(tiny_t5, words, toy_settings(prompt_length=6), 13)
+    prompt = start_prompt(tiny_t5, toy_card(), toy_settings(prompt_length=6), 13)
     table = tiny_t5.table()
     assert prompt.shape == (6, 32)
     assert torch.equal(prompt[:2], table[[words[0][0], words[1][0]]])
@@ -22,8 +22,18 @@ def test_label_words_first_then_frequent_words(tiny_t5):
 
 def test_a_short_prompt_holds_label_words_alone(tiny_t5):
     words = tiny_t5.label_word_ids(toy_card())
-    prompt = start_prompt(tiny_t5, words, toy_settings(prompt_length=1), 13)
+    prompt = start_prompt(tiny_t5, toy_card(), toy_settings(prompt_length=1), 13)
     assert torch.equal(prompt, tiny_t5.table()[[words[0][0]]])
+
+
+@pytest.mark.parametrize("name", ["tiny_t5", "tiny_gpt2"])
+def test_the_instruction_is_cycled(name, request):
+    backbone = request.getfixturevalue(name)
+    card = toy_card().model_copy(update={"instruction": "is it good or bad"})
+    ids = backbone.text_ids(card.instruction)
+    prompt = start_prompt(backbone, card, toy_settings(init="instruction", prompt_length=12), 13)
+    cycled = torch.tensor([ids[place % len(ids)] for place in range(12)])
+    assert torch.equal(prompt, backbone.embed(cycled))
 
 
 def test_frequent_words_are_words(tiny_t5, tiny_bart, tiny_gpt2):
@@ -36,10 +46,8 @@ def test_frequent_words_are_words(tiny_t5, tiny_bart, tiny_gpt2):
 
 @pytest.mark.parametrize("init", ["label-words", "vocabulary", "random"])
 def test_the_seed_decides_the_start(tiny_bart, init):
-    words = tiny_bart.label_word_ids(toy_card())
-
     def start(seed: int) -> torch.Tensor:
-        return start_prompt(tiny_bart, words, toy_settings(init=init), seed)
+        return start_prompt(tiny_bart, toy_card(), toy_settings(init=init), seed)
 
     assert torch.equal(start(13), start(13))
     assert not torch.equal(start(13), start(21))
@@ -47,5 +55,5 @@ def test_the_seed_decides_the_start(tiny_bart, init):
 
 def test_the_start_shares_no_memory_with_the_backbone(tiny_bart):
     before = tiny_bart.table().clone()
-    start_prompt(tiny_bart, [[7]], toy_settings(), 13).add_(1.0)
+    start_prompt(tiny_bart, toy_card(), toy_settings(), 13).add_(1.0)
     assert torch.equal(tiny_bart.table(), before)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from dawgen.backbone.inputs import encode_rows
@@ -59,13 +59,21 @@ class BackboneText:
         ids: list[int] = self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
         return ids
 
+    def template(self, card: TaskCard) -> str:
+        """The card's template for this kind of model."""
+        return card.template_for(causal=not self.is_encoder_decoder)
+
+    def fill(self, card: TaskCard, row: Row) -> str:
+        """The row in the card's template for this kind of model."""
+        return card.fill(row, causal=not self.is_encoder_decoder)
+
     def encode_rows(
         self, card: TaskCard, rows: Sequence[Row], prompt_length: int
     ) -> list[list[int]]:
         """Rows through the card's template, cut so that prompt and input fit the model."""
         budget = self._room(prompt_length, "tuning") - (0 if self.is_encoder_decoder else 8)
         try:
-            encoded, cut = encode_rows(self.tokenizer, card.fill, rows, budget)
+            encoded, cut = encode_rows(self.tokenizer, partial(self.fill, card), rows, budget)
         except ValueError as error:
             raise UserError(
                 f"{card.name}: {error}, which is what backbone.max_length = {self.max_length} "

@@ -90,7 +90,7 @@ def _introduction(
     facts = [
         ["task", f"{card.name}, version {card.version}. {card.description}"],
         ["labels", ", ".join(f"{label} ({card.label_words[label]})" for label in card.labels)],
-        ["template", card.template],
+        ["template", backbone.template(card)],
         ["backbone, frozen", model_name(backbone.name)],
         ["its fingerprint", backbone.fingerprint],
         ["few-shot rows", f"{shots:,}" if shots else "unknown"],

@@ -77,7 +77,7 @@ def _about(card: TaskCard, backbone: Backbone, prompt: Tensor) -> dict[str, Any]
         "task": card.name,
         "labels": card.labels,
         "columns": {role: card.columns[role] for role in card.roles},
-        "template": card.template,
+        "template": backbone.template(card),
         "label_words": [card.label_words[label] for label in card.labels],
         "label_word_ids": backbone.label_word_ids(card),
         "encoder_decoder": backbone.is_encoder_decoder,

@@ -91,7 +91,7 @@ def encode_demonstration(card: TaskCard, row: Row, backbone: Backbone) -> list[i
     Where it has none (T5, BERT) white space is no token, and what follows starts a word anyway.
     """
     assert row.label is not None
-    ids = backbone.text_ids(f"{card.fill(row)} {card.label_words[row.label]}")
+    ids = backbone.text_ids(f"{backbone.fill(card, row)} {card.label_words[row.label]}")
     line = backbone.text_ids("\n")
     return [*ids, *line] if "\n" in backbone.tokenizer.decode(line) else ids
 

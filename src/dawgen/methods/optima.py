@@ -140,7 +140,7 @@ class _Adaptation:
         self, task: Task, backbone: Backbone, settings: Settings, streams: Streams
     ) -> None:
         words = backbone.label_word_ids(task.card)
-        start = start_prompt(backbone, words, settings.tuning, streams.root)
+        start = start_prompt(backbone, task.card, settings.tuning, streams.root)
         self.prompt = nn.Parameter(start.to(backbone.device, torch.float32))  # [P, H]
         self._name, self._backbone = task.card.name, backbone
         self._settings = settings.methods.optima

@@ -87,7 +87,7 @@ def pretrained(task: Task, backbone: Backbone, settings: Settings) -> Tensor:
     inputs = {
         "backbone": backbone.fingerprint,
         "max_length": backbone.max_length,
-        "template": card.template,
+        "template": backbone.template(card),
         "kinds": [[kind, card.label_words[label]] for kind, label in kinds.items()],
         "label_words": [card.label_words[label] for label in card.labels],
         "corpus": fingerprint({"documents": documents}),
@@ -115,7 +115,7 @@ def pretrain(
     streams = Streams(SEED)
     pairs = NextSentencePairs(documents, kinds_of(card), streams.numpy("ppt", "pairs"))
     words = backbone.label_word_ids(card)
-    start = start_prompt(backbone, words, tuning, SEED)
+    start = start_prompt(backbone, card, tuning, SEED)
     prompt = nn.Parameter(start.to(backbone.device, torch.float32))
     optimizer = make_optimizer(tuning.optimizer, prompt, ppt.weight_decay)
     log: list[dict[str, Any]] = []

@@ -54,11 +54,8 @@ Prepare = Callable[[Task, "Shots", "Backbone", "Settings", "Streams"], PromptJob
 
 def tune(card: TaskCard, jobs: Sequence[PromptJob], backbone: Backbone) -> list[TunedPrompt]:
     """Tune the jobs' prompts, those of equal settings and length in one stack; order is kept."""
-    words = backbone.label_word_ids(card)
     starts = [
-        start_prompt(backbone, words, job.settings, job.arm.seed)
-        if job.start is None
-        else job.start
+        start_prompt(backbone, card, job.settings, job.arm.seed) if job.start is None else job.start
         for job in jobs
     ]
     stacks: dict[tuple[TuningSettings, int], list[int]] = {}

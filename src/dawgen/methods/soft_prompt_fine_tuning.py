@@ -25,8 +25,7 @@ def soft_prompt_fine_tuning(
     task: Task, shots: Shots, backbone: Backbone, settings: Settings, streams: Streams
 ) -> Prediction:
     """The rows under weights and a prompt [P,H] tuned together."""
-    words = backbone.label_word_ids(task.card)
-    start = start_prompt(backbone, words, settings.tuning, streams.root)
+    start = start_prompt(backbone, task.card, settings.tuning, streams.root)
     job = template_job(task.card, shots, backbone, start)
     tuned = tune_weights(job, backbone, settings, streams)
     inputs = backbone.encode_rows(task.card, task.rows, start.shape[0])

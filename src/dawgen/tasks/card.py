@@ -74,8 +74,12 @@ class TaskCard(BaseModel):
     """Label names, in the order that every [C] axis has."""
     template: str
     """What the language model reads, with {text1} and, for pair tasks, {text2}."""
+    causal_template: str | None = None
+    """What a causal model reads instead, where that should differ."""
     label_words: dict[str, str]
     """The word that stands for a label behind the template."""
+    instruction: str = ""
+    """The question to a reader, which a prompt can start from; made from the words by default."""
     label_prompts: dict[str, str] = {}
     """The sentence a label's generator prompt starts from; made from its name by default."""
     first_sentences: Literal["captions", "questions", "wikipedia"] | None = None
@@ -109,10 +113,15 @@ class TaskCard(BaseModel):
         """
         return self.labels.index(label)
 
-    def fill(self, row: Row) -> str:
+    def template_for(self, *, causal: bool) -> str:
+        """The template that a causal or a sequence-to-sequence model reads."""
+        return self.causal_template or self.template if causal else self.template
+
+    def fill(self, row: Row, *, causal: bool = False) -> str:
         """The template with the row's texts in place; braces inside the texts stay."""
         texts = {"text1": row.text1, "text2": row.text2 or ""}
-        return _PLACEHOLDER.sub(lambda match: texts[match[1]], self.template)
+        template = self.template_for(causal=causal)
+        return _PLACEHOLDER.sub(lambda match: texts[match[1]], template)
 
     @field_validator("name", mode="before")
     @classmethod
@@ -171,23 +180,28 @@ class TaskCard(BaseModel):
 
     @model_validator(mode="after")
     def _check_template(self) -> Self:
-        found = _PLACEHOLDER.findall(self.template)
-        for name in found:
-            if name not in self.roles:
+        self._check_placeholders("template", self.template)
+        if self.causal_template is not None:
+            self._check_placeholders("causal_template", self.causal_template)
+        return self
+
+    def _check_placeholders(self, name: str, template: str) -> None:
+        found = _PLACEHOLDER.findall(template)
+        for role in found:
+            if role not in self.roles:
                 hint = (
-                    "; add text2 to the columns to make it a pair task" if name == "text2" else ""
+                    "; add text2 to the columns to make it a pair task" if role == "text2" else ""
                 )
                 wanted = " and ".join(f"{{{role}}}" for role in self.roles)
                 raise ValueError(
-                    f"the template has the placeholder {{{name}}}, but this task fills "
+                    f"the {name} has the placeholder {{{role}}}, but this task fills "
                     f"{wanted} only{hint}"
                 )
         for role in self.roles:
             if role not in found:
-                raise ValueError(f"the template lacks the placeholder {{{role}}}")
+                raise ValueError(f"the {name} lacks the placeholder {{{role}}}")
             if found.count(role) > 1:
-                raise ValueError(f"the template has the placeholder {{{role}}} more than once")
-        return self
+                raise ValueError(f"the {name} has the placeholder {{{role}}} more than once")
 
     @model_validator(mode="after")
     def _check_label_words(self) -> Self:
@@ -209,6 +223,14 @@ class TaskCard(BaseModel):
         if not self.label_prompts:
             object.__setattr__(self, "label_prompts", _default_label_prompts(self))
         self._check_keys("label_prompts", self.label_prompts)
+        return self
+
+    @model_validator(mode="after")
+    def _default_instruction(self) -> Self:
+        if not self.instruction.strip():
+            texts = "the two texts" if self.is_pair else "the text"
+            words = ", ".join(self.label_words[label] for label in self.labels)
+            object.__setattr__(self, "instruction", f"Which of these fits {texts}: {words}?")
         return self
 
     @model_validator(mode="after")

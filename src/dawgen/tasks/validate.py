@@ -28,7 +28,7 @@ def example_rows(card: TaskCard, source: str | None = None) -> list[Row]:
     return [first[label] for label in card.labels if label in first]
 
 
-def render_card(card: TaskCard, rows: Sequence[Row]) -> list[str]:
+def render_card(card: TaskCard, rows: Sequence[Row], *, causal: bool = False) -> list[str]:
     """Lines for the user: what the model reads and answers, and how each label starts.
 
     Without rows of every label the answers of all labels are shown under the one row.
@@ -37,7 +37,8 @@ def render_card(card: TaskCard, rows: Sequence[Row]) -> list[str]:
     columns = ", ".join(f"{role} from {column!r}" for role, column in card.columns.items())
     lines = [f"{card.name}, version {card.version}: {shape}; {columns}"]
     for row in rows:
-        lines += ["", f"the model reads:  {card.fill(row)}"]
+        read = card.fill(row, causal=causal).splitlines()
+        lines += ["", f"the model reads:  {read[0]}", *(f"                  {x}" for x in read[1:])]
         if row.label is not None:
             lines.append(f"and answers:      {card.label_words[row.label]}   ({row.label})")
         else:

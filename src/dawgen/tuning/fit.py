@@ -89,7 +89,7 @@ def fit_stack(
         raise UserError(f"{card.name}: there are no development rows to choose the best step by.")
     words = backbone.label_word_ids(card)
     if starts is None:
-        starts = [start_prompt(backbone, words, settings, arm.seed) for arm in arms]
+        starts = [start_prompt(backbone, card, settings, arm.seed) for arm in arms]
     states = [
         ArmState(arm, part, start.to(backbone.device, torch.float32), settings)
         for arm, part, start in zip(arms, data, starts, strict=True)
@@ -166,7 +166,7 @@ class _Stack:
     def look(self, step: int, running: Sequence[ArmState]) -> None:
         """Score the development rows; keep the best prompts, stop arms out of patience."""
         self.pending.check()
-        prompts = torch.stack([state.prompt.detach() for state in running])
+        prompts = torch.stack([state.candidate for state in running])
         scores = dev_scores(
             prompts,
             [state.data.dev for state in running],

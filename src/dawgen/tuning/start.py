@@ -2,41 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from dawgen.prompts import random_normal, sample_tokens
+from dawgen.prompts import cycle_tokens, random_normal, sample_tokens
 from dawgen.settings import TuningSettings
 from dawgen.streams import Streams
 
 if TYPE_CHECKING:
     from dawgen.backbone import Backbone
+    from dawgen.tasks import TaskCard
 
 FREQUENT_WORDS = 5000  # as many as Lester et al. 2021 draw from
 
 
 def start_prompt(
     backbone: Backbone,
-    label_words: Sequence[Sequence[int]],
+    card: TaskCard,
     settings: TuningSettings,
     seed: int,
 ) -> Tensor:
     """The prompt [P, H] in fp32 before the first step.
 
-    ``label-words``: the label words' vectors, then frequent words drawn for the rest, as
-    Lester et al. 2021 do; ``vocabulary``: frequent words alone; ``random``: normal numbers on
-    the scale of the embedding table. Words enter as the model itself embeds them.
+    ``instruction``: the tokens of the card's instruction, cycled to P; ``label-words``: the
+    label words' vectors, then frequent words drawn for the rest, as Lester et al. 2021 do;
+    ``vocabulary``: frequent words alone; ``random``: normal numbers on the scale of the embedding
+    table. Words enter as the model itself embeds them.
     """
     rng = Streams(seed).numpy("tuning", "start")
     length = settings.prompt_length
     if settings.init == "random":
         return random_normal(backbone.table(), length, rng)
     ids: list[int] = []
-    if settings.init == "label-words":
-        ids = [token for word in label_words for token in word][:length]
+    if settings.init == "instruction":
+        ids = cycle_tokens(backbone.text_ids(card.instruction), length)
+    elif settings.init == "label-words":
+        ids = [token for word in backbone.label_word_ids(card) for token in word][:length]
     if len(ids) < length:
         ids += sample_tokens(frequent_words(backbone), length - len(ids), rng)
     tokens = torch.tensor(ids, device=backbone.device)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _PLAIN = (
     "done",
     "history",
+    "_averaged",
     "paired_steps",
     "conflicts",
     "_best_step",
@@ -52,12 +53,15 @@ class ArmState:
         self.arm, self.data, self.start = arm, data, start
         self.prompt = nn.Parameter(start.clone())  # [P, H]
         self.optimizer = make_optimizer(settings.optimizer, self.prompt, settings.weight_decay)
+        self._average_decay = settings.average_decay
+        self._average = start.clone()  # of the prompts after each step
         self.plan = Plan(arm, len(data.train), len(data.synthetic), settings)
         noise = settings.noise
         self.ensemble = Ensemble(data.synthetic.targets, noise) if noise.ensembling else None
         self.patience = settings.patience
         self.done = False
         self.history: list[dict[str, Any]] = []
+        self._averaged = 0
         self.paired_steps = 0
         self.conflicts = 0
         self.best: DevScore | None = None
@@ -73,6 +77,20 @@ class ArmState:
         self.prompt.grad = gradient
         self.optimizer.step()
         self.prompt.grad = None
+        self._update_average()
+
+    @property
+    def candidate(self) -> Tensor:
+        """The prompt [P, H] that is scored and kept: the last step's, or the steps' average."""
+        return (self._average if self._average_decay else self.prompt).detach()
+
+    def _update_average(self) -> None:
+        """a ← a + (1 - d) / (1 - d^t) · (p - a): after step t the weights d^(t-i) of the prompts
+        i = 1..t, over their sum."""
+        self._averaged += 1
+        decay = self._average_decay
+        share = (1 - decay) / (1 - decay**self._averaged)
+        self._average.lerp_(self.prompt.detach(), share)
 
     def look(self, step: int, score: DevScore, card: TaskCard) -> None:
         """Take in a look at the development rows.
@@ -90,7 +108,7 @@ class ArmState:
             return
         if score.better_than(self.best):
             self.best, self._best_step = score, step
-            self._best_prompt = self.prompt.detach().clone()
+            self._best_prompt = self.candidate.clone()
             self._looks_since_best = 0
         else:
             self._looks_since_best += 1
@@ -115,6 +133,7 @@ class ArmState:
         """All that changes from step to step; the start and the rows are made again."""
         return {
             "prompt": self.prompt,
+            "average": self._average,
             "optimizer": optimizer_state(self.optimizer),
             "plan": self.plan.state_dict(),
             "ensemble": None if self.ensemble is None else self.ensemble.state_dict(),
@@ -127,6 +146,7 @@ class ArmState:
         """Go on from what :meth:`state_dict` gave."""
         with torch.no_grad():
             self.prompt.copy_(state["prompt"])
+            self._average.copy_(state["average"])
         restore_optimizer(self.optimizer, state["optimizer"])
         self.plan.load_state_dict(state["plan"])
         if self.ensemble is not None:
