@@ -46,7 +46,7 @@ def load_backbone(settings: BackboneSettings | str | Path) -> Backbone:
     """
     if isinstance(settings, str | Path):
         settings = BackboneSettings(path=str(settings))
-    place = _place(settings.path)
+    place = model_place(settings.path)
     device = _device(settings.device)
     common: dict[str, Any] = {
         "revision": settings.revision,
@@ -160,7 +160,8 @@ def quiet() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _place(path: str) -> str:
+def model_place(path: str) -> str:
+    """The folder that backbone.path means, or the hub name that it is."""
     if path == TINY:
         return str(resources.files("dawgen") / "backbone" / "tiny")
     if path.startswith((".", "/", "~")) and not Path(path).expanduser().is_dir():
