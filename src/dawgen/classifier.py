@@ -16,6 +16,7 @@ from dawgen.evaluation import predict as probabilities_of
 from dawgen.finished import load_run_prompt, open_run
 from dawgen.settings import Settings
 from dawgen.tasks import Row, TaskCard
+from dawgen.texts import as_texts
 
 Text = str | tuple[str, str] | Sequence[str]
 """A text, or for a pair task two."""
@@ -60,17 +61,30 @@ class Classifier:
     def predict_proba(self, rows: Sequence[Text]) -> npt.NDArray[np.float32]:
         """p(label) [N,C] of texts, or of pairs of texts for a pair task.
 
+        Args:
+            rows: a list, an array, a Series, or a data frame, which is read by the task's names
+                of its columns where it has these, else must have one column per text.
+
         Raises:
-            UserError: a row is empty or has not as many texts as the task; it is named.
+            UserError: a row is missing, empty or has not as many texts as the task; it is named.
         """
         return self.of_rows(self.as_rows(rows))
 
     def as_rows(self, rows: Sequence[Text]) -> list[Row]:
         """Texts, or pairs of texts, as rows of the task; raises as :meth:`predict_proba`."""
-        return [self._row(i, texts) for i, texts in enumerate(rows, start=1)]
+        roles = self.card.roles
+        texts = as_texts(
+            rows, width=len(roles), columns=[self.card.columns[role] for role in roles]
+        )
+        return [Row(row[0], row[1] if self.card.is_pair else None, None) for row in texts]
 
     def predict(self, rows: Sequence[Text], abstain_below: float | None = None) -> list[str | None]:
-        """The likeliest label of each row; None where its probability is under the threshold."""
+        """The likeliest label of each row; None where its probability is under the threshold.
+
+        Raises:
+            UserError: as :meth:`predict_proba`, or the threshold is no probability.
+        """
+        check_threshold(abstain_below)
         chances = self.predict_proba(rows)
         return [
             None if abstain_below is not None and row.max() < abstain_below else label
@@ -93,12 +107,11 @@ class Classifier:
             tokens_per_batch=self._settings.evaluation.tokens_per_batch,
         )
 
-    def _row(self, number: int, texts: Text) -> Row:
-        parts = (texts,) if isinstance(texts, str) else tuple(texts)
-        wanted = 2 if self.card.is_pair else 1
-        if len(parts) != wanted or not all(isinstance(p, str) and p.strip() for p in parts):
-            shape = "a pair of texts" if wanted == 2 else "one text"
-            raise UserError(
-                f"row {number}: {self.card.name} takes {shape} a row, none of them empty."
-            )
-        return Row(parts[0], parts[1] if wanted == 2 else None, None)
+
+def check_threshold(abstain_below: float | None) -> None:
+    """Raise UserError where the threshold for abstaining is no probability."""
+    if abstain_below is None:
+        return
+    number = isinstance(abstain_below, int | float | np.number)
+    if not number or isinstance(abstain_below, bool) or not 0 <= abstain_below <= 1:
+        raise UserError(f"abstain_below is a probability, from 0 to 1, not {abstain_below!r}.")

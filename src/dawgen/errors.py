@@ -22,9 +22,10 @@ _DISK = {
 }
 
 
-class UserError(Exception):
+class UserError(ValueError):
     """Something in the user's files, settings or command is wrong.
 
+    A ValueError, because callers from Python, scikit-learn among them, expect that of bad input.
     The message is one whole sentence: what is wrong, where, and how to mend it.
     The command line prints it without a traceback and exits with code 2.
     """

@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import yaml
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from dawgen.classifier import Classifier
 from dawgen.errors import UserError
 from dawgen.runs import write_text
+from dawgen.texts import as_labels, as_texts, column_names
 
 _COLUMNS = {"text1": "text1", "text2": "text2", "label": "label"}
 
@@ -75,34 +77,44 @@ class DawgenClassifier(ClassifierMixin, BaseEstimator):
     def fit(self, X: Sequence[Any], y: Sequence[Any]) -> DawgenClassifier:
         """Run the whole pipeline on texts (or pairs of texts) and their labels.
 
+        Args:
+            X: a list, an array or a Series of texts; a data frame of one column, or of two for
+                pairs, whose names are then looked for when predicting.
+            y: a label per row: all texts, all numbers or all truth values.
+
         Raises:
-            UserError: too few rows of a label, or rows that are no texts.
+            UserError: too few rows of a label, rows that are no texts, or labels that are missing
+                or of several kinds.
         """
         from dawgen import pipeline
         from dawgen.layers import as_overrides, build_settings
 
-        rows, labels = _texts(X), np.asarray(y)
-        if len(rows) != len(labels):
-            raise UserError(f"There are {len(rows)} rows, but {len(labels)} labels.")
-        self.classes_, places = np.unique(labels, return_inverse=True)
+        rows, self._columns = as_texts(X), column_names(X) or []
+        if not rows:
+            raise UserError("There are no rows.")
+        self.classes_, places = np.unique(as_labels(y, len(rows)), return_inverse=True)
         if len(self.classes_) < 2:
             raise UserError("fit needs rows of two labels at least.")
         self.is_pair_ = len(rows[0]) == 2
-        shots = min(self.shots, int(np.bincount(places).min()) // 2)
-        if shots < 1:
+        half = int(np.bincount(places).min()) // 2
+        if half < 1:
             raise UserError("fit needs two rows of every label: to learn from, and to choose by.")
+        settings, preset = build_settings(
+            preset=self.preset,
+            overrides=[
+                *as_overrides(self.settings or {}),
+                *as_overrides({"seed": self.seed, "shots": self.shots}),
+            ],
+        )
+        settings = settings.model_copy(update={"shots": min(settings.shots, half)})
         folder = self._folder()
         card, data = folder / "input" / "card.yaml", folder / "input" / "rows.jsonl"
-        write_text(card, json.dumps(self._card(), ensure_ascii=False))  # JSON is YAML
+        write_text(card, yaml.safe_dump(self._card(), sort_keys=False))
         lines = (
             json.dumps({**dict(zip(_COLUMNS, row, strict=False)), "label": self._names()[place]})
             for row, place in zip(rows, places.tolist(), strict=True)
         )
         write_text(data, "\n".join(lines) + "\n")
-        given = as_overrides(self.settings or {})
-        settings, preset = build_settings(
-            preset=self.preset, overrides=[*given, f"seed={self.seed}", f"shots={shots}"]
-        )
         result = pipeline.run(
             str(card), train=str(data), out=folder, settings=settings, preset=preset
         )
@@ -117,7 +129,7 @@ class DawgenClassifier(ClassifierMixin, BaseEstimator):
         """p(label) [N,C], in the order of ``classes_``; rows sum to 1."""
         check_is_fitted(self, "run_")
         chances = self._classifier.predict_proba(
-            [row[0] if len(row) == 1 else row for row in _texts(X)]
+            as_texts(X, width=2 if self.is_pair_ else 1, columns=self._columns)
         )
         chances = chances.astype(np.float64)
         found: npt.NDArray[np.float64] = chances / chances.sum(axis=1, keepdims=True)
@@ -134,8 +146,12 @@ class DawgenClassifier(ClassifierMixin, BaseEstimator):
 
     def _card(self) -> dict[str, Any]:
         names = self._names()
-        given = {str(label): word for label, word in (self.label_words or {}).items()}
-        words = {name: given.get(name, name.replace("_", " ")) for name in names}
+        given = dict(self.label_words or {})
+        given = {str(label): word for label, word in given.items()} | given
+        words = {
+            name: given.get(label, given.get(name, name.replace("_", " ")))  # 1 is 1.0's word too
+            for name, label in zip(names, self.classes_.tolist(), strict=True)
+        }
         pair = self.is_pair_
         template = self.template or (
             "sentence 1: {text1} sentence 2: {text2} answer:" if pair else "text: {text1} label:"
@@ -162,23 +178,3 @@ class DawgenClassifier(ClassifierMixin, BaseEstimator):
                 "that with Classifier.load."
             )
         return dict(super().__getstate__())
-
-
-def _texts(X: Sequence[Any]) -> list[tuple[str, ...]]:
-    """Texts, or pairs of texts, as tuples of one length.
-
-    Raises:
-        UserError: something that is neither.
-    """
-    values = X.tolist() if hasattr(X, "tolist") else list(X)
-    rows = [(value,) if isinstance(value, str) else tuple(value) for value in values]
-    if not rows:
-        raise UserError("There are no rows.")
-    for number, row in enumerate(rows, start=1):
-        if (
-            len(row) not in (1, 2)
-            or len(row) != len(rows[0])
-            or not all(isinstance(t, str) for t in row)
-        ):
-            raise UserError(f"row {number}: a row is one text, or a pair of texts, as all others.")
-    return rows

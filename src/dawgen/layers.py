@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 from pydantic import BaseModel, ValidationError
 
@@ -115,7 +117,38 @@ def _put(
 
 def as_overrides(tree: Mapping[str, Any]) -> list[str]:
     """Settings such as `{"tuning.steps": 500}` as the texts that :func:`build_settings` takes."""
-    return [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in tree.items()]
+    if not isinstance(tree, Mapping):
+        raise UserError(
+            "Settings come as a dictionary such as {'tuning.steps': 500}; this is of type "
+            f"{type(tree).__name__}."
+        )
+    return [f"{key}={_as_json(key, value)}" for key, value in tree.items()]
+
+
+def _as_json(key: object, value: object) -> str:
+    def plain(part: Any) -> Any:
+        if isinstance(part, os.PathLike):
+            return os.fspath(part)
+        if isinstance(part, BaseModel):
+            return part.model_dump(mode="json", exclude_unset=True)
+        if isinstance(part, np.generic):
+            return part.item()
+        raise UserError(f"setting {str(key)!r} cannot be of type {type(part).__name__}.")
+
+    return json.dumps(value, ensure_ascii=False, default=plain)
+
+
+def settings_from(
+    settings: Settings | Mapping[str, Any] | None, preset: str | None
+) -> tuple[Settings, str | None]:
+    """Settings as they are, or built from a dictionary; with the name of the preset.
+
+    Raises:
+        UserError: neither, or as :func:`build_settings`.
+    """
+    if isinstance(settings, Settings):
+        return settings, preset
+    return build_settings(preset=preset, overrides=as_overrides(settings or {}))
 
 
 def _known_keys(model: type[BaseModel] = Settings, prefix: str = "") -> list[str]:
@@ -156,7 +189,7 @@ def _refuse_foreign_code(tree: Mapping[str, Any], file: Path | None) -> None:
 def build_settings(
     *,
     preset: str | None = None,
-    file: Path | None = None,
+    file: str | Path | None = None,
     overrides: Iterable[str] = (),
 ) -> tuple[Settings, str | None]:
     """Settings from their layers, and the name of the preset that was used.
@@ -166,6 +199,7 @@ def build_settings(
     Raises:
         UserError: an unknown or ill-typed setting, an unknown preset, an unreadable file.
     """
+    file = Path(file) if file else None
     user = _read_yaml(file) if file else {}
     _refuse_foreign_code(user, file)
     for text in overrides:

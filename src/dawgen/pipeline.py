@@ -6,7 +6,7 @@ Read top to bottom, :func:`run` is the product; its stages are in :mod:`dawgen.s
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -67,13 +67,13 @@ class Result:
 
 
 def run(
-    task: str,
+    task: str | Path,
     *,
-    train: str | None = None,
-    dev: str | None = None,
-    test: str | None = None,
+    train: str | Path | None = None,
+    dev: str | Path | None = None,
+    test: str | Path | None = None,
     out: str | Path = "runs/latest",
-    settings: Settings | None = None,
+    settings: Settings | Mapping[str, Any] | None = None,
     preset: str | None = None,
     command: Sequence[str] = (),
     limits: Limits = NO_LIMITS,
@@ -86,17 +86,19 @@ def run(
         dev: rows for choosing the checkpoint; drawn from ``train`` without.
         test: rows to score; without, the development shots are scored and said to be.
         out: the run folder; what is there already from the same settings is used again.
-        settings: see :func:`dawgen.layers.build_settings`; the shipped model's without.
+        settings: a dictionary such as ``{"tuning.steps": 500}``, or what
+            :func:`dawgen.layers.build_settings` gives first; the shipped model's without.
+        preset: settings made for one backbone; of a ``Settings`` object it is the name only.
         limits: hours or kWh after which no further stage is begun.
 
     Raises:
         UserError: something in the files or settings that the user can mend.
     """
-    from dawgen.layers import build_settings
+    from dawgen.layers import settings_from
 
-    if settings is None:
-        settings, preset = build_settings()
-    job = load_job(task, settings, train=train, dev=dev, test=test)
+    settings, preset = settings_from(settings, preset)
+    train, dev, test = (None if path is None else str(path) for path in (train, dev, test))
+    job = load_job(str(task), settings, train=train, dev=dev, test=test)
     backbone = load_backbone(settings.backbone)
     backbone.label_word_ids(job.card)
     folder = RunFolder(Path(out))

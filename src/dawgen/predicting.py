@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import dawgen
-from dawgen.classifier import Classifier, Text
+from dawgen.classifier import Classifier, Text, check_threshold
 from dawgen.errors import UserError
 from dawgen.evaluation.output import output_names
 from dawgen.finished import open_run
@@ -50,6 +50,7 @@ def predict(
         For each row its texts, of a file all its cells, then ``prediction`` and ``p_<label>``
         for every label, and ``abstain`` where a threshold was given.
     """
+    check_threshold(abstain_below)
     classifier = Classifier.load(folder, overrides)
     if isinstance(rows, str | Path):
         given = list(stream_cells(classifier.card, str(rows)))
@@ -118,6 +119,7 @@ def predict_file(
     Returns:
         How many rows it holds, and how many of them had been labelled before.
     """
+    check_threshold(abstain_below)
     check_out(out, source, folder)
     card, _ = open_run(folder, overrides)
     given = stream_cells(card, source)

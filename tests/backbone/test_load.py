@@ -32,6 +32,12 @@ def test_a_folder_loads_frozen_in_the_format_asked_for(folder: Path) -> None:
     assert scores.dtype == torch.float32
 
 
+def test_a_path_stands_for_the_settings(tmp_path: Path) -> None:
+    assert load_backbone("dawgen/tiny").name == "dawgen/tiny"
+    with pytest.raises(UserError, match="no model folder"):
+        load_backbone(tmp_path / "missing")
+
+
 def test_the_shipped_model_loads_offline() -> None:
     backbone = load_backbone(BackboneSettings())
     assert backbone.name == "dawgen/tiny"

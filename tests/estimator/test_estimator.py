@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError, SkipTestWarning
 from sklearn.model_selection import cross_val_score
 from sklearn.utils import estimator_checks
 
+import dawgen
 from dawgen.backbone import Backbone
 from dawgen.classifier import Classifier
 from dawgen.errors import UserError
@@ -105,8 +107,11 @@ def test_it_serves_cross_validation(estimator: DawgenClassifier) -> None:
 
 def test_pairs_are_taken_as_pairs(estimator: DawgenClassifier, tmp_path: Path) -> None:
     pairs = [("the man runs", text) for text in TEXTS]
-    found = clone(estimator).set_params(out=tmp_path / "run").fit(pairs, LABELS)
-    assert found.predict_proba(pairs).shape == (12, 2)
+    frame = pd.DataFrame(pairs, columns=["premise", "hypothesis"])
+    found = clone(estimator).set_params(out=tmp_path / "run").fit(frame, pd.Series(LABELS))
+    expected = found.predict_proba(pairs)
+    assert expected.shape == (12, 2)
+    np.testing.assert_array_equal(found.predict_proba(frame[["hypothesis", "premise"]]), expected)
     assert "text2" in (tmp_path / "run" / "task.yaml").read_text()
 
 
@@ -128,18 +133,73 @@ def test_it_is_not_pickled(fitted: DawgenClassifier) -> None:
         (["a", "b", "c"], [1, 1, 2], "two rows of every label"),
         ([], [], "no rows"),
         (["a", ("b", "c")], [1, 2], "row 2: a row is one text"),
-        ([[1.0, 2.0], [3.0, 4.0]], [1, 2], "row 1: a row is one text"),
+        ([[1.0, 2.0], [3.0, 4.0]], [1, 2], "row 1: a row is a pair of texts"),
+        (pd.Series(["a", np.nan]), [1, 2], "row 2: the text is missing"),
+        (["a", "b"], ["1", 2], "several kinds"),
+        (["a", "b"], None, "Labels come as a list"),
     ],
 )
-def test_wrong_input_is_named(texts: list[Any], labels: list[int], sentence: str) -> None:
-    with pytest.raises(UserError, match=sentence):
+def test_wrong_input_is_named(texts: Any, labels: Any, sentence: str) -> None:
+    """As a ValueError, which is what scikit-learn's users catch."""
+    with pytest.raises(ValueError, match=sentence) as caught:
         DawgenClassifier().fit(texts, labels)
+    assert isinstance(caught.value, UserError)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"shots": 0}, "setting 'shots' cannot be 0"),
+        ({"seed": "x"}, "setting 'seed' cannot be 'x'"),
+        ({"settings": ["tuning.steps=5"]}, "dictionary such as"),
+        ({"settings": {"tuning.steps": object()}}, "'tuning.steps' cannot be of type object"),
+    ],
+)
+def test_wrong_parameters_are_named(options: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        DawgenClassifier(**options).fit(TEXTS, LABELS)
+
+
+def test_series_and_frames_are_read_by_their_rows(fitted: DawgenClassifier) -> None:
+    """Not a frame's headings, and nothing by the place in an index."""
+    expected = fitted.predict_proba(TEXTS)
+    series = pd.Series(TEXTS, index=range(50, 62), name="text")
+    for texts in (series, series.to_frame(), np.array(TEXTS)[:, None]):
+        np.testing.assert_array_equal(fitted.predict_proba(texts), expected)
+    for wrong, message in ((TEXTS[0], "write"), ([None], "row 1: the text is missing")):
+        with pytest.raises(ValueError, match=message):
+            fitted.predict(wrong)
+
+
+def test_run_takes_settings_as_a_dictionary(fitted: DawgenClassifier) -> None:
+    """The same ones, so that every stage is there already."""
+    given = {**(fitted.settings or {}), "seed": 13, "shots": 2}
+    inputs = fitted.run_ / "input"
+    result = dawgen.run(
+        inputs / "card.yaml", train=inputs / "rows.jsonl", out=fitted.run_, settings=given
+    )
+    assert result.scores == fitted.scores_
+    with pytest.raises(UserError, match=r"setting 'tuning\.steps' cannot be 'many'"):
+        dawgen.run("demo", settings={"tuning": {"steps": "many"}})
+    with pytest.raises(UserError, match="of type tuple"):
+        dawgen.run("demo", settings=dawgen.build_settings())  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="no preset 'large'"):
+        dawgen.run("demo", preset="large")
+
+
+def test_a_label_word_is_found_by_its_value(estimator: DawgenClassifier) -> None:
+    """The word of 1 is that of 1.0, which a column with a gap makes of it."""
+    found = clone(estimator)
+    found.classes_, found.is_pair_ = np.array([0.0, 1.0]), False
+    assert found._card()["label_words"] == {"0.0": "bad", "1.0": "good"}
+    found.set_params(label_words={"0.0": "awful"})
+    assert found._card()["label_words"] == {"0.0": "awful", "1.0": "1.0"}
 
 
 def test_labels_of_any_script(estimator: DawgenClassifier, tmp_path: Path) -> None:
-    """Also of those beyond the first 65,536 characters."""
-    labels = ["\U0001f600" if label else "हाँ" for label in LABELS]
+    """Also of those beyond the first 65,536 characters, and of what YAML takes for a new line."""
+    labels = ["\U0001f600\x85a" if label else "हाँ" for label in LABELS]
     found = clone(estimator).set_params(
-        out=tmp_path / "run", label_words={"\U0001f600": "good", "हाँ": "bad"}
+        out=tmp_path / "run", label_words={"\U0001f600\x85a": "good", "हाँ": "bad"}
     )
     assert set(found.fit(TEXTS, labels).predict(TEXTS)) <= set(labels)

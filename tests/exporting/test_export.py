@@ -22,6 +22,7 @@ from dawgen.classifier import Classifier
 from dawgen.errors import UserError
 from dawgen.exporting import export_run, planned_uploads, push
 from dawgen.exporting.checkpoint import with_prefix
+from dawgen.exporting.export import local_base
 from dawgen.prompts import random_normal, save_prompt
 from dawgen.runs import write_json
 from dawgen.seals import set_seal
@@ -159,7 +160,11 @@ def test_two_hundred_rows_on_the_shipped_backbone(tmp_path: Path) -> None:
     (run / "config.yaml").write_text("seed: 7\n")
     pairs = write_data(tmp_path / "rows.jsonl", 200)
     exports = [export_run(run, to, tmp_path / to) for to in KINDS]
-    label_elsewhere({export: [str(tmp_path / "rows.jsonl")] for export in exports}, tmp_path)
+    base = {"peft": [str(local_base(run))]}
+    label_elsewhere(
+        {export: [str(tmp_path / "rows.jsonl"), *base.get(export.name, [])] for export in exports},
+        tmp_path,
+    )
     ours = Classifier.load(run).predict(pairs)
     assert len(set(ours)) == 2
     for export in exports:
@@ -211,6 +216,67 @@ def test_the_card_says_how_well_and_with_which_seed(tiny_bart: Backbone, tmp_pat
     assert "| this prompt | 62.5% | 30.0% to 86.0% | 8 |" in card.text
     assert str(tmp_path) not in card.content  # paths are nobody else's business
     assert card.data.base_model is None
+    assert "| columns | premise, hypothesis |" in card.text
+
+
+@pytest.mark.parametrize("to", KINDS)
+def test_no_export_claims_a_classification_head(
+    exported: tuple[Path, list[tuple[str, str]]], to: str
+) -> None:
+    """`pipeline("text-classification")` would put an untrained one on the backbone."""
+    for name in ("bart", "t5", "gpt2"):
+        folder = exported[0] / name / to
+        card = ModelCard.load(folder / "README.md")
+        assert card.data.pipeline_tag is None
+        config = json.loads((folder / "config.json").read_text()) if to == "hf" else {}
+        assert not any("Classification" in kind for kind in config.get("architectures", []))
+        assert ("has no classification head" in card.text) == (to == "hf")
+
+
+def enter(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Import an export's own modules, and forget them when the test ends."""
+    monkeypatch.syspath_prepend(folder)
+    for name in ("predict", "rows"):
+        monkeypatch.setitem(sys.modules, name, None)
+        del sys.modules[name]
+
+
+def test_the_cards_lines_of_python_label_a_row(
+    exported: tuple[Path, list[tuple[str, str]]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    home, pairs = exported
+    folder = home / "gpt2" / "hf"
+    lines = ModelCard.load(folder / "README.md").text.split("```python\n")[1].split("```")[0]
+    for text in pairs[0]:
+        lines = lines.replace('"..."', json.dumps(text), 1)
+    enter(folder, monkeypatch)
+    exec(lines, {})
+    found, expected = json.loads(capsys.readouterr().out), answers(folder)[0]
+    assert found.pop("prediction") == expected.pop("prediction")
+    assert found == pytest.approx(expected)
+
+
+def test_a_peft_export_holds_the_prompt_and_no_backbone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also of the backbone that comes with dawgen; the command says where that one is."""
+    run = write_run(tmp_path, load_backbone(BackboneSettings()))
+    (run / "config.yaml").write_text("seed: 7\n")
+    folder = tmp_path / "export"
+    outcome = dawgen("export", run, "--to", "peft", "--out", folder)
+    assert outcome.code == 0, outcome.err
+    assert outcome.out.endswith(f"ROWS.csv {local_base(run)}\n")
+    assert all(path.is_file() for path in folder.iterdir())
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 100_000
+    assert "python predict.py rows.csv BASE\n" in (folder / "README.md").read_text()
+    enter(folder, monkeypatch)
+    monkeypatch.setattr(sys, "argv", ["predict.py", "rows.jsonl"])
+    with pytest.raises(
+        SystemExit, match=r"backbone dawgen/tiny is not on the hub; name its folder"
+    ):
+        runpy.run_path(str(folder / "predict.py"))
 
 
 def test_what_is_wrong_is_said(tiny_bart: Backbone, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -258,8 +259,47 @@ def test_a_classifier_from_python(finished: Finished) -> None:
     assert classifier.predict(pairs) == [row["prediction"] for row in known]
     assert classifier.predict(pairs, abstain_below=1.0) == [None] * 6
     assert classifier.predict([]) == []
-    with pytest.raises(UserError, match="row 2: pairs takes a pair of texts"):
-        classifier.predict([pairs[0], "one text"])
+    frame = pd.DataFrame(pairs, columns=["premise", "hypothesis"])
+    swapped = frame[["hypothesis", "premise"]].assign(id=range(6))
+    np.testing.assert_array_equal(classifier.predict_proba(swapped), chances)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ([("a", "b"), "one text"], "row 2: a row is a pair of texts"),
+        ("one string", "a single one: write"),
+        ([None], r"row 1: the text is missing \(None\)"),
+        ([("a", float("nan"))], "row 1: the text is missing"),
+        (None, "of type NoneType"),
+        ([("a", " ")], "row 1: the text is empty"),
+    ],
+)
+def test_wrong_rows_from_python_are_refused_in_words(
+    finished: Finished, wrong: Any, sentence: str
+) -> None:
+    classifier = Classifier.load(finished[1])
+    for method in (classifier.predict, classifier.predict_proba, classifier.as_rows):
+        with pytest.raises(ValueError, match=sentence):
+            method(wrong)
+    if not isinstance(wrong, str):  # which names a file there
+        with pytest.raises(UserError, match=sentence):
+            predicting.predict(finished[1], wrong)
+
+
+@pytest.mark.parametrize("threshold", [2, -0.1, float("nan"), "0.5", True])
+def test_a_threshold_that_is_no_probability_is_refused(
+    finished: Finished, tmp_path: Path, threshold: Any
+) -> None:
+    _, folder, _ = finished
+    source = write_rows(tmp_path / "new.jsonl", rows(60, 3))
+    with pytest.raises(ValueError, match="abstain_below is a probability, from 0 to 1, not"):
+        Classifier.load(folder).predict([("a", "b")], abstain_below=threshold)
+    with pytest.raises(UserError, match="abstain_below"):
+        predicting.predict(folder, [("a", "b")], abstain_below=threshold)
+    with pytest.raises(UserError, match="abstain_below"):
+        predicting.predict_file(folder, str(source), tmp_path / "out.csv", threshold)
+    assert not list(tmp_path.glob("*out.csv*"))
 
 
 def test_memory_does_not_grow_with_the_file(

@@ -34,8 +34,8 @@ _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 _MEBIBYTE = 1 << 20
 
 
-def load_backbone(settings: BackboneSettings) -> Backbone:
-    """The frozen model that the settings name.
+def load_backbone(settings: BackboneSettings | str | Path) -> Backbone:
+    """The frozen model that the settings name, or that a folder or a hub name does.
 
     Weights are read from safetensors only. fp16 is not offered: T5 overflows in it.
 
@@ -44,7 +44,9 @@ def load_backbone(settings: BackboneSettings) -> Backbone:
             logits are computed in a way dawgen does not know, or layers that cannot be
             computed again though that was asked for.
     """
-    place = _place(settings.path)
+    if isinstance(settings, str | Path):
+        settings = BackboneSettings(path=str(settings))
+    place = model_place(settings.path)
     device = _device(settings.device)
     common: dict[str, Any] = {
         "revision": settings.revision,
@@ -158,7 +160,8 @@ def quiet() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _place(path: str) -> str:
+def model_place(path: str) -> str:
+    """The folder that backbone.path means, or the hub name that it is."""
     if path == TINY:
         return str(resources.files("dawgen") / "backbone" / "tiny")
     if path.startswith((".", "/", "~")) and not Path(path).expanduser().is_dir():

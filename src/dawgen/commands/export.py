@@ -29,10 +29,12 @@ def export(
 ) -> None:
     """Write the tuned prompt so that it runs without dawgen, with a card and a script."""
     from dawgen.exporting import export_run
+    from dawgen.exporting.export import local_base
 
     folder = export_run(run, to, out or run / "exports" / to, over or [])
+    base = f" {quote(base)}" if to == "peft" and (base := local_base(run, over or [])) else ""
     script = quote(str(folder / "predict.py"))
-    typer.echo(f"Exported to {folder}; label rows with: python {script} ROWS.csv")
+    typer.echo(f"Exported to {folder}; label rows with: python {script} ROWS.csv{base}")
 
 
 def push(

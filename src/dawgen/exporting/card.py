@@ -31,10 +31,9 @@ def model_card(run: Path, card: TaskCard, settings: Settings, backbone: Backbone
     record = _read(run / "run.json")
     name = f"{card.name}, a prompt tuned by dawgen"
     data = ModelCardData(
-        base_model=None if _local(backbone.name) else backbone.name,
+        base_model=None if is_local(backbone.name) else backbone.name,
         library_name=_LIBRARY[to],
         license=_licence(backbone),
-        pipeline_tag="text-classification",
         tags=["prompt-tuning", "few-shot", "dawgen"],
         model_name=name,
         eval_results=_evaluation(card, scores),
@@ -44,7 +43,7 @@ def model_card(run: Path, card: TaskCard, settings: Settings, backbone: Backbone
         f"# {plain(card.name)}: {_LOADING[to]}\n",
         _introduction(card, settings, backbone, record),
         _scores(card, scores),
-        _use(to),
+        _use(card, backbone, to),
         _limits(),
     ]
     return "\n".join(parts)
@@ -57,7 +56,8 @@ def _read(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} is damaged; run the command that made the run again.") from None
 
 
-def _local(name: str) -> bool:
+def is_local(name: str) -> bool:
+    """Whether a backbone is a folder, so that the hub does not have it by that name."""
     return name == "dawgen/tiny" or Path(name).expanduser().is_dir()
 
 
@@ -90,6 +90,7 @@ def _introduction(
     facts = [
         ["task", f"{card.name}, version {card.version}. {card.description}"],
         ["labels", ", ".join(f"{label} ({card.label_words[label]})" for label in card.labels)],
+        ["columns", ", ".join(card.columns[role] for role in card.roles)],
         ["template", backbone.template(card)],
         ["backbone, frozen", model_name(backbone.name)],
         ["its fingerprint", backbone.fingerprint],
@@ -135,17 +136,38 @@ def _scores(card: TaskCard, scores: dict[str, Any]) -> str:
     return "\n".join(["## Scores\n", note, "", *table(head, rows), ""])
 
 
-def _use(to: str) -> str:
-    more = "" if to != "peft" else " [BASE]"
-    return f"""## Use
+def _use(card: TaskCard, backbone: Backbone, to: str) -> str:
+    unknown = to == "peft" and is_local(backbone.name)
+    text = f"""## Use
 
 `predict.py` labels the rows of a CSV or JSONL file and needs no dawgen; its few lines show how
 the prompt is loaded. `task.json` has the template and the label words.
 
 ```sh
-python predict.py rows.csv{more}
+python predict.py rows.csv{" BASE" if unknown else ""}
 ```
 """
+    if unknown:
+        text += f"""
+BASE is the folder of the backbone {plain(model_name(backbone.name))}, which is not on the hub. That
+of dawgen/tiny is `backbone/tiny` in the installed dawgen package.
+"""
+    if to == "hf":
+        row = json.dumps({card.columns[role]: "..." for role in card.roles})
+        text += f"""
+From Python, in this folder:
+
+```python
+from predict import probabilities
+from rows import answer
+
+print(answer(probabilities({row})))
+```
+
+The model answers with a label word after the filled-in template and has no classification head. Do
+not load it with `pipeline("text-classification")`: that puts an untrained head on it.
+"""
+    return text
 
 
 def _limits() -> str:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dawgen.backbone import load_backbone
-from dawgen.backbone.load import quiet
+from dawgen.backbone.load import model_place, quiet
 from dawgen.errors import UserError
-from dawgen.exporting.card import model_card
+from dawgen.exporting.card import is_local, model_card
 from dawgen.finished import load_run_prompt, open_run
 from dawgen.prompts import save_prompt
 from dawgen.runs import write_json, write_text
@@ -30,8 +30,6 @@ TASK = "task.json"
 SCRIPT = "predict.py"
 ROWS = "rows.py"
 """What the scripts of all kinds share; it lies beside predict.py."""
-BASE = "base"
-_PACKAGED = "dawgen/tiny"
 
 
 def export_run(run: Path, to: str, out: Path, overrides: Sequence[str] = ()) -> Path:
@@ -71,6 +69,12 @@ def export_run(run: Path, to: str, out: Path, overrides: Sequence[str] = ()) -> 
     return out
 
 
+def local_base(run: Path, overrides: Sequence[str] = ()) -> str | None:
+    """The folder of a run's backbone; None where it has a name on the hub."""
+    place = model_place(open_run(run, overrides)[1].backbone.path)
+    return place if Path(place).is_dir() else None
+
+
 def _about(card: TaskCard, backbone: Backbone, prompt: Tensor) -> dict[str, Any]:
     """What a script must know to label a row: how it is filled in, and what stands for a label."""
     return {
@@ -90,13 +94,10 @@ def _about(card: TaskCard, backbone: Backbone, prompt: Tensor) -> dict[str, Any]
 
 
 def _to_peft(folder: Path, backbone: Backbone, prompt: Tensor) -> dict[str, Any]:
-    """The adapter; beside it the backbone, where it is the one that comes with dawgen."""
+    """The adapter alone: some kB, whatever the size of the backbone, which its user has."""
     save_prompt(prompt, folder, backbone)
-    if backbone.name == _PACKAGED:
-        backbone.model.save_pretrained(folder / BASE)
-        backbone.tokenizer.save_pretrained(folder / BASE)
-        return {"base": BASE}
-    return {"base": model_name(backbone.name)}
+    name = model_name(backbone.name)
+    return {"backbone": name, "base": None if is_local(backbone.name) else name}
 
 
 def _to_hf(folder: Path, backbone: Backbone, prompt: Tensor) -> dict[str, Any]:

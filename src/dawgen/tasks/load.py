@@ -124,14 +124,14 @@ def cell_text(value: object, column: str, where: str, allow_empty: bool) -> str:
         text = ""
     else:
         text = str(value).strip()
-    if broken := _broken(text):
+    if broken := broken_text(text):
         raise UserError(f"{where}: column {column!r} holds {broken}; take it out.")
     if not text and not allow_empty:
         raise UserError(f"{where}: column {column!r} is empty; fill it in or take the row out.")
     return text
 
 
-def _broken(text: str) -> str | None:
+def broken_text(text: str) -> str | None:
     """What no tokenizer and no file format takes: a null character, half of a character."""
     if "\x00" in text:
         return "a null character"

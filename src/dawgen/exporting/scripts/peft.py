@@ -1,6 +1,7 @@
 """Label rows, needing torch, transformers and peft only: python predict.py ROWS.csv [BASE]
 
-BASE is the folder or hub name of the backbone; task.json names it.
+BASE is the backbone's folder or hub name. It is needed where the backbone is not on the hub, of
+dawgen/tiny the folder backbone/tiny of the installed package.
 """
 
 import sys
@@ -11,8 +12,12 @@ from peft import PeftModel
 from rows import answer, beside, fill, here, rows_of, task
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
-base = str(here / "base") if task["base"] == "base" else task["base"]
-base = sys.argv[2] if len(sys.argv) > 2 else base
+base = sys.argv[2] if len(sys.argv) > 2 else task["base"]
+if base is None:
+    sys.exit(
+        f"The backbone {task['backbone']} is not on the hub; name its folder: "
+        "python predict.py ROWS.csv BASE"
+    )
 kind = AutoModelForSeq2SeqLM if task["encoder_decoder"] else AutoModelForCausalLM
 dtype = getattr(torch, task["dtype"])
 model = PeftModel.from_pretrained(kind.from_pretrained(base, dtype=dtype), here).eval()
