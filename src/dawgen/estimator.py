@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from dawgen.classifier import Classifier
 from dawgen.errors import UserError
-from dawgen.runs import write_text
+from dawgen.runs import RunFolder, write_text
 
 _COLUMNS = {"text1": "text1", "text2": "text2", "label": "label"}
 
@@ -93,12 +93,13 @@ class DawgenClassifier(ClassifierMixin, BaseEstimator):
             raise UserError("fit needs two rows of every label: to learn from, and to choose by.")
         folder = self._folder()
         card, data = folder / "input" / "card.yaml", folder / "input" / "rows.jsonl"
-        write_text(card, json.dumps(self._card(), ensure_ascii=False))  # JSON is YAML
         lines = (
             json.dumps({**dict(zip(_COLUMNS, row, strict=False)), "label": self._names()[place]})
             for row, place in zip(rows, places.tolist(), strict=True)
         )
-        write_text(data, "\n".join(lines) + "\n")
+        with RunFolder(folder).lock():
+            write_text(card, json.dumps(self._card(), ensure_ascii=False))  # JSON is YAML
+            write_text(data, "\n".join(lines) + "\n")
         given = as_overrides(self.settings or {})
         settings, preset = build_settings(
             preset=self.preset, overrides=[*given, f"seed={self.seed}", f"shots={shots}"]
