@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
+
+from dawgen.locking import acquire, target_lock
 
 PARTIAL = ".partial"
 
@@ -20,19 +23,38 @@ PARTIAL = ".partial"
 def whole_file(path: Path) -> Iterator[BinaryIO]:
     """An open file that becomes ``path`` when the block ends, and vanishes when it raises.
 
-    A link that lies where the unfinished file goes is taken away, never followed.
+    A link that lies where the unfinished file goes is taken away, never followed. Processes
+    that write one file do so one after the other.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = partial_of(path)
-    partial.unlink(missing_ok=True)
-    try:
-        with partial.open("xb") as file:
+    clear_links(partial)
+    with acquire(partial, wait=True) as file:
+        try:
+            file.truncate(0)
             yield file
             file.flush()
             os.fsync(file.fileno())
+            move(partial, path)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """An empty folder that becomes ``path`` when the block ends, and vanishes when it raises.
+
+    For a folder that this process holds; what lies at ``path`` has to be empty.
+    """
+    partial = partial_of(path)
+    remove(partial)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
         move(partial, path)
     finally:
-        partial.unlink(missing_ok=True)
+        remove(partial)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -57,13 +79,36 @@ def partial_of(path: Path) -> Path:
     return path.with_name(f".{path.name}{PARTIAL}")
 
 
+def progress_of(path: Path) -> Path:
+    """What says how much of an unfinished file counts, where work on it can go on."""
+    return path.with_name(f".{path.name}.progress.json")
+
+
+def remove(path: Path) -> None:
+    """Take away a file, a link or a whole folder, if one is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def clear_links(path: Path) -> None:
+    """Take away what lies at a file's path and is a link to another, or no file at all."""
+    with suppress(FileNotFoundError):
+        about = path.lstat()
+        if not stat.S_ISREG(about.st_mode) or about.st_nlink > 1:
+            remove(path)
+
+
 def sweep(folder: Path) -> None:
-    """Take away what a killed process left unfinished in a folder that nobody else writes to."""
+    """Take away what a killed process left unfinished in a folder that this process holds.
+
+    A single file that another process writes to, or will go on with, is left alone.
+    """
     for left in folder.glob(f".*{PARTIAL}"):
-        if left.is_dir() and not left.is_symlink():
-            shutil.rmtree(left, ignore_errors=True)
-        else:
-            left.unlink(missing_ok=True)
+        path = left.with_name(left.name.removeprefix(".").removesuffix(PARTIAL))
+        if not target_lock(path).exists() and not progress_of(path).exists():
+            remove(left)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -5,6 +5,7 @@ Exit codes: 0 done, 2 the user can mend it, 1 our fault, 130 or 143 stopped by C
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -125,7 +126,7 @@ def fit_generator(
 
     settings = read_settings(preset, config, over)
     folder, job, backbone = open_stage(task, settings, out, train=train, dev=dev)
-    with folder.lock():
+    with stages.held(folder):
         stages.generator_stage(folder, job, backbone, settings)
     typer.echo(f"Label prompts: {out / 'generator'}")
 
@@ -156,8 +157,7 @@ def tune(
         say("no synthetic rows were named, so the prompt is tuned on the real rows alone.")
         real = settings.tuning.model_copy(update={"combine": "real"})
         settings = settings.model_copy(update={"tuning": real})
-    with folder.lock():
-        folder.refuse_foreign(stages.FOLDERS, stages.FILES)
+    with stages.held(folder):
         stages.tuning_stage(folder, job, backbone, settings, rows)
         stages.keep_description(folder, job, settings)
     typer.echo(f"Prompt: {out / 'prompt'}")
@@ -274,13 +274,15 @@ def new_task(
 ) -> None:
     """Write a task card for a data file, and say what was guessed."""
     from dawgen.atomic import write_text
+    from dawgen.locking import locked_target
     from dawgen.tasks import new_card
 
     card = new_card(data)
     target = out or Path(f"{Path(data).stem}.yaml")
-    if target.exists():
-        raise UserError(f"{target} exists already; name another file with --out.")
-    write_text(target, card.text)
+    with locked_target(target):
+        if os.path.lexists(target):
+            raise UserError(f"{target} exists already; name another file with --out.")
+        write_text(target, card.text)
     for guess in card.guesses:
         typer.echo(on_terminal(guess))
     named = f"{quote(str(target))} --data {quote(data)}"

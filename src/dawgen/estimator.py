@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from dawgen.classifier import Classifier
 from dawgen.errors import UserError
-from dawgen.runs import write_text
+from dawgen.runs import RunFolder, write_text
 from dawgen.texts import as_labels, as_texts, column_names
 
 _COLUMNS = {"text1": "text1", "text2": "text2", "label": "label"}
@@ -109,12 +109,13 @@ class DawgenClassifier(ClassifierMixin, BaseEstimator):
         settings = settings.model_copy(update={"shots": min(settings.shots, half)})
         folder = self._folder()
         card, data = folder / "input" / "card.yaml", folder / "input" / "rows.jsonl"
-        write_text(card, yaml.safe_dump(self._card(), sort_keys=False))
         lines = (
             json.dumps({**dict(zip(_COLUMNS, row, strict=False)), "label": self._names()[place]})
             for row, place in zip(rows, places.tolist(), strict=True)
         )
-        write_text(data, "\n".join(lines) + "\n")
+        with RunFolder(folder).lock():
+            write_text(card, yaml.safe_dump(self._card(), sort_keys=False))
+            write_text(data, "\n".join(lines) + "\n")
         result = pipeline.run(
             str(card), train=str(data), out=folder, settings=settings, preset=preset
         )

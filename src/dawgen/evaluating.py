@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,7 @@ from dawgen.backbone import Backbone, load_backbone
 from dawgen.errors import UserError
 from dawgen.evaluation import predict, score, write_predictions
 from dawgen.job import load_job
+from dawgen.locking import LOCK, refuse_links
 from dawgen.methods import METHODS, Source, Task
 from dawgen.progress import warn
 from dawgen.prompts import load_prompt
@@ -22,6 +25,7 @@ from dawgen.streams import Streams
 from dawgen.tasks import Row, Shots, TaskCard, load_card, load_rows, packaged_data
 
 Scores = dict[str, Any]
+SCORES, PREDICTIONS = "scores.json", "predictions.parquet"
 _TEST, _DEV = "test rows", "development shots"
 
 
@@ -49,11 +53,13 @@ def evaluate_prompt(
     task: str, test: str | None, prompt: Path, settings: Settings, out: Path
 ) -> Scores:
     """Score a tuned prompt, or a run's, on labelled rows; writes scores and predictions."""
-    _refuse_run(out)
+    _check_out(out)
     card = load_card(task)
     rows = _test_rows(card, test)
     backbone = _backbone(card, settings)
     adapter = prompt / "prompt" if (prompt / "prompt").is_dir() else prompt
+    if adapter != prompt:
+        refuse_links(adapter)
     soft = load_prompt(adapter, backbone)
     with RunFolder(out).lock():
         tokens = settings.evaluation.tokens_per_batch
@@ -71,7 +77,7 @@ def evaluate_method(
     """
     if method not in METHODS:
         raise UserError(f"There is no method {method!r}; choose one of {', '.join(METHODS)}.")
-    _refuse_run(out)
+    _check_out(out)
     card = load_card(task)
     scored_on = _TEST
     if method == "zero-shot":  # looks at no shots, so none need be named
@@ -97,11 +103,32 @@ def evaluate_method(
         return _write(out, card, rows, found.probabilities, about, found.details)
 
 
-def _refuse_run(out: Path) -> None:
+def _check_out(out: Path) -> None:
+    """Refuse a folder in which a file lies that is not an evaluation's and would be lost."""
     if (out / "run.json").exists() or (out / "prompt").exists():
         raise UserError(
             f"{out} holds a run, whose scores would be lost; name another folder with --out."
         )
+    scores = out / SCORES
+    if os.path.lexists(scores):
+        foreign = None if _are_ours(scores) else scores
+    else:  # a stopped evaluation may have left predictions, in a folder that it has locked
+        theirs = os.path.lexists(out / PREDICTIONS) and not (out / LOCK).exists()
+        foreign = out / PREDICTIONS if theirs else None
+    if foreign is not None:
+        raise UserError(
+            f"{foreign} exists, was not made by `dawgen evaluate` and would be overwritten; "
+            "name another folder with --out."
+        )
+
+
+def _are_ours(scores: Path) -> bool:
+    """Whether a file holds what :func:`_write` writes."""
+    try:
+        found = json.loads(scores.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and {"method", "scored_on", "accuracy"} <= found.keys()
 
 
 def _backbone(card: TaskCard, settings: Settings) -> Backbone:
@@ -146,6 +173,6 @@ def _write(
 ) -> Scores:
     labels = [row.label for row in rows if row.label is not None]
     scores = {**about, **score(card, labels, probabilities), "details": details}
-    write_predictions(out / "predictions.parquet", card, rows, probabilities)
-    write_json(out / "scores.json", scores)
+    write_predictions(out / PREDICTIONS, card, rows, probabilities)
+    write_json(out / SCORES, scores)
     return scores

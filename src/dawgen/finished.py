@@ -10,6 +10,7 @@ from torch import Tensor
 from dawgen.backbone import Backbone
 from dawgen.errors import UserError
 from dawgen.layers import build_settings
+from dawgen.locking import refuse_links
 from dawgen.progress import warn
 from dawgen.prompts import load_prompt
 from dawgen.seals import check_seal, read_seal
@@ -38,6 +39,7 @@ def open_run(folder: str | Path, overrides: Sequence[str] = ()) -> tuple[TaskCar
             raise UserError(
                 f"{path} is no finished run folder: it has no {name}; make one with `dawgen run`."
             )
+    refuse_links(*(path / name for name in ("task.yaml", "config.yaml", "prompt")))
     check_seal(path / "prompt")
     settings, _ = build_settings(file=path / "config.yaml", overrides=overrides)
     return load_card(str(path / "task.yaml")), settings

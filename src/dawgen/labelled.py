@@ -8,12 +8,15 @@ import json
 import math
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dawgen.atomic import clear_links, move, partial_of, progress_of
 from dawgen.errors import UserError
 from dawgen.harmless import in_spreadsheet
+from dawgen.locking import locked_target, open_own
 from dawgen.runs import write_json
 
 if TYPE_CHECKING:
@@ -41,36 +44,48 @@ class LabelledFile:
     size: int = 0
 
     @classmethod
-    def open(cls, out: Path, mark: str) -> LabelledFile:
-        """Begin, or go on where work of the same ``mark`` was stopped."""
-        file = cls(out, mark)
+    @contextmanager
+    def open(cls, out: Path, mark: str) -> Iterator[LabelledFile]:
+        """Begin, or go on where work of the same ``mark`` was stopped; holds ``out`` meanwhile.
+
+        Raises:
+            UserError: another process writes to ``out``, or nothing can be written there.
+        """
+        with locked_target(out):
+            file = cls(out, mark)
+            try:
+                file._find_progress()
+                with open_own(file.partial) as handle:
+                    handle.truncate(file.size)
+            except OSError as error:
+                raise UserError(f"{out} cannot be written: {error.strerror}.") from None
+            yield file
+
+    def _find_progress(self) -> None:
+        """What stopped work of the same mark has left; a link in its place is taken away."""
+        clear_links(self.partial)
         try:
-            out.parent.mkdir(parents=True, exist_ok=True)
-            told = json.loads(file.progress.read_text("utf-8"))
-            if told["mark"] == mark and file.partial.stat().st_size >= told["size"]:
-                file.rows, file.size = int(told["rows"]), int(told["size"])
+            told = json.loads(self.progress.read_text("utf-8"))
+            if told["mark"] == self.mark and self.partial.stat().st_size >= told["size"]:
+                self.rows, self.size = int(told["rows"]), int(told["size"])
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             pass  # nothing to go on from
-        except OSError as error:
-            raise UserError(f"{out} cannot be written: {error.strerror}.") from None
-        with file.partial.open("ab") as handle:
-            handle.truncate(file.size)
-        return file
 
     @property
     def partial(self) -> Path:
         """What is there so far."""
-        return self.out.with_name(f".{self.out.name}.partial")
+        return partial_of(self.out)
 
     @property
     def progress(self) -> Path:
         """How much of it counts."""
-        return self.out.with_name(f".{self.out.name}.progress.json")
+        return progress_of(self.out)
 
     def append(self, records: Sequence[dict[str, Any]]) -> None:
         """Write a chunk; once this returns, it is not done again."""
         text = as_text(records, self.out.suffix.lower(), heading=self.rows == 0)
-        with self.partial.open("ab") as handle:
+        with open_own(self.partial) as handle:
+            handle.seek(self.size)
             handle.write(text.encode())
             handle.flush()
             os.fsync(handle.fileno())
@@ -84,7 +99,7 @@ class LabelledFile:
             _to_parquet(self.partial, self.out)
             self.partial.unlink()
         else:
-            self.partial.replace(self.out)
+            move(self.partial, self.out)
         self.progress.unlink(missing_ok=True)
 
 
@@ -122,21 +137,24 @@ def _to_parquet(lines: Path, out: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    half = out.with_name(f".{out.name}.half.partial")
     schema = _schema(lines)
     texts = {field.name for field in schema if field.type == pa.string()}
+    half = out.with_name(f".{out.name}.half")
+    clear_links(half)
     try:
-        with pq.ParquetWriter(half, schema) as writer:
-            for group in _groups(lines):
-                rows = [
-                    {
-                        name: str(cell) if name in texts and cell is not None else cell
-                        for name, cell in row.items()
-                    }
-                    for row in group
-                ]
-                writer.write_table(pa.Table.from_pylist(rows, schema=schema))
-        half.replace(out)
+        with open_own(half) as file:
+            file.truncate(0)
+            with pq.ParquetWriter(file, schema) as writer:
+                for group in _groups(lines):
+                    rows = [
+                        {
+                            name: str(cell) if name in texts and cell is not None else cell
+                            for name, cell in row.items()
+                        }
+                        for row in group
+                    ]
+                    writer.write_table(pa.Table.from_pylist(rows, schema=schema))
+        move(half, out)
     finally:
         half.unlink(missing_ok=True)
 

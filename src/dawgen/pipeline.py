@@ -26,11 +26,10 @@ from dawgen.runs import RunFolder, write_json
 from dawgen.settings import Settings
 from dawgen.stage_work import Counter
 from dawgen.stages import (
-    FILES,
-    FOLDERS,
     Scores,
     evaluation_stage,
     generator_stage,
+    held,
     keep_description,
     map_stage,
     synthesis_stage,
@@ -104,8 +103,7 @@ def run(
     folder = RunFolder(Path(out))
     _check_before(job, backbone, settings)
     costs = Costs(limits)
-    with folder.lock(), tracked(settings, folder.path) as track:
-        folder.refuse_foreign(FOLDERS, FILES)
+    with held(folder), tracked(settings, folder.path) as track:
         shared = _check_overlap(job)
         _announce("1/4 tuning the generator on the few shots")
         with costs.stage(folder, "generator"):
@@ -125,8 +123,8 @@ def run(
         with costs.stage(folder, "evaluation"):
             scores = evaluation_stage(folder, job, backbone, settings)
         _tell(folder, "evaluation")
-        _publish(folder, scores)
         map_stage(folder, job, backbone, settings, rows)
+        _publish(folder, scores)
         spent = _count(costs, folder, Counter.of(job, backbone, settings), rows)
         record = run_record(folder, job, settings, preset, command, shared, backbone.fingerprint)
         write_json(folder.path / "run.json", record | spent)

@@ -137,14 +137,14 @@ def predict_file(
             "abstain_below": abstain_below,
         }
     )
-    file = LabelledFile.open(out, mark)
-    before = file.rows
-    if before:
-        say(f"{before:,} rows of {source} are labelled already; going on behind them.")
-    for chunk in label_chunks(classifier, itertools.islice(given, before, None), abstain_below):
-        file.append(chunk)
-    file.finish()
-    return file.rows, before
+    with LabelledFile.open(out, mark) as file:
+        before = file.rows
+        if before:
+            say(f"{before:,} rows of {source} are labelled already; going on behind them.")
+        for chunk in label_chunks(classifier, itertools.islice(given, before, None), abstain_below):
+            file.append(chunk)
+        file.finish()
+        return file.rows, before
 
 
 def _file_mark(path: Path) -> str | None:

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
-import os
-import platform
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter, process_time
-from typing import Any, TextIO
+from typing import Any
 
-from dawgen.atomic import PARTIAL, move, sweep
+from dawgen.atomic import move, partial_of, remove, sweep
 from dawgen.atomic import write_text as write_text
 from dawgen.errors import UserError
+from dawgen.locking import LOCK, links_below, locked, refuse_links
 from dawgen.progress import warn
 from dawgen.seals import read_seal, set_seal
 
-LOCK = ".lock"
+OF_THE_WHOLE = ("scores.json", "predictions.parquet", "run.json", "report.html")
+"""Files of a finished run, which state what all of its stages have made."""
 
 
 def fingerprint(inputs: Mapping[str, Any]) -> str:
@@ -57,9 +56,13 @@ class RunFolder:
     when it is whole. A stage whose fingerprint is there already is skipped, and a result that
     other settings made is kept in ``.kept/`` and comes back when the settings do. A result
     that is no longer as it was written is kept there too, and made anew.
+
+    Attributes:
+        finished_stays: a stage that would change a finished run raises an error instead.
     """
 
     path: Path
+    finished_stays: bool = False
     stages: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @contextmanager
@@ -72,30 +75,16 @@ class RunFolder:
             if self.path.exists() and not self.path.is_dir():
                 raise UserError(f"{self.path} is a file; name a folder with --out.")
             self.path.mkdir(parents=True, exist_ok=True)
-            self._refuse_links()
-            handle = _open_lock(self.path / LOCK)
+            self.refuse_links()
         except OSError as error:
             raise UserError(f"{self.path} cannot be written: {error.strerror}.") from None
-        with handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UserError(
-                    f"Another dawgen process{_holder(handle)} is at work in {self.path}; wait for "
-                    "it, or name another folder with --out."
-                ) from None
-            _sign(handle)
+        with locked(self.path / LOCK, self.path):
             sweep(self.path)
             yield
 
-    def _refuse_links(self) -> None:
-        """A link inside a run folder could lead writing out of it."""
-        for entry in self.path.iterdir():
-            if entry.is_symlink():
-                raise UserError(
-                    f"{entry} is a symbolic link, which dawgen does not follow inside a run "
-                    "folder; put a folder in its place, or name another one with --out."
-                )
+    def refuse_links(self) -> None:
+        """A link inside a run folder could lead reading and writing out of it."""
+        refuse_links(*links_below(self.path))
 
     def stage(
         self,
@@ -114,6 +103,8 @@ class RunFolder:
         """
         mark = fingerprint(inputs)
         wall, cpu = perf_counter(), process_time()
+        if self.finished_stays:
+            self._refuse_finished(folders, mark)
         self._put_damaged_aside(name, folders, mark)
         skipped = self._bring_back(folders, mark)
         if not skipped:
@@ -125,6 +116,15 @@ class RunFolder:
             "skipped": skipped,
         }
         return mark
+
+    def _refuse_finished(self, folders: Sequence[str], mark: str) -> None:
+        whole = (self.path / "run.json").exists()
+        if whole and not all(self._is_made(self.path / folder, mark) for folder in folders):
+            raise UserError(
+                f"{self.path} holds a finished run, whose {folders[0]}/ is made with other "
+                "settings or from other rows; name another folder with --out, or do the whole "
+                "again with `dawgen run`."
+            )
 
     def checkpoint_path(self, name: str, inputs: Mapping[str, Any]) -> Path:
         """Where the stage of these inputs keeps the state of its loop."""
@@ -178,8 +178,8 @@ class RunFolder:
         build: Callable[[Path], None],
     ) -> None:
         self.refuse_foreign(folders)
-        partial = self.path / f".{name}{PARTIAL}"
-        shutil.rmtree(partial, ignore_errors=True)
+        partial = partial_of(self.path / name)
+        remove(partial)
         partial.mkdir(parents=True)
         try:
             build(partial)
@@ -189,7 +189,7 @@ class RunFolder:
             for folder in folders:
                 self._place(partial / folder, folder)
         finally:
-            shutil.rmtree(partial, ignore_errors=True)
+            remove(partial)
 
     def refuse_foreign(self, folders: Sequence[str], files: Sequence[str] = ()) -> None:
         """Raise UserError where a folder of such a name lies there that no stage has made.
@@ -224,27 +224,11 @@ class RunFolder:
             move(target, aside)
 
     def _place(self, source: Path, folder: str) -> None:
-        """Move a finished folder into place; what lay there is kept aside."""
+        """Move a finished folder into place; what lay there is kept aside.
+
+        Files that state what the whole run has made go first: they would state it falsely.
+        """
+        for name in OF_THE_WHOLE:
+            (self.path / name).unlink(missing_ok=True)
         self.set_aside(folder)
         move(source, self.path / folder)
-
-
-def _open_lock(path: Path) -> TextIO:
-    """The lock's file, without emptying it: the holder's name is in it."""
-    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666), "r+")
-
-
-def _sign(handle: TextIO) -> None:
-    """Say in the lock's file who holds it."""
-    handle.seek(0)
-    handle.truncate()
-    handle.write(json.dumps({"pid": os.getpid(), "host": platform.node()}) + "\n")
-    handle.flush()
-
-
-def _holder(handle: TextIO) -> str:
-    try:
-        who = json.loads(handle.read())
-        return f" (pid {int(who['pid'])} on {who['host']})"
-    except (ValueError, KeyError, TypeError):
-        return ""  # it has only just begun

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,15 @@ from dawgen.job import Job, rows_hash
 from dawgen.layers import dump_settings
 from dawgen.prompts import load_label_prompts, load_prompt, save_prompt
 from dawgen.report import write_map
-from dawgen.runs import RunFolder, fingerprint, folder_hash, write_json, write_log, write_text
+from dawgen.runs import (
+    OF_THE_WHOLE,
+    RunFolder,
+    fingerprint,
+    folder_hash,
+    write_json,
+    write_log,
+    write_text,
+)
 from dawgen.settings import Settings
 from dawgen.streams import Streams
 from dawgen.synthesis import SyntheticSet, synthesize
@@ -38,10 +47,20 @@ Scores = dict[str, Any]
 
 FOLDERS = ("generator", "synthetic", "prompt", "baseline", "evaluation", "map")
 """What the stages fill."""
-OF_THE_WHOLE = ("scores.json", "predictions.parquet", "run.json", "report.html")
-"""Files of a finished run, which tell of its prompt."""
 FILES = ("config.yaml", "task.yaml", *OF_THE_WHOLE)
 """All files that a run lays beside the folders."""
+
+
+@contextmanager
+def held(run: RunFolder) -> Iterator[None]:
+    """Hold a run folder for its stages.
+
+    Raises:
+        UserError: another process holds it, or it has files there that no run has made.
+    """
+    with run.lock():
+        run.refuse_foreign(FOLDERS, FILES)
+        yield
 
 
 def _common(job: Job, backbone: Backbone, settings: Settings) -> dict[str, Any]:
@@ -208,8 +227,6 @@ def _forget_scores(run: RunFolder) -> None:
     """The prompt is another one: figures of the old one would be taken for its own."""
     for folder in ("evaluation", "map"):
         run.set_aside(folder)
-    for name in OF_THE_WHOLE:
-        (run.path / name).unlink(missing_ok=True)
 
 
 def _save_tuned(tuned: TunedPrompt, folder: Path, backbone: Backbone) -> None:

@@ -17,6 +17,9 @@ OnStep = Callable[[Mapping[str, Any]], None]
 Track = Callable[[str], OnStep | None]
 """Gives back, for a stage's name, what is to be called with each entry of its log."""
 
+HOME = "tracking"
+"""The folder of a run in which trackers write, links too."""
+
 
 def no_tracking(stage: str) -> OnStep | None:
     """Nothing is sent anywhere."""
@@ -44,8 +47,9 @@ def tracked(settings: Settings, folder: Path) -> Iterator[Track]:
             )
     from accelerate import Accelerator
 
-    (folder / "tracking").mkdir(parents=True, exist_ok=True)
-    accelerator = Accelerator(log_with=list(chosen), project_dir=folder / "tracking")
+    home = folder / HOME
+    home.mkdir(parents=True, exist_ok=True)
+    accelerator = Accelerator(log_with=list(chosen), project_dir=home)
     try:
         accelerator.init_trackers(settings.tracking.project, config=_flat(settings))
     except Exception as error:  # each tracker raises its own

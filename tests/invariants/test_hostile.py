@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -60,9 +61,8 @@ def test_hostile_texts_are_harmless_wherever_they_come_out(
     assert [row["premise"] for row in cells][1] == f"'{TEXTS[1]} test"
     assert not any(cell.startswith(("=", "+", "-", "@")) for row in cells for cell in row.values())
 
-    preview = dawgen(
-        *("synthesize", hostile.card, *hostile.arguments(), "--preview", 4, "--out", run)
-    )
+    places = ("--generator", run / "generator", "--out", tmp_path / "more")
+    preview = dawgen("synthesize", hostile.card, *hostile.arguments(), "--preview", 4, *places)
     example = ["-s", f"backbone.path={hostile.model}", "-s", "tuning.prompt_length=4"]
     validated = dawgen("validate", hostile.card, "--data", hostile.data("train"), *example)
     weights = dawgen("inspect", "weights", run)
@@ -159,8 +159,8 @@ def test_a_run_folder_cannot_allow_a_models_own_code(
     text = config.read_text("utf-8")
     run = tmp_path / "theirs"
     run.mkdir()
-    for name in ("task.yaml", "prompt"):
-        (run / name).symlink_to(finished[1] / name)
+    shutil.copytree(finished[1] / "prompt", run / "prompt")
+    shutil.copy(finished[1] / "task.yaml", run)
     (run / "config.yaml").write_text(
         text.replace("trust_remote_code: false", "trust_remote_code: true")
     )

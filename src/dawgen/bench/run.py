@@ -117,6 +117,8 @@ def run_grid(
     progress = _Progress(sum(len(part) for part in parts))
     meter = Meter()
     with RunFolder(out).lock():
+        if not (out / "cells").is_dir():
+            RunFolder(out).refuse_foreign([], ["report.html"])
         if cluster:
             _run_spread(parts, grid.stack, out.resolve(), cluster, progress)
             return progress.outcome

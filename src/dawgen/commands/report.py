@@ -35,7 +35,11 @@ def report(
 
 def _write(folders: list[Path], out: Path | None) -> Path:
     from dawgen.report import write_bench_report, write_comparison, write_report
+    from dawgen.runs import RunFolder
 
+    for folder in folders:
+        if folder.is_dir():
+            RunFolder(folder).refuse_links()
     if len(folders) > 1:
         return write_comparison(folders, out or folders[0].resolve().parent / "comparison.html")
     if out is not None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -72,23 +74,25 @@ def synthesize(
     config: Config = None,
 ) -> None:
     """Write labelled rows with a tuned generator, or import rows; fills OUT/synthetic."""
+    from dawgen.stages import held
+
     if classifier is not None:
         from dawgen.synthesis.agreement import check_classifier
 
         check_classifier(classifier)
     settings = _changed(read_settings(preset, config, over), rows, keep_rejected)
+    files = {"train": train, "dev": dev, "test": test}
     if source is not None:
         if cluster:
             raise UserError("--cluster spreads writing; rows are imported on one machine.")
-        folder, job = _import(
-            task, settings, source, rows, generator, preview, out, train=train, dev=dev, test=test
-        )
+        folder, job, stage = _import(task, settings, source, rows, generator, preview, out, **files)
     else:
         nodes = _cluster(cluster, worker_gpus)
-        folder, job = _write(
-            task, settings, generator, preview, out, nodes, train=train, dev=dev, test=test
-        )
-    _report(folder, job, settings, classifier)
+        folder, job, stage = _write(task, settings, generator, preview, out, nodes, **files)
+    folder.finished_stays = True
+    with held(folder):
+        stage()
+        _report(folder, job, settings, classifier)
 
 
 def _changed(settings: Settings, rows: int | None, keep_rejected: bool) -> Settings:
@@ -106,7 +110,7 @@ def _write(
     out: Path,
     cluster: Cluster | None,
     **files: str | None,
-) -> tuple[RunFolder, Job]:
+) -> tuple[RunFolder, Job, Callable[[], object]]:
     from dawgen import stages
     from dawgen.synthesis.preview import preview_lines
 
@@ -114,9 +118,11 @@ def _write(
     folder, job, backbone = open_stage(task, settings, out, **files)
     if preview:
         _show(preview_lines(job, backbone, settings, home, preview))
-    with folder.lock():
-        stages.synthesis_stage(folder, job, backbone, settings, home, cluster)
-    return folder, job
+    return (
+        folder,
+        job,
+        partial(stages.synthesis_stage, folder, job, backbone, settings, home, cluster),
+    )
 
 
 def _import(
@@ -128,7 +134,7 @@ def _import(
     preview: int | None,
     out: Path,
     **files: str | None,
-) -> tuple[RunFolder, Job]:
+) -> tuple[RunFolder, Job, Callable[[], object]]:
     from dawgen import importing
     from dawgen.backbone import load_backbone
     from dawgen.job import load_job
@@ -144,9 +150,7 @@ def _import(
     what = importing.Import(job, settings, source, given, rows, scorer)
     if preview:
         _show(what.preview(preview))
-    with folder.lock():
-        importing.import_stage(folder, what)
-    return folder, job
+    return folder, job, partial(importing.import_stage, folder, what)
 
 
 def _cluster(address: str | None, gpus: float) -> Cluster | None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dawgen.atomic import whole_folder
 from dawgen.backbone import load_backbone
 from dawgen.backbone.load import model_place, quiet
 from dawgen.errors import UserError
 from dawgen.exporting.card import is_local, model_card
 from dawgen.finished import load_run_prompt, open_run
+from dawgen.locking import locked_target, refuse_links_between
 from dawgen.prompts import save_prompt
 from dawgen.runs import write_json, write_text
 from dawgen.synthesis.engines.baking import prompt_ids
@@ -47,25 +50,19 @@ def export_run(run: Path, to: str, out: Path, overrides: Sequence[str] = ()) -> 
     """
     if to not in KINDS:
         raise UserError(f"There is no export {to!r}; choose one of {', '.join(KINDS)}.")
-    if out.exists():
-        raise UserError(f"{out} exists already; name another folder with --out.")
+    _check_out(run, out)
     card, settings = open_run(run, overrides)
-    backbone = load_backbone(settings.backbone)
-    prompt = load_run_prompt(run, backbone)
-    partial = out.with_name(f".{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
-        with quiet():
+    with locked_target(out):
+        _check_out(run, out)
+        backbone = load_backbone(settings.backbone)
+        prompt = load_run_prompt(run, backbone)
+        with whole_folder(out) as partial, quiet():
             about = _about(card, backbone, prompt) | KINDS[to](partial, backbone, prompt)
-        write_json(partial / TASK, about)
-        scripts = resources.files("dawgen.exporting") / "scripts"
-        for name, source in ((SCRIPT, f"{to}.py"), (ROWS, ROWS)):
-            write_text(partial / name, (scripts / source).read_text("utf-8"))
-        write_text(partial / "README.md", model_card(run, card, settings, backbone, to))
-        partial.replace(out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+            write_json(partial / TASK, about)
+            scripts = resources.files("dawgen.exporting") / "scripts"
+            for name, source in ((SCRIPT, f"{to}.py"), (ROWS, ROWS)):
+                write_text(partial / name, (scripts / source).read_text("utf-8"))
+            write_text(partial / "README.md", model_card(run, card, settings, backbone, to))
     return out
 
 
@@ -73,6 +70,11 @@ def local_base(run: Path, overrides: Sequence[str] = ()) -> str | None:
     """The folder of a run's backbone; None where it has a name on the hub."""
     place = model_place(open_run(run, overrides)[1].backbone.path)
     return place if Path(place).is_dir() else None
+def _check_out(run: Path, out: Path) -> None:
+    """Refuse a place that is taken, or that a link inside the run folder leads to."""
+    refuse_links_between(run, out)
+    if os.path.lexists(out):
+        raise UserError(f"{out} exists already; name another folder with --out.")
 
 
 def _about(card: TaskCard, backbone: Backbone, prompt: Tensor) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
 from dawgen.errors import UserError
 from dawgen.exporting.export import export_run
+from dawgen.locking import refuse_links
 from dawgen.seals import check_seal
 
 
@@ -111,6 +112,7 @@ def _check_name(name: str | None) -> None:
 
 def _upload(kind: str, repo: str, folder: Path) -> Upload:
     """The folder's files but fingerprints, which are a run's own business."""
+    refuse_links(folder)
     paths = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != "fingerprint.json")
     files = [(path.relative_to(folder).as_posix(), path.stat().st_size) for path in paths]
     reader = ModelCard if kind == "model" else DatasetCard

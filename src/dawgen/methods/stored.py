@@ -3,7 +3,6 @@ that they come from."""
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 import dawgen
+from dawgen.locking import LOCK, acquire
 from dawgen.progress import say
 from dawgen.prompts import load_prompt, save_prompt
 from dawgen.runs import RunFolder, fingerprint, write_log
@@ -59,10 +59,10 @@ def stored_prompt(
 def turn(folder: Path) -> Iterator[None]:
     """Wait while another process works here: what it makes is then found, not made again."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say(f"waiting for another process that is at work in {folder}")
-            fcntl.flock(handle, fcntl.LOCK_EX)
+    try:
+        held = acquire(folder / LOCK, wait=False)
+    except BlockingIOError:
+        say(f"waiting for another process that is at work in {folder}")
+        held = acquire(folder / LOCK, wait=True)
+    with held:
         yield

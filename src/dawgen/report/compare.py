@@ -20,6 +20,9 @@ from dawgen.report.results import MAJORITY, OURS, Result, duration, results
 from dawgen.report.tokens import ShotText, shot_texts
 from dawgen.runs import write_text
 
+_MARK = b"dawgen runs</p>"
+"""What every page of this kind has in it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
@@ -52,12 +55,14 @@ def write_comparison(folders: Sequence[Path], path: Path) -> Path:
     """Write a page that sets runs beside each other, the first being what others are held to.
 
     Raises:
-        UserError: a folder is no run folder.
+        UserError: a folder is no run folder, or a file of another kind is at ``path``.
     """
     for folder in folders:
         if not (folder / "run.json").is_file():
             raise UserError(f"{folder} is no run folder: it has no run.json.")
     runs = _named([read_run(folder) for folder in folders], folders)
+    if path.exists() and _MARK not in path.read_bytes():
+        raise UserError(f"{path} exists and is no page of dawgen's; name another file with --out.")
     write_text(path, render_page("compare.html.j2", _context(runs)))
     return path
 
