@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from dawgen.backbone.inputs import encode_rows
+from dawgen.backbone.text_tokenizer import TextTokenizer
 from dawgen.errors import UserError
 from dawgen.progress import is_hushed, warn
 
@@ -54,10 +55,19 @@ class BackboneText:
             )
         return end
 
+    @cached_property
+    def texts(self) -> TextTokenizer:
+        """The tokenizer as it reads texts: the names of special tokens in them are text."""
+        special = [str(token) for token in self.tokenizer.all_special_tokens]
+        return TextTokenizer(self.tokenizer.backend_tokenizer, special)
+
     def text_ids(self, text: str) -> list[int]:
         """Ids of a text alone, without special tokens."""
-        ids: list[int] = self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
-        return ids
+        return self.texts.text_ids(text)
+
+    def marked(self, card: TaskCard) -> TaskCard:
+        """The card with its template's special tokens marked, so that they are read as such."""
+        return card.model_copy(update={"template": self.texts.template(card.template)})
 
     def encode_rows(
         self, card: TaskCard, rows: Sequence[Row], prompt_length: int
@@ -65,7 +75,7 @@ class BackboneText:
         """Rows through the card's template, cut so that prompt and input fit the model."""
         budget = self._room(prompt_length, "tuning") - (0 if self.is_encoder_decoder else 8)
         try:
-            encoded, cut = encode_rows(self.tokenizer, card.fill, rows, budget)
+            encoded, cut = encode_rows(self.texts, self.marked(card).fill, rows, budget)
         except ValueError as error:
             raise UserError(
                 f"{card.name}: {error}, which is what backbone.max_length = {self.max_length} "
@@ -122,8 +132,7 @@ class BackboneText:
         """
         room = self._room(prompt_length, "generator")
         if self.is_encoder_decoder:
-            ids: list[int] = self.tokenizer(text, truncation=True, max_length=room)["input_ids"]
-            return ids
+            return self.texts.encode([text], room)[0]
         if not text:
             return []
         return self.text_ids(text)[: room // 2] + self.text_ids("\n")
@@ -171,9 +180,7 @@ class BackboneText:
                 f"{self.name} does not say what its decoder begins with; put "
                 "decoder_start_token_id into its config.json."
             )
-        plain = self.text_ids("a")
-        with_specials: list[int] = self.tokenizer("a")["input_ids"]
-        lead = with_specials[: with_specials.index(plain[0])] if plain else []
+        lead, _ = self.texts.around
         return [start, *(i for i in lead if i != start)]
 
 

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 TASK = "task.json"
 SCRIPT = "predict.py"
 ROWS = "rows.py"
-"""What the scripts of all kinds share; it lies beside predict.py."""
+TOKENS = "text_tokenizer.py"
+"""What the scripts of all kinds share, beside predict.py; the second is dawgen's own module."""
 BASE = "base"
 _PACKAGED = "dawgen/tiny"
 
@@ -61,9 +62,15 @@ def export_run(run: Path, to: str, out: Path, overrides: Sequence[str] = ()) -> 
         with quiet():
             about = _about(card, backbone, prompt) | KINDS[to](partial, backbone, prompt)
         write_json(partial / TASK, about)
-        scripts = resources.files("dawgen.exporting") / "scripts"
-        for name, source in ((SCRIPT, f"{to}.py"), (ROWS, ROWS)):
-            write_text(partial / name, (scripts / source).read_text("utf-8"))
+        home = resources.files("dawgen")
+        scripts = home / "exporting" / "scripts"
+        sources = {
+            SCRIPT: scripts / f"{to}.py",
+            ROWS: scripts / ROWS,
+            TOKENS: home / "backbone" / TOKENS,
+        }
+        for name, source in sources.items():
+            write_text(partial / name, source.read_text("utf-8"))
         write_text(partial / "README.md", model_card(run, card, settings, backbone, to))
         partial.replace(out)
     finally:
@@ -83,6 +90,7 @@ def _about(card: TaskCard, backbone: Backbone, prompt: Tensor) -> dict[str, Any]
         "encoder_decoder": backbone.is_encoder_decoder,
         "decoder_start": backbone.decoder_start if backbone.is_encoder_decoder else [],
         "end_id": backbone.end_id,
+        "special_tokens": [str(token) for token in backbone.tokenizer.all_special_tokens],
         "prompt_length": len(prompt),
         "max_length": backbone.max_length,
         "dtype": str(backbone.dtype).removeprefix("torch."),
