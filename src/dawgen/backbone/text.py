@@ -127,15 +127,19 @@ class BackboneText:
     def encode_source(self, text: str, prompt_length: int) -> list[int]:
         """What the generator reads after its label prompt; ``""`` where it starts from nothing.
 
+        A causal model reads what its tokenizer puts before any text, then the text and a new
+        line, as :meth:`encode_rows` has it: both sides read the model in one way.
+
         Raises:
             UserError: the prompt leaves no room for a text.
         """
         room = self._room(prompt_length, "generator")
         if self.is_encoder_decoder:
             return self.texts.encode([text], room)[0]
+        lead, _ = self.texts.around
         if not text:
-            return []
-        return self.text_ids(text)[: room // 2] + self.text_ids("\n")
+            return lead.copy()
+        return [*lead, *self.text_ids(text)[: room // 2], *self.text_ids("\n")]
 
     def text_room(self, prompt_length: int) -> int | None:
         """Most tokens of a text that the model has positions for behind a label prompt and the
@@ -145,8 +149,8 @@ class BackboneText:
             return None
         if self.is_encoder_decoder:
             return positions - len(self.decoder_start)
-        source = self._room(prompt_length, "generator") // 2 + len(self.text_ids("\n"))
-        return positions - prompt_length - source
+        around = len(self.texts.around[0]) + len(self.text_ids("\n"))
+        return positions - prompt_length - self._room(prompt_length, "generator") // 2 - around
 
     def _room(self, prompt_length: int, section: str) -> int:
         """Tokens that a prompt leaves for text."""
