@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+from tokenizers import (
+    AddedToken,
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+)
 from transformers import (
+    AutoModelForCausalLM,
     BartConfig,
     BartForConditionalGeneration,
+    Gemma3TextConfig,
     GPT2Config,
     GPT2LMHeadModel,
+    LlamaConfig,
+    PreTrainedConfig,
     PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
+    Qwen3Config,
     T5Config,
     T5ForConditionalGeneration,
     T5TokenizerFast,
@@ -84,6 +99,93 @@ def plain_tokenizer() -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(
         tokenizer_object=raw, bos_token="<|endoftext|>", eos_token="<|endoftext|>"
     )
+
+
+def causal_tokenizer(
+    *, bos: bool, digits: bool = False, added: Sequence[str] = ()
+) -> PreTrainedTokenizerFast:
+    """Bytes and some words, as the tokenizers of today's causal models are made.
+
+    Args:
+        bos: ``<bos>`` goes before every text, as Llama's and Gemma's tokenizers have it.
+        digits: every digit is a token of its own, as Llama's and Qwen's tokenizers have it.
+        added: tokens listed as added that are not special, like Gemma's runs of line breaks.
+    """
+    raw = plain_tokenizer().backend_tokenizer
+    if digits:
+        raw.pre_tokenizer = pre_tokenizers.Sequence(
+            [pre_tokenizers.Digits(individual_digits=True), raw.pre_tokenizer]
+        )
+    raw.add_special_tokens(["<bos>", "<|im_end|>"])
+    raw.add_tokens([AddedToken(text, normalized=False) for text in added])
+    if bos:
+        number = raw.token_to_id("<bos>")
+        raw.post_processor = processors.Sequence(
+            [
+                processors.ByteLevel(trim_offsets=False),
+                processors.TemplateProcessing(
+                    single="<bos> $A", special_tokens=[("<bos>", number)]
+                ),
+            ]
+        )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=raw,
+        bos_token="<bos>" if bos else None,
+        eos_token="<|endoftext|>",
+        extra_special_tokens=["<|im_end|>"],
+    )
+
+
+_CAUSAL_SIZES: dict[str, Any] = {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "max_position_embeddings": 256,
+    "initializer_range": 0.2,
+}
+
+
+def causal_config(kind: str, vocab: int, **changes: Any) -> PreTrainedConfig:
+    """A small configuration of a causal model of today: "llama", "gemma" (3) or "qwen" (3)."""
+    sizes = _CAUSAL_SIZES | {"vocab_size": vocab, "eos_token_id": 0, "pad_token_id": 0} | changes
+    if kind == "llama":
+        return LlamaConfig(**sizes)
+    if kind == "qwen":
+        return Qwen3Config(**sizes)
+    layers = ["sliding_attention", "full_attention"]
+    return Gemma3TextConfig(**sizes, sliding_window=16, layer_types=layers)
+
+
+def causal_model(config: PreTrainedConfig) -> Any:
+    """A random model of the configuration."""
+    torch.manual_seed(0)
+    return AutoModelForCausalLM.from_config(config)
+
+
+def _causal_backbone(kind: str, tokenizer: PreTrainedTokenizerFast) -> Backbone:
+    model = causal_model(causal_config(kind, len(tokenizer)))
+    return Backbone(model, tokenizer, name=f"tests/{kind}", fingerprint=kind, max_length=256)
+
+
+@pytest.fixture(scope="session")
+def tiny_llama() -> Backbone:
+    """A random Llama-shaped backbone of 32 units, whose tokenizer puts ``<bos>`` first."""
+    return _causal_backbone("llama", causal_tokenizer(bos=True, digits=True))
+
+
+@pytest.fixture(scope="session")
+def tiny_qwen() -> Backbone:
+    """A random Qwen-shaped backbone of 32 units, whose tokenizer adds nothing to a text."""
+    return _causal_backbone("qwen", causal_tokenizer(bos=False, digits=True))
+
+
+@pytest.fixture(scope="session")
+def tiny_gemma() -> Backbone:
+    """A random Gemma-shaped backbone of 32 units: ``<bos>``, added line breaks, scaled vectors."""
+    return _causal_backbone("gemma", causal_tokenizer(bos=True, added=["\n\n", "\n\n\n"]))
 
 
 def bart_model(vocab: int, seed: int = 0) -> BartForConditionalGeneration:

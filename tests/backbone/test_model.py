@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 
@@ -215,3 +217,24 @@ def test_eager_attention_gives_the_same_scores_and_is_undone(backbone: Backbone)
         eager = backbone.label_scores(None, inputs, words)
     torch.testing.assert_close(plain, eager, atol=2e-5, rtol=1e-5)
     assert backbone.model.config._attn_implementation == before
+
+
+@torch.no_grad()
+def test_label_words_are_read_in_fp32_where_the_model_is_in_bf16(backbone: Backbone) -> None:
+    """bf16 rounds to eight bits: scores of different rows would fall on the same few numbers."""
+    half = Backbone(
+        copy.deepcopy(backbone.model).bfloat16(),
+        backbone.tokenizer,
+        name="tests/half",
+        fingerprint="half",
+        max_length=backbone.max_length,
+    )
+    inputs = half.encode_rows(CARD, ROWS, prompt_length=5)
+    words = half.label_word_ids(CARD)
+    prompts = _prompts(half, len(ROWS))
+    hidden = half.label_hidden(prompts, inputs).float()
+    rows = half.head.weight[[word[0] for word in words]].float()
+    expected = half.head.scale * hidden @ rows.T
+    if half.head.bias is not None:
+        expected += half.head.bias[[word[0] for word in words]].float()
+    torch.testing.assert_close(half.label_scores(prompts, inputs, words), expected)

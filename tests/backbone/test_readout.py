@@ -106,3 +106,15 @@ def test_rows_of_half_precision_come_near(last_layer: Readout) -> None:
     assert hidden.grad is not None
     assert hidden.grad.dtype == torch.bfloat16
     torch.testing.assert_close(hidden.grad.double(), reference.grad, rtol=0.1, atol=0.1)
+
+
+def test_a_target_is_read_in_fp32_where_the_model_is_in_bf16() -> None:
+    """A logit near 20 in bf16 is off by up to 1/16; so would be words that are compared."""
+    rng = torch.Generator().manual_seed(1)
+    weight = torch.randn(500, 64, generator=rng).bfloat16()
+    hidden = (2.5 * torch.randn(1, 64, generator=rng)).bfloat16()
+    logits = (hidden.float() @ weight.float().T)[0]
+    targets = logits.argsort()[:50]  # unlikely ones, whose normaliser is the same
+    found = log_probs(Readout(weight, None, 1.0, None), hidden.expand(50, -1), targets)
+    apart = logits[targets] - logits[targets[0]]
+    torch.testing.assert_close(found - found[0], apart, atol=1e-4, rtol=0)

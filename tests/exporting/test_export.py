@@ -106,9 +106,16 @@ def answers(export: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines]
 
 
+SPECIAL = "[SEP] </s> <|endoftext|> [PAD] <bos> <|im_end|> <pad>"
+"""Special tokens of some tokenizer each; in a text they are text."""
+
+
 def write_data(path: Path, count: int) -> list[tuple[str, str]]:
     """Rows to label as a JSONL and a CSV file, and as pairs."""
     data = rows(0, count)
+    for row in data[:4]:
+        row["premise"] += SPECIAL
+        row["hypothesis"] = f"{SPECIAL} {row['hypothesis']}"
     with path.with_suffix(".csv").open("w", newline="") as file:
         table = csv.DictWriter(file, list(data[0]))
         table.writeheader()
@@ -122,13 +129,15 @@ def exported(
     tiny_bart: Backbone,
     tiny_t5: Backbone,
     tiny_gpt2: Backbone,
+    tiny_llama: Backbone,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[Path, list[tuple[str, str]]]:
-    """Runs on three kinds of backbone, each exported in every way and asked elsewhere."""
+    """Runs on four kinds of backbone, each exported in every way and asked elsewhere."""
     home = tmp_path_factory.mktemp("exported")
     pairs = write_data(home / "rows.jsonl", COUNT)
     jobs = {}
-    for name, backbone in (("bart", tiny_bart), ("t5", tiny_t5), ("gpt2", tiny_gpt2)):
+    backbones = {"bart": tiny_bart, "t5": tiny_t5, "gpt2": tiny_gpt2, "llama": tiny_llama}
+    for name, backbone in backbones.items():
         run = write_run(home / name, backbone, " man" if name == "gpt2" else "")
         for to in KINDS:
             base = [str(home / name / "model")] if to == "peft" else []
@@ -139,7 +148,7 @@ def exported(
 
 
 @pytest.mark.parametrize("to", KINDS)
-@pytest.mark.parametrize("name", ["bart", "t5", "gpt2"])
+@pytest.mark.parametrize("name", ["bart", "t5", "gpt2", "llama"])
 def test_an_export_labels_as_the_run_does(
     exported: tuple[Path, list[tuple[str, str]]], name: str, to: str
 ) -> None:
@@ -300,7 +309,7 @@ def test_a_dry_run_asks_nobody(
     monkeypatch.setattr("dawgen.exporting.hub.HfApi", None)  # whoever calls it fails
     outcome = dawgen("push", run, "--model", "me/mood", "--dry-run")
     assert outcome.code == 0, outcome.err
-    assert "model me/mood: 6 files" in outcome.out
+    assert "model me/mood: 7 files" in outcome.out
     assert "adapter_model.safetensors" in outcome.out
     assert outcome.out.endswith("Nothing was uploaded.\n")
 

@@ -19,6 +19,8 @@ from transformers import (
 )
 from transformers.models.t5.modeling_t5 import T5LayerNorm
 
+from tests.conftest import causal_config, causal_model
+
 C, B, P, T, H, V = 3, 6, 3, 5, 16, 24
 
 
@@ -75,6 +77,10 @@ def smooth_problem(dtype: torch.dtype) -> Problem:
 
 
 def _model(shape: str) -> PreTrainedModel:
+    if shape in CAUSAL_SHAPES:
+        config = causal_config(shape, V, hidden_size=H, attn_implementation="eager")
+        model: PreTrainedModel = causal_model(config)
+        return model
     torch.manual_seed(0)
     ids = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
     if shape == "gpt2":
@@ -114,7 +120,7 @@ def _replace_t5_norms(module: nn.Module) -> None:
 
 
 def transformer_problem(shape: str, dtype: torch.dtype) -> Problem:
-    """A random model of the given shape ("gpt2", "bart" or "t5"), 2 layers, 16 units."""
+    """A random model of the given shape ("gpt2", "llama"...), 2 layers, 16 units."""
     model = _model(shape).eval().requires_grad_(False).to(dtype)
     rng = torch.Generator().manual_seed(5)
     sources = torch.randint(3, V, (B, 4), generator=rng)
@@ -146,6 +152,8 @@ def transformer_problem(shape: str, dtype: torch.dtype) -> Problem:
 
 
 SHAPES = ("gpt2", "bart", "t5")
+CAUSAL_SHAPES = ("llama", "gemma", "qwen")
+"""Models whose norms and attention compute in fp32 whatever the model's dtype: not for fp64."""
 
 
 @pytest.fixture(params=("smooth", *SHAPES))
@@ -154,3 +162,11 @@ def problem_of(request: pytest.FixtureRequest) -> Callable[[torch.dtype], Proble
     if request.param == "smooth":
         return smooth_problem
     return lambda dtype: transformer_problem(request.param, dtype)
+
+
+@pytest.fixture(params=("smooth", *SHAPES, *CAUSAL_SHAPES))
+def fp32_problem(request: pytest.FixtureRequest) -> Problem:
+    """Each model in turn, in fp32."""
+    if request.param == "smooth":
+        return smooth_problem(torch.float32)
+    return transformer_problem(request.param, torch.float32)

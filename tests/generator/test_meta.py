@@ -62,10 +62,9 @@ def error(found: Tensor, reference: Tensor) -> float:
 
 
 @pytest.mark.parametrize("dist_weight", [0.0, 0.7])
-def test_meta_step_is_double_backward_in_fp32(problem_of: ProblemOf, dist_weight: float) -> None:
-    problem = problem_of(torch.float32)
-    found = by_meta_step(problem, dist_weight).weights
-    assert error(found, by_double_backward(problem, dist_weight)) < 1e-5
+def test_meta_step_is_double_backward_in_fp32(fp32_problem: Problem, dist_weight: float) -> None:
+    found = by_meta_step(fp32_problem, dist_weight).weights
+    assert error(found, by_double_backward(fp32_problem, dist_weight)) < 1e-5
 
 
 @pytest.mark.parametrize("dist_weight", [0.0, 0.7])
@@ -89,11 +88,11 @@ def test_central_equals_double_backward_in_fp32(problem_of: ProblemOf, dist_weig
 
 
 @pytest.mark.parametrize("dist_weight", [0.0, 0.7])
-def test_few_points_come_near_it(problem_of: ProblemOf, dist_weight: float) -> None:
+def test_few_points_come_near_it(fp32_problem: Problem, dist_weight: float) -> None:
     """What fitting takes: four forward passes, which rounding keeps from 1e-5."""
-    problem = problem_of(torch.float32)
-    found = by_meta_step(problem, dist_weight, central(problem, points=4, step=0.025)).weights
-    assert error(found, by_double_backward(problem, dist_weight)) < 1e-3
+    derivative = central(fp32_problem, points=4, step=0.025)
+    found = by_meta_step(fp32_problem, dist_weight, derivative).weights
+    assert error(found, by_double_backward(fp32_problem, dist_weight)) < 1e-3
 
 
 @pytest.mark.parametrize(

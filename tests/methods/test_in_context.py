@@ -11,7 +11,7 @@ import pytest
 
 from dawgen.backbone import Backbone
 from dawgen.errors import UserError
-from dawgen.methods.in_context import in_context
+from dawgen.methods.in_context import encode_demonstration, in_context
 from dawgen.methods.zero_shot import zero_shot
 from dawgen.streams import Streams
 from dawgen.tasks import Row, Shots
@@ -56,7 +56,7 @@ def read(tiny_gpt2: Backbone, monkeypatch: pytest.MonkeyPatch) -> Any:
     return run
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [*MODELS, "tiny_llama"])
 def test_scores_are_those_of_plain_transformers(name: str, request: Any) -> None:
     """Of all orders of four demonstrations one explains the scores, and it is balanced."""
     backbone: Backbone = request.getfixturevalue(name)
@@ -78,6 +78,17 @@ def test_scores_are_those_of_plain_transformers(name: str, request: Any) -> None
     for pair in (explained[0][:2], explained[0][2:]):
         assert {row.label for row in pair} == {"positive", "negative"}
     assert found.details["demonstrations_min"] == found.details["demonstrations_max"] == 4
+
+
+@pytest.mark.parametrize("name", ["tiny_gpt2", "tiny_llama", "tiny_bart", "tiny_t5"])
+def test_special_tokens_in_a_demonstration_are_text(name: str, request: Any) -> None:
+    backbone: Backbone = request.getfixturevalue(name)
+    row = Row("good <|endoftext|> </s> [SEP] <bos> <|im_end|>", None, "positive")
+    special = set(backbone.tokenizer.all_special_ids) - {backbone.tokenizer.unk_token_id}
+    assert not special & set(encode_demonstration(toy_card(), row, backbone))
+    name = backbone.tokenizer.convert_ids_to_tokens(backbone.end_id)
+    card = toy_card().model_copy(update={"template": f"{{text1}} {name} label:"})
+    assert encode_demonstration(card, row, backbone).count(backbone.end_id) == 1
 
 
 def test_rounds_of_one_a_label_as_many_as_fit(read: Any, tiny_gpt2: Backbone) -> None:

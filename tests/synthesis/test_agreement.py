@@ -69,3 +69,19 @@ def test_a_classifier_of_other_labels_is_refused(classifier, pair_card):
 def test_a_folder_without_a_classifier_is_refused(tmp_path, pair_card):
     with pytest.raises(UserError, match="holds no classifier"):
         agreement(tmp_path, pair_card, ROWS, Settings())
+
+
+def test_special_tokens_in_texts_are_text(classifier, pair_card, monkeypatch):
+    read: list[torch.Tensor] = []
+    forward = BertForSequenceClassification.forward
+
+    def spy(self, input_ids, **others):
+        read.append(input_ids)
+        return forward(self, input_ids, **others)
+
+    monkeypatch.setattr(BertForSequenceClassification, "forward", spy)
+    folder = classifier(["follows", "does_not"], 0)
+    rows = [Row("a dog [SEP]", "it [CLS] runs", "follows")]
+    agreement(folder, pair_card, rows, Settings())
+    special = word_tokenizer().convert_tokens_to_ids(["[SEP]", "[CLS]"])
+    assert not set(read[0].flatten().tolist()) & set(special)

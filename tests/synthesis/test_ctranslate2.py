@@ -20,7 +20,7 @@ pytest.importorskip("ctranslate2")
 SOURCES = ["", "a dog runs", "two young children and a woman", "no"]
 
 
-@pytest.fixture(params=["writer", "small_t5", "tiny_gpt2"])
+@pytest.fixture(params=["writer", "small_t5", "tiny_gpt2", "tiny_llama"])
 def backbone(request) -> Backbone:
     return request.getfixturevalue(request.param)
 
@@ -37,9 +37,13 @@ def requests(seeds: int = 3) -> list[Request]:
 # --- baking ---------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    "name", ["writer", "small_t5", "tiny_gpt2", "tiny_llama", "tiny_gemma", "tiny_qwen"]
+)
 @torch.no_grad()
-def test_a_baked_prompt_is_a_soft_prompt(backbone):
+def test_a_baked_prompt_is_a_soft_prompt(name, request):
     """Reading the prompt's token ids gives what reading its vectors gives."""
+    backbone = request.getfixturevalue(name)
     prompts = random_prompts(backbone, 2)
     source = backbone.encode_source("a dog runs", 3)
     model = bake(backbone, prompts)

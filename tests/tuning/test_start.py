@@ -57,3 +57,11 @@ def test_the_start_shares_no_memory_with_the_backbone(tiny_bart):
     before = tiny_bart.table().clone()
     start_prompt(tiny_bart, toy_card(), toy_settings(), 13).add_(1.0)
     assert torch.equal(tiny_bart.table(), before)
+
+
+def test_random_numbers_are_on_the_scale_of_what_the_model_reads(tiny_gemma, tiny_bart):
+    """Gemma multiplies what it looks up by the square root of its width."""
+    for backbone, factor in ((tiny_gemma, 32**0.5), (tiny_bart, 1.0)):
+        prompt = start_prompt(backbone, [[7]], toy_settings(init="random", prompt_length=200), 13)
+        expected = factor * backbone.table().std()
+        assert prompt.std() == pytest.approx(float(expected), rel=0.05)

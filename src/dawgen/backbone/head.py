@@ -36,10 +36,16 @@ class Head:
         self.cap: float | None = getattr(config, "final_logit_softcapping", None)
 
     def logits(self, hidden: Tensor, ids: Tensor | None = None) -> Tensor:
-        """hidden [...,H] -> fp32 logits [...,N] of the tokens ``ids`` [N] (all V without)."""
-        weight = self.weight if ids is None else self.weight[ids]
-        bias = self.bias if ids is None or self.bias is None else self.bias[ids]
-        return Readout(weight, bias, self.scale, self.cap).logits(hidden)
+        """hidden [...,H] -> fp32 logits [...,N] of the tokens ``ids`` [N] (all V without).
+
+        Those of chosen tokens are computed in fp32 too: bf16 has eight bits, which rounds a
+        logit of 20 to the next eighth and makes different rows' label scores the same.
+        """
+        if ids is None:
+            return Readout(self.weight, self.bias, self.scale, self.cap).logits(hidden)
+        bias = None if self.bias is None else self.bias[ids].float()
+        chosen = Readout(self.weight[ids].float(), bias, self.scale, self.cap)
+        return chosen.logits(hidden.float())
 
     def log_probs(self, hidden: Tensor, targets: Tensor) -> Tensor:
         """hidden [N,H], targets [N] -> log p(target) [N] over the whole vocabulary."""

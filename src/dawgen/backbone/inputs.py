@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
-
+    from dawgen.backbone.text_tokenizer import TextTokenizer
     from dawgen.tasks import Row
 
 
@@ -34,17 +33,8 @@ def pad_right(rows: Sequence[Sequence[int]], device: torch.device, width: int = 
     return Padded(ids.to(device), mask.to(device))
 
 
-def _cut(tokenizer: PreTrainedTokenizerBase, text: str, tokens: int) -> str:
-    """The first ``tokens`` tokens of the text, as text."""
-    read = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-    offsets = read["offset_mapping"]
-    if tokens <= 0:
-        return ""
-    return text if len(offsets) <= tokens else text[: offsets[tokens - 1][1]]
-
-
 def encode_rows(
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: TextTokenizer,
     fill: Callable[[Row], str],
     rows: Sequence[Row],
     budget: int,
@@ -60,7 +50,7 @@ def encode_rows(
     if not rows:
         return [], 0
     texts = [fill(row) for row in rows]
-    encoded: list[list[int]] = tokenizer(texts, verbose=False)["input_ids"]
+    encoded = tokenizer.encode(texts)
     long = [i for i, ids in enumerate(encoded) if len(ids) > budget]
     for i in long:
         excess = len(encoded[i]) - budget
@@ -69,27 +59,24 @@ def encode_rows(
 
 
 def _encode_cut(
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: TextTokenizer,
     fill: Callable[[Row], str],
     row: Row,
     budget: int,
     excess: int,
 ) -> list[int]:
-    def count(text: str) -> int:
-        return len(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
-
     text1, text2 = row.text1, row.text2
-    length1, length2 = count(text1), count(text2) if text2 else 0
+    length1, length2 = (len(tokenizer.text_ids(text)) for text in (text1, text2 or ""))
     while True:
         for _ in range(excess):
             if length1 >= length2:
                 length1 -= 1
             else:
                 length2 -= 1
-        short1 = _cut(tokenizer, text1, length1)
-        short2 = _cut(tokenizer, text2, length2) if text2 else text2
+        short1 = tokenizer.cut(text1, length1)
+        short2 = tokenizer.cut(text2, length2) if text2 else text2
         filled = fill(replace(row, text1=short1, text2=short2))
-        ids: list[int] = tokenizer(filled, verbose=False)["input_ids"]
+        (ids,) = tokenizer.encode([filled])
         excess = len(ids) - budget
         if excess <= 0:
             return ids

@@ -100,8 +100,12 @@ class Backbone(BackboneText):
         return weight
 
     def ordinary_token_ids(self) -> list[int]:
-        """Ids of real words and pieces: no specials, no padding rows of the table."""
-        special = set(self.tokenizer.all_special_ids) | set(self.tokenizer.added_tokens_decoder)
+        """Ids of real words and pieces: no specials, no padding rows of the table.
+
+        Tokens that a tokenizer lists as added are words too, where they are not special: Gemma's
+        runs of line breaks.
+        """
+        special = {*self.tokenizer.all_special_ids, *self.texts.special.values()}
         size = min(len(self.tokenizer), self.table().shape[0])
         return [i for i in range(size) if i not in special]
 

@@ -7,6 +7,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from dawgen.backbone.inputs import encode_rows
+from dawgen.backbone.text_tokenizer import TextTokenizer
 from dawgen.errors import UserError
 from dawgen.progress import is_hushed, warn
 
@@ -54,10 +55,21 @@ class BackboneText:
             )
         return end
 
+    @cached_property
+    def texts(self) -> TextTokenizer:
+        """The tokenizer as it reads texts: the names of special tokens in them are text."""
+        special = [str(token) for token in self.tokenizer.all_special_tokens]
+        return TextTokenizer(self.tokenizer.backend_tokenizer, special)
+
     def text_ids(self, text: str) -> list[int]:
         """Ids of a text alone, without special tokens."""
-        ids: list[int] = self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
-        return ids
+        return self.texts.text_ids(text)
+
+    def marked(self, card: TaskCard) -> TaskCard:
+        """The card with its templates' special tokens marked, so that they are read as such."""
+        causal = card.causal_template and self.texts.template(card.causal_template)
+        marked = {"template": self.texts.template(card.template), "causal_template": causal}
+        return card.model_copy(update=marked)
 
     def template(self, card: TaskCard) -> str:
         """The card's template for this kind of model."""
@@ -73,7 +85,8 @@ class BackboneText:
         """Rows through the card's template, cut so that prompt and input fit the model."""
         budget = self._room(prompt_length, "tuning") - (0 if self.is_encoder_decoder else 8)
         try:
-            encoded, cut = encode_rows(self.tokenizer, partial(self.fill, card), rows, budget)
+            marked = partial(self.fill, self.marked(card))
+            encoded, cut = encode_rows(self.texts, marked, rows, budget)
         except ValueError as error:
             raise UserError(
                 f"{card.name}: {error}, which is what backbone.max_length = {self.max_length} "
@@ -125,16 +138,19 @@ class BackboneText:
     def encode_source(self, text: str, prompt_length: int) -> list[int]:
         """What the generator reads after its label prompt; ``""`` where it starts from nothing.
 
+        A causal model reads what its tokenizer puts before any text, then the text and a new
+        line, as :meth:`encode_rows` has it: both sides read the model in one way.
+
         Raises:
             UserError: the prompt leaves no room for a text.
         """
         room = self._room(prompt_length, "generator")
         if self.is_encoder_decoder:
-            ids: list[int] = self.tokenizer(text, truncation=True, max_length=room)["input_ids"]
-            return ids
+            return self.texts.encode([text], room)[0]
+        lead, _ = self.texts.around
         if not text:
-            return []
-        return self.text_ids(text)[: room // 2] + self.text_ids("\n")
+            return lead.copy()
+        return [*lead, *self.text_ids(text)[: room // 2], *self.text_ids("\n")]
 
     def text_room(self, prompt_length: int) -> int | None:
         """Most tokens of a text that the model has positions for behind a label prompt and the
@@ -144,8 +160,8 @@ class BackboneText:
             return None
         if self.is_encoder_decoder:
             return positions - len(self.decoder_start)
-        source = self._room(prompt_length, "generator") // 2 + len(self.text_ids("\n"))
-        return positions - prompt_length - source
+        around = len(self.texts.around[0]) + len(self.text_ids("\n"))
+        return positions - prompt_length - self._room(prompt_length, "generator") // 2 - around
 
     def _room(self, prompt_length: int, section: str) -> int:
         """Tokens that a prompt leaves for text."""
@@ -179,9 +195,7 @@ class BackboneText:
                 f"{self.name} does not say what its decoder begins with; put "
                 "decoder_start_token_id into its config.json."
             )
-        plain = self.text_ids("a")
-        with_specials: list[int] = self.tokenizer("a")["input_ids"]
-        lead = with_specials[: with_specials.index(plain[0])] if plain else []
+        lead, _ = self.texts.around
         return [start, *(i for i in lead if i != start)]
 
 

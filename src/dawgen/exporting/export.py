@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 TASK = "task.json"
 SCRIPT = "predict.py"
 ROWS = "rows.py"
-"""What the scripts of all kinds share; it lies beside predict.py."""
+TOKENS = "text_tokenizer.py"
+"""What the scripts of all kinds share, beside predict.py; the second is dawgen's own module."""
 
 
 def export_run(run: Path, to: str, out: Path, overrides: Sequence[str] = ()) -> Path:
@@ -59,9 +60,15 @@ def export_run(run: Path, to: str, out: Path, overrides: Sequence[str] = ()) -> 
         with whole_folder(out) as partial, quiet():
             about = _about(card, backbone, prompt) | KINDS[to](partial, backbone, prompt)
             write_json(partial / TASK, about)
-            scripts = resources.files("dawgen.exporting") / "scripts"
-            for name, source in ((SCRIPT, f"{to}.py"), (ROWS, ROWS)):
-                write_text(partial / name, (scripts / source).read_text("utf-8"))
+            home = resources.files("dawgen")
+            scripts = home / "exporting" / "scripts"
+            sources = {
+                SCRIPT: scripts / f"{to}.py",
+                ROWS: scripts / ROWS,
+                TOKENS: home / "backbone" / TOKENS,
+            }
+            for name, source in sources.items():
+                write_text(partial / name, source.read_text("utf-8"))
             write_text(partial / "README.md", model_card(run, card, settings, backbone, to))
     return out
 
@@ -70,6 +77,8 @@ def local_base(run: Path, overrides: Sequence[str] = ()) -> str | None:
     """The folder of a run's backbone; None where it has a name on the hub."""
     place = model_place(open_run(run, overrides)[1].backbone.path)
     return place if Path(place).is_dir() else None
+
+
 def _check_out(run: Path, out: Path) -> None:
     """Refuse a place that is taken, or that a link inside the run folder leads to."""
     refuse_links_between(run, out)
@@ -89,6 +98,7 @@ def _about(card: TaskCard, backbone: Backbone, prompt: Tensor) -> dict[str, Any]
         "encoder_decoder": backbone.is_encoder_decoder,
         "decoder_start": backbone.decoder_start if backbone.is_encoder_decoder else [],
         "end_id": backbone.end_id,
+        "special_tokens": [str(token) for token in backbone.tokenizer.all_special_tokens],
         "prompt_length": len(prompt),
         "max_length": backbone.max_length,
         "dtype": str(backbone.dtype).removeprefix("torch."),

@@ -40,7 +40,7 @@ def in_context(
     room = backbone.max_length - answer
     rounds = draw_rounds(card, shots.train, backbone, streams, room)
     rounds = rounds[: _most_rounds(card, settings)]
-    lead = _leading_specials(backbone)
+    lead = len(backbone.texts.around[0])
     inputs, counts = [], []
     for row in backbone.encode_rows(card, task.rows, 0):
         chosen = fitting(rounds, room - len(row))
@@ -91,7 +91,8 @@ def encode_demonstration(card: TaskCard, row: Row, backbone: Backbone) -> list[i
     Where it has none (T5, BERT) white space is no token, and what follows starts a word anyway.
     """
     assert row.label is not None
-    ids = backbone.text_ids(f"{backbone.fill(card, row)} {card.label_words[row.label]}")
+    filled = backbone.fill(backbone.marked(card), row)
+    ids = backbone.text_ids(f"{filled} {card.label_words[row.label]}")
     line = backbone.text_ids("\n")
     return [*ids, *line] if "\n" in backbone.tokenizer.decode(line) else ids
 
@@ -105,12 +106,6 @@ def fitting(rounds: Sequence[Demonstrations], room: int) -> Demonstrations:
             chosen += members
             room -= size
     return chosen
-
-
-def _leading_specials(backbone: Backbone) -> int:
-    """How many special tokens the tokenizer puts before a text."""
-    ids: list[int] = backbone.tokenizer("a")["input_ids"]
-    return ids.index(backbone.text_ids("a")[0])
 
 
 def _details(counts: Sequence[int]) -> dict[str, float]:

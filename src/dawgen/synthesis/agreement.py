@@ -113,6 +113,7 @@ def _sequence_classification(classifier: Path, card: TaskCard, rows: Sequence[Ro
             seconds,
             truncation=True,
             padding=True,
+            split_special_tokens=True,  # "[SEP]" in a text is text
             return_tensors="pt",
         )
         chosen = model(**inputs.to(device)).logits.argmax(dim=-1).tolist()

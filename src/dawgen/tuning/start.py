@@ -28,13 +28,15 @@ def start_prompt(
 
     ``instruction``: the tokens of the card's instruction, cycled to P; ``label-words``: the
     label words' vectors, then frequent words drawn for the rest, as Lester et al. 2021 do;
-    ``vocabulary``: frequent words alone; ``random``: normal numbers on the scale of the embedding
-    table. Words enter as the model itself embeds them.
+    ``vocabulary``: frequent words alone; ``random``: normal numbers on the scale of all embeddings.
+    Words enter as the model itself embeds them, which some models scale: Gemma by the square root
+    of its width.
     """
     rng = Streams(seed).numpy("tuning", "start")
     length = settings.prompt_length
     if settings.init == "random":
-        return random_normal(backbone.table(), length, rng)
+        every = torch.arange(len(backbone.table()), device=backbone.device)
+        return random_normal(backbone.embed(every), length, rng)
     ids: list[int] = []
     if settings.init == "instruction":
         ids = cycle_tokens(backbone.text_ids(card.instruction), length)

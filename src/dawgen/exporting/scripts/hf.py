@@ -8,18 +8,21 @@ from pathlib import Path
 
 import torch
 from rows import answer, beside, fill, here, rows_of, task
+from text_tokenizer import TextTokenizer
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
 kind = AutoModelForSeq2SeqLM if task["encoder_decoder"] else AutoModelForCausalLM
 model = kind.from_pretrained(here, dtype=getattr(torch, task["dtype"])).eval()
-tokenizer = AutoTokenizer.from_pretrained(here)
+raw = AutoTokenizer.from_pretrained(here).backend_tokenizer
+tokenizer = TextTokenizer(raw, task["special_tokens"])  # "</s>" in a text is text
+template = tokenizer.template(task["template"])
 
 
 @torch.no_grad()
 def probabilities(row: dict[str, str]) -> list[float]:
     """p(label) of each label, from the log-probabilities of the labels' words."""
     room = task["max_length"] - beside + task["prompt_length"]  # the tokenizer puts it before
-    ids = tokenizer(fill(row), return_tensors="pt", truncation=True, max_length=room).input_ids
+    ids = torch.tensor(tokenizer.encode([fill(row, template)], room))
     if not task["encoder_decoder"] and ids[0, -1] == task["end_id"]:
         ids = ids[:, :-1]
     scores = []

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from peft import PeftModel
 from rows import answer, beside, fill, here, rows_of, task
+from text_tokenizer import TextTokenizer
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
 base = sys.argv[2] if len(sys.argv) > 2 else task["base"]
@@ -21,14 +22,16 @@ if base is None:
 kind = AutoModelForSeq2SeqLM if task["encoder_decoder"] else AutoModelForCausalLM
 dtype = getattr(torch, task["dtype"])
 model = PeftModel.from_pretrained(kind.from_pretrained(base, dtype=dtype), here).eval()
-tokenizer = AutoTokenizer.from_pretrained(base)
+raw = AutoTokenizer.from_pretrained(base).backend_tokenizer
+tokenizer = TextTokenizer(raw, task["special_tokens"])  # "</s>" in a text is text
+template = tokenizer.template(task["template"])
 
 
 @torch.no_grad()
 def probabilities(row: dict[str, str]) -> list[float]:
     """p(label) of each label, from the log-probabilities of the labels' words."""
     room = task["max_length"] - beside
-    ids = tokenizer(fill(row), return_tensors="pt", truncation=True, max_length=room).input_ids
+    ids = torch.tensor(tokenizer.encode([fill(row, template)], room))
     if not task["encoder_decoder"] and ids[0, -1] == task["end_id"]:
         ids = ids[:, :-1]
     scores = []

@@ -14,13 +14,13 @@ beside = task["prompt_length"] + (0 if task["encoder_decoder"] else 8)
 
 
 def text_of(row: dict[str, str], role: str) -> str:
-    """A row's text1 or text2."""
-    return str(row[task["columns"][role]]).strip()
+    """A row's text1 or text2; without null characters, which mark a template's special tokens."""
+    return str(row[task["columns"][role]]).replace("\0", "").strip()
 
 
-def fill(row: dict[str, str]) -> str:
+def fill(row: dict[str, str], template: str) -> str:
     """The template with the row's texts in place."""
-    return re.sub(r"\{(text[12])\}", lambda m: text_of(row, m[1]), task["template"])
+    return re.sub(r"\{(text[12])\}", lambda m: text_of(row, m[1]), template)
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
