@@ -12,9 +12,10 @@ FILLERS = ["the", "a", "man", "dog", "cat", "film", "movie", "park", "house", "i
 
 
 def toy_card() -> TaskCard:
-    """SST-2 with label words that are one token for every test backbone."""
+    """SST-2 with label words that are one token for every test backbone, and one template."""
     words = {"positive": "yes", "negative": "no"}
-    return load_card("sst2").model_copy(update={"label_words": words})
+    changes = {"label_words": words, "causal_template": None}
+    return load_card("sst2").model_copy(update=changes)
 
 
 def toy_rows(count: int, seed: int, *, flipped: bool = False) -> list[Row]:
