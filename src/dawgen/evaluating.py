@@ -55,7 +55,7 @@ def evaluate_prompt(
     """Score a tuned prompt, or a run's, on labelled rows; writes scores and predictions."""
     _check_out(out)
     card = load_card(task)
-    rows = _test_rows(card, test)
+    rows = _test_rows(card, test, settings)
     backbone = _backbone(card, settings)
     adapter = prompt / "prompt" if (prompt / "prompt").is_dir() else prompt
     if adapter != prompt:
@@ -81,7 +81,7 @@ def evaluate_method(
     card = load_card(task)
     scored_on = _TEST
     if method == "zero-shot":  # looks at no shots, so none need be named
-        shots, rows = Shots([], []), _test_rows(card, data.test)
+        shots, rows = Shots([], []), _test_rows(card, data.test, settings)
     else:
         job = load_job(task, settings, train=data.train, dev=data.dev, test=data.test)
         shots, rows = job.shots, job.test or job.shots.dev
@@ -95,8 +95,8 @@ def evaluate_method(
             card,
             rows,
             out / "work",
-            load_rows(card, unlabelled, labelled=False) if unlabelled else (),
-            _source(data),
+            _rows(card, unlabelled, settings, labelled=False) if unlabelled else (),
+            _source(data, settings),
         )
         found = METHODS[method](problem, shots, backbone, settings, Streams(settings.seed))
         about = _about(card, method, backbone, settings, scored_on)
@@ -137,18 +137,30 @@ def _backbone(card: TaskCard, settings: Settings) -> Backbone:
     return backbone
 
 
-def _test_rows(card: TaskCard, test: str | None) -> list[Row]:
+def _rows(
+    card: TaskCard,
+    source: str,
+    settings: Settings,
+    *,
+    split: str = "train",
+    labelled: bool = True,
+) -> list[Row]:
+    skip = settings.on_empty == "skip"
+    return load_rows(card, source, split=split, labelled=labelled, skip_empty=skip)
+
+
+def _test_rows(card: TaskCard, test: str | None, settings: Settings) -> list[Row]:
     given = packaged_data(card).get("test", "hub") if test is None else test
-    return load_rows(card, given, split="test")
+    return _rows(card, given, settings, split="test")
 
 
-def _source(data: MethodData) -> Source | None:
+def _source(data: MethodData, settings: Settings) -> Source | None:
     if data.source is None and data.source_rows is None:
         return None
     if data.source is None:
         raise UserError("--source-rows needs --source, the card of the task they belong to.")
     card = load_card(data.source)
-    return Source(card, load_rows(card, data.source_rows or "hub", split="train"))
+    return Source(card, _rows(card, data.source_rows or "hub", settings))
 
 
 def _about(

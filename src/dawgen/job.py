@@ -49,9 +49,13 @@ def load_job(
         dev = packaged.get("dev") if dev is None else dev
         hub_test = "hub" if card.hub and "test" in card.hub.splits else None
         test = packaged.get("test", hub_test) if test is None else test
-    train_rows = load_rows(card, train, split="train")
-    dev_rows = load_rows(card, dev, split="dev") if dev is not None else None
-    test_rows = load_rows(card, test, split="test") if test is not None else None
+    skip = settings.on_empty == "skip"
+
+    def read(source: str | None, split: str) -> list[Row] | None:
+        return None if source is None else load_rows(card, source, split=split, skip_empty=skip)
+
+    train_rows = load_rows(card, train, split="train", skip_empty=skip)
+    dev_rows, test_rows = read(dev, "dev"), read(test, "test")
     names = (train, dev or train)
     shots = prepare_shots(card, train_rows, dev_rows, settings.shots, settings.seed, names=names)
     return Job(card, shots, test_rows)

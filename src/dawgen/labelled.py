@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 import os
@@ -15,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from dawgen.atomic import clear_links, move, partial_of, progress_of
 from dawgen.errors import UserError
-from dawgen.harmless import in_spreadsheet
+from dawgen.harmless import separated_line
 from dawgen.locking import locked_target, open_own
 from dawgen.runs import write_json
 
@@ -110,13 +108,9 @@ def as_text(records: Sequence[dict[str, Any]], ending: str, *, heading: bool) ->
     """
     if ending not in (".csv", ".tsv"):
         return "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
-    out = io.StringIO()
     separator = "\t" if ending == ".tsv" else ","
-    writer = csv.DictWriter(out, list(records[0]), delimiter=separator, lineterminator="\n")
-    if heading:
-        writer.writerow({name: in_spreadsheet(name) for name in records[0]})
-    writer.writerows({name: in_spreadsheet(cell) for name, cell in row.items()} for row in records)
-    return out.getvalue()
+    lines = [separated_line(row.values(), separator) for row in records]
+    return "".join([separated_line(records[0], separator), *lines] if heading else lines)
 
 
 def plain_cell(value: object) -> str | int | float | bool | None:

@@ -19,7 +19,7 @@ from dawgen.labelled import FORMATS, LabelledFile, plain_cell
 from dawgen.progress import say
 from dawgen.runs import fingerprint, folder_hash
 from dawgen.tasks import Row, TaskCard
-from dawgen.tasks.stream import Cells, stream_cells
+from dawgen.tasks.stream import Cells, OnEmpty, has_texts, stream_cells
 
 CHUNK = 1024
 """Rows that are read, labelled and written together."""
@@ -37,6 +37,7 @@ def predict(
     rows: str | Path | Sequence[Text],
     abstain_below: float | None = None,
     overrides: Sequence[str] = (),
+    on_empty: OnEmpty = "null",
 ) -> list[dict[str, Any]]:
     """Label new rows with a finished run.
 
@@ -45,15 +46,17 @@ def predict(
         rows: a file, or texts (pairs of texts for a pair task).
         abstain_below: also say of each row whether no label is as likely as this.
         overrides: see :func:`dawgen.finished.open_run`.
+        on_empty: what becomes of a file's row whose text is empty: ``null`` keeps it without a
+            label, ``skip`` leaves it out, ``error`` raises.
 
     Returns:
         For each row its texts, of a file all its cells, then ``prediction`` and ``p_<label>``
-        for every label, and ``abstain`` where a threshold was given.
+        for every label, and ``abstain`` where a threshold was given; None where there is no text.
     """
     check_threshold(abstain_below)
     classifier = Classifier.load(folder, overrides)
     if isinstance(rows, str | Path):
-        given = list(stream_cells(classifier.card, str(rows)))
+        given = list(stream_cells(classifier.card, str(rows), on_empty))
     else:
         given = [(row, {}) for row in classifier.as_rows(rows)]
     return label_cells(classifier, given, abstain_below)
@@ -67,30 +70,40 @@ def label_cells(
     """Rows with their predictions behind their own cells, in the order of these.
 
     A cell in a column that is called like one of ours gives way to it, unless the card names
-    it: see :func:`dawgen.evaluation.output.output_names`.
+    it: see :func:`dawgen.evaluation.output.output_names`. Rows with an empty text have None.
     """
     card = classifier.card
-    rows = [row for row, _ in given]
+    full = [row for row, _ in given if has_texts(row)]
+    chances_of = iter(classifier.of_rows(full))
     ours = ["prediction"] if abstain_below is None else ["prediction", "abstain"]
     names = output_names(card, given[0][1] if given else (), ours)
     hidden = {*ours, *(f"p_{label}" for label in card.labels)}
     roles = {card.columns[role]: role for role in card.roles}
     found = []
-    for (row, cells), chances in zip(given, classifier.of_rows(rows), strict=True):
+    for row, cells in given:
+        chances = next(chances_of) if has_texts(row) else None
         texts = {"text1": row.text1, "text2": row.text2}
         record: dict[str, Any] = {}
         for column, cell in (cells or dict.fromkeys(roles)).items():
             if column in roles:
-                record[names[roles[column]]] = texts[roles[column]]
+                record[names[roles[column]]] = texts[roles[column]] or plain_cell(cell)
             elif column not in hidden:
                 record[column] = plain_cell(cell)
-        record["prediction"] = card.labels[int(chances.argmax())]
-        for label, chance in zip(card.labels, chances, strict=True):
-            record[f"p_{label}"] = round(float(chance), 6)
-        if abstain_below is not None:
-            record["abstain"] = bool(chances.max() < abstain_below)
-        found.append(record)
+        found.append(record | _answer(card, chances, abstain_below))
     return found
+
+
+def _answer(
+    card: TaskCard, chances: np.ndarray | None, abstain_below: float | None
+) -> dict[str, Any]:
+    """What a record says behind its row's cells; None for a row without probabilities [C]."""
+    names = ["prediction", *(f"p_{label}" for label in card.labels)]
+    names += [] if abstain_below is None else ["abstain"]
+    if chances is None:
+        return dict.fromkeys(names)
+    values = [card.labels[int(chances.argmax())], *(round(float(p), 6) for p in chances)]
+    values += [] if abstain_below is None else [bool(chances.max() < abstain_below)]
+    return dict(zip(names, values, strict=True))
 
 
 def label_chunks(
@@ -109,12 +122,14 @@ def predict_file(
     out: Path,
     abstain_below: float | None = None,
     overrides: Sequence[str] = (),
+    on_empty: OnEmpty = "null",
 ) -> tuple[int, int]:
     """Label a file of any size in constant memory; a stopped one goes on where it was.
 
     Args:
         out: its ending tells the format; it appears when every row is labelled.
         overrides: see :func:`dawgen.finished.open_run`.
+        on_empty: see :func:`predict`.
 
     Returns:
         How many rows it holds, and how many of them had been labelled before.
@@ -122,9 +137,7 @@ def predict_file(
     check_threshold(abstain_below)
     check_out(out, source, folder)
     card, _ = open_run(folder, overrides)
-    given = stream_cells(card, source)
-    first = next(given)  # says what is wrong with the file before the model is loaded
-    given = itertools.chain([first], given)
+    first, given = begun(stream_cells(card, source, on_empty), source)
     classifier = Classifier.load(folder, overrides)
     mark = fingerprint(
         {
@@ -135,6 +148,7 @@ def predict_file(
             "rows": _file_mark(Path(source)),
             "columns": list(first[1]),
             "abstain_below": abstain_below,
+            "on_empty": on_empty,
         }
     )
     with LabelledFile.open(out, mark) as file:
@@ -145,6 +159,16 @@ def predict_file(
             file.append(chunk)
         file.finish()
         return file.rows, before
+
+
+def begun(
+    given: Iterator[tuple[Row, Cells]], source: str
+) -> tuple[tuple[Row, Cells], Iterator[tuple[Row, Cells]]]:
+    """The first row, and all rows; a wrong file is told before a model is loaded."""
+    first = next(given, None)
+    if first is None:
+        raise UserError(f"{source} has no rows whose texts are not empty.")
+    return first, itertools.chain([first], given)
 
 
 def _file_mark(path: Path) -> str | None:

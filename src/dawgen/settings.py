@@ -243,6 +243,9 @@ class Settings(Section):
     """Every random stream of the run comes from it."""
     shots: Positive = 16
     """Rows a label for training, and as many for choosing the checkpoint."""
+    on_empty: Literal["error", "skip"] = "error"
+    """Rows with an empty text in the files that are learnt from and scored: refuse the file, or
+    leave such rows out and say how many."""
     backbone: BackboneSettings = BackboneSettings()
     generator: GeneratorSettings = GeneratorSettings()
     synthesis: SynthesisSettings = SynthesisSettings()

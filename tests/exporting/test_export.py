@@ -103,7 +103,11 @@ def label_elsewhere(jobs: dict[Path, list[str]], folder: Path) -> None:
 def answers(export: Path) -> list[dict[str, Any]]:
     """What an export's script said, row by row."""
     lines = (export / "answers.jsonl").read_text("utf-8").splitlines()
-    return [json.loads(line) for line in lines]
+    found = [json.loads(line) for line in lines]
+    empty = found.pop(1)
+    assert set(empty) == {"prediction", "p_same", "p_other"}
+    assert set(empty.values()) == {None}
+    return found
 
 
 SPECIAL = "[SEP] </s> <|endoftext|> [PAD] <bos> <|im_end|> <pad>"
@@ -111,17 +115,18 @@ SPECIAL = "[SEP] </s> <|endoftext|> [PAD] <bos> <|im_end|> <pad>"
 
 
 def write_data(path: Path, count: int) -> list[tuple[str, str]]:
-    """Rows to label as a JSONL and a CSV file, and as pairs."""
+    """Rows to label as a JSONL and a CSV file, and as pairs; the second row has no premise."""
     data = rows(0, count)
     for row in data[:4]:
         row["premise"] += SPECIAL
         row["hypothesis"] = f"{SPECIAL} {row['hypothesis']}"
+    data.insert(1, data[0] | {"premise": " "})
     with path.with_suffix(".csv").open("w", newline="") as file:
         table = csv.DictWriter(file, list(data[0]))
         table.writeheader()
         table.writerows(data)
     path.write_text("".join(json.dumps(row) + "\n" for row in data))
-    return [(row["premise"], row["hypothesis"]) for row in data]
+    return [(row["premise"], row["hypothesis"]) for row in data if row["premise"] != " "]
 
 
 @pytest.fixture(scope="session")
@@ -355,7 +360,12 @@ def test_a_wrong_push_is_refused(
 def test_the_scripts_read_what_predict_reads(tmp_path: Path) -> None:
     source = resources.files("dawgen.exporting") / "scripts" / "rows.py"
     (tmp_path / "rows.py").write_text(source.read_text("utf-8"))
-    columns = {"columns": {"text1": "a"}, "prompt_length": 4, "encoder_decoder": True}
+    columns = {
+        "columns": {"text1": "a"},
+        "prompt_length": 4,
+        "encoder_decoder": True,
+        "labels": ["x", "y"],
+    }
     (tmp_path / "task.json").write_text(json.dumps(columns))
     names = runpy.run_path(str(tmp_path / "rows.py"))
 
@@ -369,9 +379,18 @@ def test_the_scripts_read_what_predict_reads(tmp_path: Path) -> None:
     assert texts("x.csv", "\ufeff\na;b\n 1,5 ;2\n") == ["1,5"]
     assert texts("x.csv", f"a\n{'y' * 200_000}\n") == ["y" * 200_000]
     assert texts("x.csv", 'a,b\n"two\r\nlines",2\n') == ["two\r\nlines"]
+    assert texts("x.csv", "a;b, c\n1, 2, 3;x\n4;y\n") == ["1, 2, 3", "4"]
+    for name, content in (
+        ("x.csv", 'a\n0\n\n""\nb\n\n'),
+        ("x.jsonl", '{"a": 0}\n{"b": 1}\n{"a": null}\n{"a": "b"}\n'),
+    ):
+        (tmp_path / name).write_text(content)
+        rows = names["rows_of"](tmp_path / name)
+        assert [row and str(row["a"]) for row in rows] == ["0", None, None, "b"]
+    assert json.loads(names["answer"](None)) == {"prediction": None, "p_x": None, "p_y": None}
     for name, content, sentence in (
         ("x.tsv", "a\tb\n", "its ending must be"),
-        ("x.csv", "b\n1\n", "row 1: there is nothing in the column 'a'"),
+        ("x.csv", "b\n1\n", "has no rows with a column 'a'"),
     ):
         with pytest.raises(SystemExit, match=sentence):
             texts(name, content)

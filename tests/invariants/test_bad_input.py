@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from tests.invariants.jobs import Outcome, SmallJob, dawgen, rows, write_rows
@@ -68,6 +69,19 @@ def test_an_empty_text_is_told_with_its_row(
     edit(job.data("test"), lambda found: found[2].update(premise=empty))
     outcome = job.run(tmp_path / "run")
     assert_refused(outcome, tmp_path / "run", "test.jsonl, row 3", "'premise'", "empty")
+
+
+def test_rows_with_an_empty_text_are_left_out_of_a_run_where_asked(
+    job: SmallJob, tmp_path: Path
+) -> None:
+    more = [*rows(40, 4), rows(44, 1)[0] | {"hypothesis": " "}]
+    write_rows(job.data("test"), more)
+    write_rows(job.data("train"), [*rows(0, 8), rows(8, 1)[0] | {"premise": ""}])
+    outcome = job.run(tmp_path / "run", on_empty="skip")
+    assert outcome.code == 0, outcome.err
+    assert "test.jsonl: 1 of 5 rows have an empty text; left out." in outcome.err
+    assert "train.jsonl: 1 of 9 rows have an empty text; left out." in outcome.err
+    assert len(pq.read_table(tmp_path / "run" / "predictions.parquet")) == 4
 
 
 def test_one_label_only(job: SmallJob, tmp_path: Path) -> None:

@@ -22,7 +22,8 @@ from dawgen.classifier import Classifier
 from dawgen.errors import UserError
 from dawgen.evaluation.output import output_names
 from dawgen.tasks import Row, load_card, load_rows, parse_card
-from dawgen.tasks.stream import stream_rows
+from dawgen.tasks.files import stream_file
+from dawgen.tasks.stream import stream_cells, stream_rows
 from tests.invariants.jobs import Outcome, SmallJob, dawgen, rows, write_rows
 
 Finished = tuple[SmallJob, Path, Outcome]
@@ -40,13 +41,12 @@ def write_tricky(path: Path) -> Path:
     elif path.suffix == ".jsonl":
         path.write_text("\n".join(json.dumps(row) for row in TRICKY) + "\n\n")
     else:
-        found = TRICKY if path.suffix == ".csv" else [TRICKY[0], TRICKY[2]]
         with path.open("w", newline="") as file:
             writer = csv.DictWriter(
                 file, ["premise", "hypothesis"], delimiter="\t" if path.suffix == ".tsv" else ","
             )
             writer.writeheader()
-            writer.writerows(found)
+            writer.writerows(TRICKY)
     return path
 
 
@@ -85,16 +85,16 @@ def test_a_wrong_file_is_named(
         list(stream_rows(card, str(tmp_path / name)))
 
 
-def test_a_line_of_spaces_is_no_row_of_one_column(tmp_path: Path) -> None:
+def test_a_blank_line_between_rows_of_one_column_is_a_row_without_a_text(tmp_path: Path) -> None:
     card = parse_card(
         "name: moods\ncolumns: {text1: comment, label: mood}\nlabels: [a, b]\n"
         "template: '{text1}'\nlabel_words: {a: good, b: bad}\n",
         "here",
     )
-    (tmp_path / "rows.csv").write_text("comment\nfine\n   \nbad\n")
-    found = list(stream_rows(card, str(tmp_path / "rows.csv")))
-    assert found == load_rows(card, tmp_path / "rows.csv", labelled=False)
-    assert [row.text1 for row in found] == ["fine", "bad"]
+    (tmp_path / "rows.csv").write_text('comment\nfine\n   \n\n""\nbad\n""\n\n\n')
+    found = [row for row, _ in stream_cells(card, str(tmp_path / "rows.csv"), "null")]
+    assert found == load_rows(card, tmp_path / "rows.csv", labelled=False, allow_empty=True)
+    assert [row.text1 for row in found] == ["fine", "", "", "", "bad", ""]
 
 
 def test_settings_of_the_machine(finished: Finished, tmp_path: Path) -> None:
@@ -161,6 +161,74 @@ def test_every_column_of_the_file_is_kept(
     assert float(found[0]["p_same"]) <= 1.0
     (first, *_) = predicting.predict(finished[1], source)
     assert list(first) == names
+
+
+@pytest.mark.parametrize("ending", [".csv", ".tsv", ".jsonl", ".parquet"])
+def test_rows_with_an_empty_text_keep_their_place(
+    finished: Finished, tmp_path: Path, ending: str
+) -> None:
+    """The other rows get what they get without them; two of the five have no text."""
+    _, folder, _ = finished
+    lines = [row | {"id": i} for i, row in enumerate(rows(60, 5))]
+    lines[1]["premise"], lines[3]["hypothesis"] = "  ", None
+    source, out = tmp_path / f"new{ending}", tmp_path / f"out{ending}"
+    frame = pd.DataFrame(lines)
+    if ending == ".parquet":
+        frame.to_parquet(source)
+    elif ending == ".jsonl":
+        write_rows(source, lines)
+    else:
+        frame.to_csv(source, index=False, sep="\t" if ending == ".tsv" else ",")
+    full = [line for i, line in enumerate(lines) if i not in (1, 3)]
+    chances = Classifier.load(folder).predict_proba(
+        [(line["premise"], line["hypothesis"]) for line in full]
+    )
+
+    def table(*asked: object) -> tuple[Outcome, list[dict[str, Any]]]:
+        out.unlink(missing_ok=True)
+        outcome = dawgen("predict", folder, source, "--out", out, "--abstain-below", "0.5", *asked)
+        return outcome, list(stream_file(str(out))) if out.exists() else []
+
+    outcome, found = table()
+    assert outcome.code == 0, outcome.err
+    assert outcome.out == f"5 rows labelled: {out}\n"
+    assert f"{source}: 2 of 5 rows have an empty text and get no label." in outcome.err
+    assert [int(row["id"]) for row in found] == [0, 1, 2, 3, 4]
+    for row in (found[1], found[3]):
+        assert {row[name] or None for name in ("prediction", "p_same", "p_other", "abstain")} == {
+            None
+        }
+    labelled = [found[0], found[2], found[4]]
+    assert {row["prediction"] for row in labelled} <= {"same", "other"}
+    same = [float(row["p_same"]) for row in labelled]
+    np.testing.assert_allclose(same, chances[:, 0], atol=1e-5)
+
+    outcome, found = table("--on-empty", "skip")
+    assert outcome.code == 0
+    assert "2 of 5 rows have an empty text and are left out." in outcome.err
+    assert found == labelled
+
+    outcome, found = table("--on-empty", "error")
+    assert (outcome.code, found) == (2, [])
+    assert "row 2: column 'premise' is empty" in outcome.err
+    assert outcome.err.count("\n") == 1
+    assert dawgen("predict", folder, source, "--on-empty", "drop").code == 2
+
+
+def test_empty_rows_from_python_and_on_standard_output(finished: Finished, tmp_path: Path) -> None:
+    _, folder, _ = finished
+    source = tmp_path / "new.csv"
+    source.write_text("premise,hypothesis\n,b\na,\n")
+    found = predicting.predict(folder, source, abstain_below=0.5)
+    assert [set(row.values()) for row in found] == [{"", "b", None}, {"a", "", None}]
+    outcome = dawgen("predict", folder, source)
+    assert outcome.out == "premise,hypothesis,prediction,p_same,p_other\n,b,,,\na,,,,\n"
+    assert predicting.predict(folder, source, on_empty="skip") == []
+    with pytest.raises(UserError, match="row 1: column 'premise' is empty"):
+        predicting.predict(folder, source, on_empty="error")
+    outcome = dawgen("predict", folder, source, "--on-empty", "skip")
+    assert outcome.code == 2
+    assert "has no rows whose texts are not empty" in outcome.err
 
 
 def test_columns_called_like_ours_are_renamed_one_by_one() -> None:

@@ -140,7 +140,7 @@ def test_other_bad_sources(tmp_path, pair_card, single_card):
     with pytest.raises(UserError, match="no shard-00000"):
         load_synthetic(tmp_path, pair_card)
     shard_path(tmp_path, 0).write_bytes(b"PAR1 not really")
-    with pytest.raises(UserError, match="not a whole Parquet file"):
+    with pytest.raises(UserError, match=r"not a readable Parquet file.*; synthesise again"):
         load_synthetic(tmp_path, pair_card)
     write_shard(tmp_path, 0, [SyntheticRow("a", None, "follows")])
     with pytest.raises(UserError, match="needs a second text"):

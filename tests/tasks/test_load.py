@@ -240,7 +240,25 @@ def test_unknown_label_and_empty_text_name_the_row(tmp_path: Path, ending: str) 
     assert "row 1: column 'text1' is empty" in error_of(SICK, save(frame))
 
 
-@pytest.mark.parametrize("label", [3, -1, "-", 1.5, True])
+def test_rows_with_an_empty_text_are_left_out_and_counted_where_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("dawgen.tasks.load.say", said.append)
+    rows = [("a", "b", "neutral"), ("", "b", "neutral"), ("a", None, "who knows"), ("c", "d", "-")]
+    path = write_jsonl(
+        tmp_path / "x.jsonl", *({"text1": a, "text2": b, "label": c} for a, b, c in rows)
+    )
+    assert "row 2: column 'text1' is empty" in error_of(SICK, path)
+    assert "leave out such rows (on_empty=skip)" in error_of(SICK, path)
+    assert load_rows(SICK, path, skip_empty=True) == [Row("a", "b", "neutral")]
+    assert said == [
+        f"{path}: 1 of 4 rows have no label; left out.",
+        f"{path}: 2 of 4 rows have an empty text; left out.",
+    ]
+
+
+@pytest.mark.parametrize("label", [3, -1, "--", 1.5, True])
 def test_ids_out_of_range_are_unknown_labels(tmp_path: Path, label: object) -> None:
     path = write_jsonl(tmp_path / "x.jsonl", {"text1": "a", "text2": "b", "label": label})
     assert "row 1: unknown label" in error_of(SICK, path)
@@ -271,7 +289,7 @@ def test_half_a_byte_order_mark_is_no_heading(tmp_path: Path, ending: str) -> No
     path = tmp_path / f"x.{ending}"
     path.write_bytes(b"\xef")
     assert "has no heading" in error_of(SICK, path)
-    with pytest.raises(UserError, match="has no rows"):
+    with pytest.raises(UserError, match="has no heading"):
         list(stream_rows(SICK, str(path)))
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import datasets
 import pytest
 
 from dawgen.errors import UserError
-from dawgen.tasks import Row, TaskCard, load_rows, new_card, parse_card
+from dawgen.synthesis.shards import label_name
+from dawgen.tasks import Row, TaskCard, load_card, load_rows, new_card, parse_card
 
 PAIR = [("A man sleeps.", "A man rests."), ("A dog runs.", "A cat runs."), ("It is hot.", "Ice.")]
 
@@ -148,3 +150,67 @@ def test_what_cannot_be_guessed_is_said(
     assert words in str(caught.value)
     if "told" in words:
         assert "the columns found are" in str(caught.value)
+
+
+def write_jsonl(path: Path, labels: list[object]) -> Path:
+    rows = [{"text": f"some words {i}", "label": label} for i, label in enumerate(labels)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_a_mark_of_no_label_makes_no_class(tmp_path: Path) -> None:
+    """SNLI's "-", and -1 or nothing in a column that names its class ids; other rows say what."""
+    snli = write_jsonl(tmp_path / "snli.jsonl", ["yes", "no", "-", "yes", " - "])
+    features = datasets.Features(
+        {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["no", "yes"])}
+    )
+    rows = {"text": [f"some words {i}" for i in range(5)], "label": [1, 0, -1, 1, None]}
+    named = tmp_path / "named.parquet"
+    datasets.Dataset.from_dict(rows, features=features).to_parquet(str(named))
+    for path in (snli, named):
+        card, guesses = card_of(path)
+        assert card.labels == ["no", "yes"]
+        assert "rows without a label: 2, left out" in guesses
+        assert [row.label for row in load_rows(card, path)] == ["yes", "no", "yes"]
+        assert len(load_rows(card, path, labelled=False)) == 5
+    sentiment = write_jsonl(tmp_path / "x.jsonl", [-1, 0, 1, -1, 0, 1])
+    assert card_of(sentiment)[0].labels == ["-1", "0", "1"]
+    with pytest.raises(UserError, match="no row has a label in column 'label'"):
+        new_card(str(write_jsonl(tmp_path / "none.jsonl", ["-", "-"])))
+
+
+@pytest.mark.parametrize("label", [["neg"], {"a": 1}])
+def test_a_label_that_is_several_values_is_refused(tmp_path: Path, label: object) -> None:
+    path = write_jsonl(tmp_path / "x.jsonl", ["pos", label, "pos", "neg"])
+    what = rf"row 2: column 'label' holds a {type(label).__name__}, not a label\.$"
+    with pytest.raises(UserError, match=what):
+        new_card(str(path))
+    card = parse_card(
+        "columns: {text1: text, label: label}\nlabels: [pos, neg]\ntemplate: '{text1}'\n"
+        "label_words: {pos: good, neg: bad}\n",
+        "here",
+        "moods",
+    )
+    with pytest.raises(UserError, match=what):
+        load_rows(card, path)
+    assert [r.label for r in load_rows(card, path, labelled=False)] == ["pos", None, "pos", "neg"]
+
+
+def test_labels_of_thousands_of_digits_are_labels_as_others(tmp_path: Path) -> None:
+    """Python makes no number of them."""
+    big = "9" * 5000
+    with pytest.raises(UserError, match=r"holds '9{80}\.\.\.', which is too long to be a label"):
+        new_card(str(make(tmp_path, "text,label", f"some words,{big}", "more words,1")))
+    path = make(tmp_path, "text,label", "some words,0", f"more words,{big}")
+    card = load_card("sst2").model_copy(update={"columns": {"text1": "text", "label": "label"}})
+    with pytest.raises(UserError, match=r"row 2: unknown label '9{80}\.\.\.'; the labels"):
+        load_rows(card, path)
+    assert label_name(big, card) == big
+
+
+def test_characters_that_yaml_breaks_lines_at_or_refuses_come_back(tmp_path: Path) -> None:
+    odd = ["a\x85b", "c\u2028d", "e\x7ff", "g\ufeffh", "\U000e0001i", 'j\\k"l']
+    path = tmp_path / "new\x85 \u2028line.jsonl"
+    card, _ = card_of(write_jsonl(path, [*odd]))
+    assert set(card.labels) == set(odd)
+    assert card.label_words == {label: card.label_words[label] for label in card.labels}

@@ -33,6 +33,7 @@ _ONLY_SPEED: dict[str, Any] = {
     "tuning": {"tokens_per_batch"},
     "evaluation": {"tokens_per_batch"},
     "tracking": True,
+    "on_empty": True,  # the rows that it leaves enter by themselves
 }
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import itertools
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from dawgen.commands.options import MachineSet
 from dawgen.harmless import on_terminal
+
+OnEmpty = Literal["error", "skip", "null"]
 
 
 def register(app: typer.Typer) -> None:
@@ -30,21 +31,33 @@ def predict(
         float | None,
         typer.Option(min=0.0, max=1.0, help="Mark rows no label of which is as likely as this."),
     ] = None,
+    on_empty: Annotated[
+        OnEmpty,
+        typer.Option(
+            help="Rows with an empty text: error, skip (leave them out) or null (no label)."
+        ),
+    ] = "null",
     over: MachineSet = None,
 ) -> None:
     """Label new rows with a tuned prompt, in constant memory; a stopped one goes on."""
     from dawgen import predicting
 
     if out is not None:
-        count, before = predicting.predict_file(folder, rows, out, abstain_below, over or [])
+        count, before = predicting.predict_file(
+            folder, rows, out, abstain_below, over or [], on_empty
+        )
         there = f", {before:,} of them before" if before else ""
         typer.echo(f"{count:,} rows labelled{there}: {out}")
         return
-    _print(folder, rows, abstain_below, over or [])
+    _print(folder, rows, abstain_below, over or [], on_empty)
 
 
 def _print(
-    folder: Path, source: str, abstain_below: float | None, overrides: Sequence[str]
+    folder: Path,
+    source: str,
+    abstain_below: float | None,
+    overrides: Sequence[str],
+    on_empty: OnEmpty,
 ) -> None:
     """CSV on standard output, chunk by chunk."""
     from dawgen import predicting
@@ -54,8 +67,7 @@ def _print(
     from dawgen.tasks.stream import stream_cells
 
     card, _ = open_run(folder, overrides)
-    rows = stream_cells(card, source)
-    rows = itertools.chain([next(rows)], rows)  # a wrong file is told before the model is loaded
+    _, rows = predicting.begun(stream_cells(card, source, on_empty), source)
     heading = True
     classifier = Classifier.load(folder, overrides)
     for chunk in predicting.label_chunks(classifier, rows, abstain_below):

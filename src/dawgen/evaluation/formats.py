@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Sequence
 
 from rich.console import Console
@@ -11,6 +9,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from dawgen.evaluation.tables import Figure, Line, Table
+from dawgen.harmless import separated_line
 
 _MISSING, _FAILED, _SINGLE = "–", "!", "†"
 _LATEX = {
@@ -129,18 +128,14 @@ def escape(text: str) -> str:
 
 def as_csv(tables: Sequence[Table], seeds: bool) -> str:
     """One line a figure, every seed among them whatever ``seeds`` says; accuracy in percent."""
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(
-        ["table", "method", "by", "backbone", "task", "seed", "accuracy", "std", "seeds", "state"]
-    )
+    lines = ["table,method,by,backbone,task,seed,accuracy,std,seeds,state\n"]
     for table in tables:
         for line in table.lines:
             by = "ours" if line.ours else "paper"
             start = [table.number or "further", line.method, by, line.backbone]
             for task, figure in line.figures.items():
-                writer.writerows([*start, task, *entry] for entry in _csv_entries(figure))
-    return file.getvalue()
+                lines += [separated_line([*start, task, *e]) for e in _csv_entries(figure)]
+    return "".join(lines)
 
 
 def _csv_entries(figure: Figure | None) -> list[list[object]]:

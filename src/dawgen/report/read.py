@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from dawgen.errors import UserError
 from dawgen.evaluation.output import output_names
 from dawgen.tasks import load_card
-from dawgen.tasks.files import readable_parquet
+from dawgen.tasks.bounds import loaded
+from dawgen.tasks.parquet import parquet_records
 
 Rows = list[dict[str, Any]]
 WEIGHTS = "token-weights.json"
@@ -155,6 +154,5 @@ def _read_lines(path: Path) -> Rows:
 def _read_shards(folder: Path, pattern: str = "*.parquet") -> Rows:
     rows: Rows = []
     for path in sorted(folder.glob(pattern)):
-        with readable_parquet(str(path)):
-            rows += pq.read_table(path).to_pylist()
+        rows += loaded(str(path), parquet_records(path))
     return rows

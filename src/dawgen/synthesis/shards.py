@@ -13,6 +13,9 @@ from dawgen.atomic import whole_file
 from dawgen.errors import UserError
 from dawgen.synthesis.rows import SyntheticRow
 from dawgen.tasks import TaskCard, load_rows
+from dawgen.tasks.bounds import loaded
+from dawgen.tasks.labels import class_id
+from dawgen.tasks.parquet import parquet_records
 
 SCHEMA = pa.schema(
     [
@@ -57,7 +60,12 @@ def read_shards(folder: Path) -> list[SyntheticRow]:
 
 def read_shard(path: Path) -> list[SyntheticRow]:
     """The rows of one shard."""
-    return [SyntheticRow(**row) for row in _read_table(path).select(SCHEMA.names).to_pylist()]
+    try:
+        records = loaded(str(path), parquet_records(path))
+        return [SyntheticRow(**{name: row[name] for name in SCHEMA.names}) for row in records]
+    except (UserError, OSError, KeyError) as error:
+        why = f"{path} has no column {error}" if isinstance(error, KeyError) else str(error)
+        raise UserError(f"{why.rstrip('.')}; synthesise again to replace it.") from None
 
 
 def load_synthetic(source: str | Path, card: TaskCard) -> list[SyntheticRow]:
@@ -144,15 +152,6 @@ def _is_foreign(path: Path) -> bool:
         return False  # a damaged shard, which reading it says
 
 
-def _read_table(path: Path) -> pa.Table:
-    try:
-        return pq.read_table(path)
-    except (pa.ArrowException, OSError):
-        raise UserError(
-            f"{path} is not a whole Parquet file; synthesise again to replace it."
-        ) from None
-
-
 def _read_foreign(path: Path, card: TaskCard, allow_empty: bool) -> list[SyntheticRow]:
     rows = load_rows(card, str(path), allow_empty=allow_empty)
     return [
@@ -163,7 +162,8 @@ def _read_foreign(path: Path, card: TaskCard, allow_empty: bool) -> list[Synthet
 
 def label_name(value: str, card: TaskCard) -> str:
     """A label by its name, or by its class id as the card's data source counts (else the card)."""
-    if value in card.labels or not value.isdecimal():
+    place = class_id(value)
+    if value in card.labels or place is None:
         return value
     names = card.hub.label_names if card.hub else card.labels
-    return names[int(value)] if int(value) < len(names) else value
+    return names[place] if place < len(names) else value

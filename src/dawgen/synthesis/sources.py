@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import IO
 
 from dawgen.errors import UserError
 from dawgen.seals import file_hash
 from dawgen.synthesis.text import has_broken_characters, has_letter, normalise, word_count
 from dawgen.tasks import Row, TaskCard, read_table
+from dawgen.tasks.bounds import MOST_BYTES, check_size, lines_of
 
 CORPORA = ("captions", "questions", "wikipedia")
 """Packaged samples of unlabelled sentences, see corpora/ATTRIBUTION.md."""
@@ -28,6 +30,10 @@ class FirstSentence:
     text: str
     source: str
 
+
+_SMALL, _DENSEST = 32 << 20, 100
+"""Bytes that any file may unpack to, and times its size that a larger one may: text packs 3 to 10
+times smaller."""
 
 GENERATED = FirstSentence("", "generator")
 """No sentence to start from: the generator writes the first one itself."""
@@ -167,6 +173,16 @@ def corpus_lines(name: str) -> Iterator[str]:
         yield from (line.decode("utf-8") for line in lines)
 
 
+def _bounded(name: str, packed: int, file: IO[str]) -> Iterator[str]:
+    """A file's lines, as long as it does not unpack to far more than text would."""
+    most = min(MOST_BYTES, max(_SMALL, _DENSEST * packed))
+    size = 0
+    for line in lines_of(name, file):
+        size += len(line)
+        check_size(name, size, most, "give a part of its lines")
+        yield line
+
+
 def file_lines(path: Path) -> Iterator[str]:
     """The lines of a text file, `.xz` or plain."""
     if not path.is_file():
@@ -176,11 +192,11 @@ def file_lines(path: Path) -> Iterator[str]:
         )
     try:
         if path.suffix == ".xz":
-            with lzma.open(path, "rt", encoding="utf-8-sig") as lines:
-                yield from lines
+            with lzma.open(path, "rt", encoding="utf-8-sig") as file:
+                yield from _bounded(f"{path} (unpacked)", path.stat().st_size, file)
         else:
-            with path.open(encoding="utf-8-sig") as lines:
-                yield from lines
+            with path.open(encoding="utf-8-sig") as file:
+                yield from _bounded(str(path), path.stat().st_size, file)
     except UnicodeDecodeError:
         raise UserError(f"{path} is not UTF-8 text; save it as UTF-8 and try again.") from None
     except (lzma.LZMAError, EOFError):

@@ -37,7 +37,7 @@ from dawgen.yamltext import parse_yaml
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _ROLES = ("text1", "text2", "label")
 _SUFFIXES = (".yaml", ".yml")
-_LONGEST_LABEL = 200
+LONGEST_LABEL = 200
 _DATA_SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
 
 
@@ -169,10 +169,10 @@ class TaskCard(BaseModel):
             raise ValueError("one of the labels is empty")
         if len(set(labels)) < len(labels):
             raise ValueError("a label is listed twice")
-        if long := [label for label in labels if len(quote(label)) > _LONGEST_LABEL]:
+        if long := [label for label in labels if len(quote(label)) > LONGEST_LABEL]:
             raise ValueError(
                 f"{long[0][:40]!r}... is too long; a label names a folder, which has at most "
-                f"{_LONGEST_LABEL} characters, special ones counted several times"
+                f"{LONGEST_LABEL} characters, special ones counted several times"
             )
         if len(labels) < 2:
             raise ValueError("a task needs at least two labels")

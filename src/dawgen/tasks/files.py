@@ -1,22 +1,20 @@
-"""Local data files as tables of raw cells, streamed through ``datasets``."""
+"""Local data files as tables of raw cells, or as records one after another."""
 
 from __future__ import annotations
 
 import csv
-import glob
 import json
-import tempfile
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dawgen.errors import UserError
+from dawgen.tasks.bounds import check_rows, check_size, lines_of, loaded
+from dawgen.tasks.parquet import class_names, parquet_records, parquet_rows
+from dawgen.tasks.separated import csv_records, tsv_records
 
-if TYPE_CHECKING:
-    import pyarrow as pa
+Records = Iterator[dict[str, Any]]
 
 FORMATS = {
     ".jsonl": "jsonl",
@@ -29,8 +27,8 @@ FORMATS = {
 
 _PACKED = (".gz", ".zip", ".bz2", ".xz", ".zst", ".7z", ".tar")
 _LONGEST_HEADING = 1 << 20
-MOST_BYTES = 4 << 30
-"""Of a table once it is unpacked: 4 GiB is far more than few shots and their pool."""
+_LONGEST_LIST = 512 << 20
+"""Bytes of a JSON list, which is parsed whole."""
 
 
 @dataclass
@@ -49,8 +47,27 @@ def read_file(name: str) -> Table:
     """The whole table; the ending of the name tells the format.
 
     Raises:
-        UserError: no such file, an unknown ending, an empty or a broken file.
+        UserError: no such file, an unknown ending, an empty, a broken or a vast file.
     """
+    path, kind = _look(name)
+    check_size(name, path.stat().st_size)
+    names: dict[str, list[str]] = {}
+    if kind == "parquet":
+        check_rows(name, parquet_rows(path))
+        names = class_names(path)
+    records = loaded(name, stream_file(name))
+    columns = list(dict.fromkeys(key for record in records for key in record))
+    return Table(name, columns, records, names)
+
+
+def stream_file(name: str) -> Records:
+    """The records of a file one after another; raises as :func:`read_file`, when it gets there."""
+    path, kind = _look(name)
+    return _readable(name, _READERS[kind](path))
+
+
+def _look(name: str) -> tuple[Path, str]:
+    """The file and its format."""
     if not name.strip():
         raise UserError("An empty name was given for a file of rows; look at the command again.")
     path = Path(name)
@@ -66,36 +83,31 @@ def read_file(name: str) -> Table:
             f"{name}: the ending {path.suffix!r} tells no format; "
             f"it must be .jsonl, .json, .csv, .tsv or .parquet."
         )
-    size = path.stat().st_size
-    if size == 0:
+    if path.stat().st_size == 0:
         raise UserError(f"{name} is empty.")
-    _check_size(name, size)
-    read = {
-        "jsonl": _read_jsonl,
-        "json": _read_json,
-        "csv": _read_csv,
-        "tsv": _read_tsv,
-        "parquet": _read_parquet,
-    }
+    return path, kind
+
+
+def _readable(name: str, records: Records) -> Records:
+    """What Python says of a file that it cannot read, as one sentence."""
+    rows = 0
     try:
-        if kind != "parquet":
-            refuse_packed(name, path)
-        table = read[kind](name, path)
+        if Path(name).suffix.lower() != ".parquet":
+            refuse_packed(name, Path(name))
+        for record in records:
+            yield record
+            rows += 1
     except UnicodeDecodeError:
         raise UserError(f"{name} is not text in UTF-8; save it as UTF-8 and try again.") from None
+    except csv.Error as error:
+        raise UserError(
+            f"{name}, behind row {rows}: not a readable table ({error}); look for a double "
+            "quote left open."
+        ) from None
     except OSError as error:
         raise UserError(f"{name} cannot be read: {error.strerror or error}.") from None
-    if not table.records:
+    if rows == 0:
         raise UserError(f"{name} has no rows.")
-    return table
-
-
-def _check_size(name: str, size: int) -> None:
-    if size > MOST_BYTES:
-        raise UserError(
-            f"{name} holds {size / (1 << 30):.0f} GiB, more than the {MOST_BYTES >> 30} GiB that "
-            f"are read; give a part of its rows."
-        )
 
 
 def refuse_packed(name: str, path: Path) -> None:
@@ -111,45 +123,17 @@ def refuse_packed(name: str, path: Path) -> None:
             raise UserError(f"{name} holds a null character in its first line; take it out.")
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """``datasets`` reports a broken file to the log before it raises; we report it once."""
-    import datasets
-
-    level = datasets.logging.get_verbosity()
-    datasets.logging.set_verbosity(datasets.logging.CRITICAL)
-    try:
-        yield
-    finally:
-        datasets.logging.set_verbosity(level)
-
-
-def _stream(builder: str, path: Path, **options: Any) -> list[dict[str, Any]]:
-    """The file's rows, streamed; only a lock file touches the disk."""
-    import datasets
-
-    pattern = glob.escape(str(path.resolve()))
-    with tempfile.TemporaryDirectory() as scratch, _quiet():
-        data = datasets.load_dataset(
-            builder,
-            data_files=pattern,
-            split="train",
-            streaming=True,
-            cache_dir=scratch,
-            **options,
-        )
-        return list(data)
-
-
-def _read_json(name: str, path: Path) -> Table:
+def _json_records(path: Path) -> Records:
     """One list of objects, or an object a line."""
     if not is_json_list(path):
-        return _read_jsonl(name, path)
-    records = _parse(path.read_text("utf-8-sig"), name, "the file must be one list of objects")
+        yield from _jsonl_records(path)
+        return
+    check_size(str(path), path.stat().st_size, _LONGEST_LIST, "save it as .jsonl, an object a line")
+    records = _parse(path.read_text("utf-8-sig"), str(path), "the file must be one list of objects")
     for number, record in enumerate(records, start=1):
         if not isinstance(record, dict):
-            raise UserError(f"{name}, row {number}: each row must be a JSON object {{...}}.")
-    return Table(name, _columns(records), records)
+            raise UserError(f"{path}, row {number}: each row must be a JSON object {{...}}.")
+        yield record
 
 
 def is_json_list(path: Path) -> bool:
@@ -160,19 +144,11 @@ def is_json_list(path: Path) -> bool:
         return file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[")
 
 
-def _read_jsonl(name: str, path: Path) -> Table:
-    lines = _stream("text", path, encoding="utf-8-sig")
-    records = [
-        parse_line(line["text"], f"{name}, line {number}")
-        for number, line in enumerate(lines, start=1)
-        if line["text"].strip()
-    ]
-    return Table(name, _columns(records), records)
-
-
-def _columns(records: list[dict[str, Any]]) -> list[str]:
-    """Every key that a record has, in the order they are met."""
-    return list(dict.fromkeys(key for record in records for key in record))
+def _jsonl_records(path: Path) -> Records:
+    with path.open(encoding="utf-8-sig") as file:
+        for number, line in enumerate(lines_of(str(path), file), start=1):
+            if line.strip():
+                yield parse_line(line.rstrip("\n"), f"{path}, line {number}")
 
 
 def parse_line(text: str, where: str) -> dict[str, Any]:
@@ -200,148 +176,10 @@ def _parse(text: str, where: str, wanted: str) -> Any:
         ) from None
 
 
-def _read_csv(name: str, path: Path) -> Table:
-    separator = separator_of(path)
-    header = _heading(name, path, delimiter=separator)
-    records = _read_separated(name, path, header, sep=separator)
-    return Table(name, list(records[0]) if records else header, records)
-
-
-def separator_of(path: Path) -> str:
-    """What separates a CSV file's cells: a comma, or what its heading has instead of any.
-
-    Spreadsheets write semicolons where the comma is for decimals, and tabs into any file.
-    """
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        lines = iter(lambda: file.readline(_LONGEST_HEADING), "")
-        heading = next((line for line in lines if line.strip()), "")
-    if "," in heading:
-        return ","
-    return next((mark for mark in (";", "\t") if mark in heading), ",")
-
-
-def _read_tsv(name: str, path: Path) -> Table:
-    """Tab-separated text: a quote is a plain character, unless it encloses a whole cell.
-
-    GLUE's files hold lone quotes that would swallow the rows up to the next one.
-    """
-    header = _heading(name, path, delimiter="\t", quoting=csv.QUOTE_NONE)
-    records = _read_separated(name, path, header, sep="\t", quoting=csv.QUOTE_NONE)
-    records = [{unquote(k): unquote(v) for k, v in record.items()} for record in records]
-    return Table(name, list(records[0]) if records else header, records)
-
-
-def _heading(name: str, path: Path, **options: Any) -> list[str]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        try:
-            return next((row for row in csv.reader(file, **options) if not is_blank(row)), [])
-        except csv.Error as error:
-            raise UserError(f"{name} has no readable heading ({error}).") from None
-
-
-def titles(name: str, heading: Sequence[str]) -> list[str]:
-    """The columns of a heading; pandas' own index, saved without a name, has an empty one."""
-    found = [title or f"Unnamed: {i}" for i, title in enumerate(heading)]
-    twice = next((title for title in found if found.count(title) > 1), None)
-    if twice is not None:
-        raise UserError(f"{name} has two columns called {twice!r}; rename one.")
-    return found
-
-
-def is_blank(row: Sequence[str]) -> bool:
-    """Whether a separated file's line holds nothing; such lines are no rows."""
-    return not row or (len(row) == 1 and not row[0].strip())
-
-
-def unquote(cell: str) -> str:
-    """A tab-separated cell without the quotes that enclose the whole of it."""
-    inner = cell[1:-1].replace('""', "")
-    enclosed = len(cell) > 1 and cell[0] == cell[-1] == '"' and '"' not in inner
-    return cell[1:-1].replace('""', '"') if enclosed else cell
-
-
-def _read_separated(
-    name: str, path: Path, header: list[str], **options: Any
-) -> list[dict[str, Any]]:
-    """Rows of a separated file, every cell as the text it is."""
-    import datasets
-    import pandas as pd
-
-    header = titles(name, header)
-    features = datasets.Features({title: datasets.Value("string") for title in header})
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            records = _stream(
-                "csv",
-                path,
-                features=features,
-                encoding="utf-8-sig",
-                na_filter=False,
-                keep_default_na=False,
-                index_col=False,
-                **options,
-            )
-    except (pd.errors.EmptyDataError, KeyError):  # pandas takes another line for it, or none
-        raise UserError(f"{name} has no heading; its first line must name the columns.") from None
-    except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
-        raise UserError(_explain_separated(name, path, len(header), error, **options)) from None
-    return records
-
-
-def _explain_separated(
-    name: str, path: Path, width: int, error: Exception, sep: str, quoting: int = csv.QUOTE_MINIMAL
-) -> str:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        cells = csv.reader(file, delimiter=sep, quoting=quoting)  # type: ignore[arg-type]
-        try:
-            filled = [row for row in cells if row]
-        except csv.Error:
-            filled = []
-    for number, row in enumerate(filled[1:], start=1):
-        if len(row) > width:
-            return (
-                f"{name}, row {number}: {len(row)} cells where the heading has {width}; "
-                f"put texts that hold a separator in double quotes."
-            )
-    problem = str(error).strip().splitlines()[-1].rstrip(".")
-    return f"{name} cannot be read as a table ({problem}); look for a double quote left open."
-
-
-@contextmanager
-def readable_parquet(name: str) -> Iterator[None]:
-    """What Arrow says of a file that it cannot read, as one sentence."""
-    import pyarrow as pa
-
-    try:
-        yield
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        problem = str(error).splitlines()[0].rstrip(".")
-        raise UserError(f"{name} is not a readable Parquet file ({problem}).") from None
-
-
-def _read_parquet(name: str, path: Path) -> Table:
-    import pyarrow.parquet as pq
-
-    with readable_parquet(name), pq.ParquetFile(path) as file:
-        groups = range(file.metadata.num_row_groups)
-        _check_size(name, sum(file.metadata.row_group(i).total_byte_size for i in groups))
-        schema, records = file.schema_arrow, file.read().to_pylist()
-    return Table(name, list(schema.names), records, _class_names(schema))
-
-
-def _class_names(schema: pa.Schema) -> dict[str, list[str]]:
-    """Names of class ids, of the columns that ``datasets`` wrote with them."""
-    import datasets
-    import pyarrow as pa
-
-    found = {}
-    for column in schema:
-        try:
-            one = pa.schema([column], schema.metadata)
-            feature = datasets.Features.from_arrow_schema(one)[column.name]
-        except (ValueError, KeyError, TypeError):  # a type that it does not know, foreign metadata
-            continue
-        if isinstance(feature, datasets.ClassLabel):
-            found[column.name] = list(feature.names)
-    return found
+_READERS: dict[str, Callable[[Path], Records]] = {
+    "jsonl": _jsonl_records,
+    "json": _json_records,
+    "csv": csv_records,
+    "tsv": tsv_records,
+    "parquet": parquet_records,
+}

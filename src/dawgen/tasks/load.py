@@ -1,7 +1,7 @@
-"""Rows from JSONL, JSON, CSV, TSV, Parquet or the hub, all read through ``datasets``.
+"""Rows from JSONL, JSON, CSV, TSV, Parquet or the hub.
 
-Local files are streamed: nothing is copied into the user's cache, and every cell of a
-text file stays the text it is (``NA`` and ``007`` included).
+Nothing of a local file is copied into the user's cache, and every cell of a text file stays the
+text it is (``NA`` and ``007`` included).
 
 A source is the path of a file, or one of
 
@@ -12,7 +12,6 @@ A source is the path of a file, or one of
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Mapping, Sequence
 from importlib import resources
@@ -21,8 +20,10 @@ from typing import Any
 
 from dawgen.errors import UserError
 from dawgen.progress import say
+from dawgen.tasks.bounds import check_rows, check_size
 from dawgen.tasks.card import TaskCard
 from dawgen.tasks.files import Table, read_file
+from dawgen.tasks.labels import LabelReader, is_unlabelled
 from dawgen.tasks.row import Row
 
 _SPLITS = ("train", "dev", "test")
@@ -43,17 +44,21 @@ def load_rows(
     split: str = "train",
     labelled: bool = True,
     allow_empty: bool = False,
+    skip_empty: bool = False,
 ) -> list[Row]:
     """Every row of the source, in its order.
 
     A label may be the label's name or its class id: the place in ``hub.label_names`` where
     the card has them, else in ``labels``, unless these are numbers themselves. A data set that
     numbers its classes by names of its own is read by those. With ``labelled=False`` the label
-    column may be missing; labels the card knows are kept, all else is None.
+    column may be missing; labels the card knows are kept, all else is None. Rows that are marked
+    as having no label ("-", -1 or nothing where the file names its class ids) are left out and
+    counted.
 
     Args:
         split: which part of a hub data set (train, dev, test); files have but one.
         allow_empty: take empty texts as "", to be judged by somebody else.
+        skip_empty: leave rows with an empty text out and say how many.
 
     Raises:
         UserError: no such file or data set, unreadable, empty, a missing column, an empty
@@ -70,26 +75,32 @@ def load_rows(
         check_column(table, columns[role], role)
     own = table.class_names.get(columns["label"])
     ids = own is not None or (table.from_hub and class_names is not card.labels)
-    reader = _LabelReader(card, own or class_names, ids)
+    reader = LabelReader(card, own or class_names, ids)
     rows = []
-    skipped = 0
+    unlabelled = empty = 0
     for number, record in enumerate(table.records, start=1):
         where = f"{table.name}, row {number}"
-        label = reader.read(record.get(columns["label"]))
-        if labelled and label is None:
-            if table.from_hub and record[columns["label"]] in (-1, None):
-                skipped += 1  # the hub's mark for "annotators did not agree" or "kept secret"
-                continue
-            raise reader.error(record.get(columns["label"]), columns["label"], where)
+        value = record.get(columns["label"])
+        label = reader.read(value)
+        missing = labelled and label is None
+        if missing and is_unlabelled(value, own is not None or table.from_hub):
+            unlabelled += 1
+            continue
         texts = [
-            cell_text(record.get(columns[role]), columns[role], where, allow_empty)
+            cell_text(record.get(columns[role]), columns[role], where, allow_empty or skip_empty)
             for role in card.roles
         ]
+        if skip_empty and not all(texts):
+            empty += 1
+            continue
+        if missing:
+            raise reader.error(value, columns["label"], where)
         rows.append(Row(texts[0], texts[1] if card.is_pair else None, label))
-    if skipped:
-        say(f"{table.name}: {skipped} of {len(table.records)} rows have no label and are left out")
+    for count, what in ((unlabelled, "no label"), (empty, "an empty text")):
+        if count:
+            say(f"{table.name}: {count:,} of {len(table.records):,} rows have {what}; left out.")
     if not rows:
-        raise UserError(f"{table.name} has no {'labelled ' if skipped else ''}rows.")
+        raise UserError(f"{table.name} has no {'labelled ' if unlabelled else ''}rows.")
     return rows
 
 
@@ -127,7 +138,10 @@ def cell_text(value: object, column: str, where: str, allow_empty: bool) -> str:
     if broken := broken_text(text):
         raise UserError(f"{where}: column {column!r} holds {broken}; take it out.")
     if not text and not allow_empty:
-        raise UserError(f"{where}: column {column!r} is empty; fill it in or take the row out.")
+        raise UserError(
+            f"{where}: column {column!r} is empty; fill it in, take the row out, or leave out such "
+            "rows (on_empty=skip)."
+        )
     return text
 
 
@@ -140,69 +154,6 @@ def broken_text(text: str) -> str | None:
     except UnicodeEncodeError:
         return "half of a character (a lone surrogate)"
     return None
-
-
-class _LabelReader:
-    """Label names from what stands in a label column: a name, or a class id.
-
-    Args:
-        class_names: of the class ids, in their order.
-        ids: whole numbers are certain to be class ids.
-    """
-
-    def __init__(self, card: TaskCard, class_names: Sequence[str], ids: bool) -> None:
-        self.card = card
-        self.class_names = class_names
-        self.known = set(card.labels)
-        self.ids = ids
-        self.numbered = ids or not all(_is_number(label) for label in card.labels)
-
-    def read(self, value: object) -> str | None:
-        """The card's label, or None where the value is no label of it."""
-        if self.ids and isinstance(value, int) and not isinstance(value, bool):
-            return self._by_id(value)
-        name = _plain(value)
-        for spelling in (str(value), name):  # 1.0 may be called "1.0" or "1"
-            if spelling in self.known:
-                return spelling
-        return self._by_id(int(name)) if self.numbered and name.isdecimal() else None
-
-    def _by_id(self, number: int) -> str | None:
-        if not 0 <= number < len(self.class_names):
-            return None
-        name = self.class_names[number]
-        return name if name in self.known else None
-
-    def error(self, value: object, column: str, where: str) -> UserError:
-        name = _plain(value)
-        if not name:
-            return UserError(f"{where}: the label column {column!r} is empty.")
-        labels = ", ".join(self.card.labels)
-        near = difflib.get_close_matches(name.lower(), self.card.labels, n=1, cutoff=0.7)
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
-        return UserError(
-            f"{where}: unknown label {name!r}{hint}; the labels of task {self.card.name} "
-            f"are {labels}."
-        )
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _plain(value: object) -> str:
-    """A label cell as text: 1, 1.0 and " 1" are all "1"."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return ""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value).strip()
 
 
 def _read_hub(
@@ -265,6 +216,8 @@ def _download(path: str, config: str | None, split: str, revision: str | None) -
             f"{what} could not be loaded from the hub ({reason}); "
             f"check the name and the connection, or give a file."
         ) from error
+    check_rows(what, data.num_rows)
+    check_size(what, data.data.nbytes)
     records: list[dict[str, Any]] = data.to_list()
     names = {
         column: list(feature.names)

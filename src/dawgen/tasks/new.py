@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,8 @@ from pathlib import Path
 from dawgen.errors import UserError
 from dawgen.tasks.card import parse_card
 from dawgen.tasks.files import Table, read_file
+from dawgen.tasks.labels import MOST_LABELS, class_id, count_labels, is_collection, label_text
 
-_MOST_LABELS = 20
 _PAIRS = (
     ("premise", "hypothesis"),
     ("sentence1", "sentence2"),
@@ -97,7 +96,7 @@ def new_card(source: str) -> NewCard:
     table = read_file(source)
     label, how_label = _guess_label(table)
     texts, how_texts = _guess_texts(table, label)
-    values = _label_values(table, label)
+    values, left_out = count_labels(table, label)
     words, how_words = _guess_words(values)
     template = _template(texts)
     roles = dict(zip(("text1", "text2"), texts, strict=False)) | {"label": label}
@@ -110,6 +109,7 @@ def new_card(source: str) -> NewCard:
         how_texts,
         how_label,
         f"labels: the {len(values)} values found there, {counts}",
+        *([f"rows without a label: {left_out}, left out"] if left_out else []),
         how_words,
         f"template: {template!r}, from the column names",
         "label prompts: made from the labels' names and words",
@@ -149,8 +149,11 @@ def _guess_label(table: Table) -> tuple[str, str]:
 
 
 def _could_be_labels(table: Table, column: str) -> bool:
-    values = {_cell(record.get(column)) for record in table.records}
-    return 2 <= len(values) <= min(_MOST_LABELS, len(table.records) // 2)
+    cells = [record.get(column) for record in table.records]
+    if any(is_collection(cell) for cell in cells):
+        return False
+    values = {label_text(cell) for cell in cells}
+    return 2 <= len(values) <= min(MOST_LABELS, len(table.records) // 2)
 
 
 def _guess_texts(table: Table, label: str) -> tuple[list[str], str]:
@@ -181,40 +184,6 @@ def _could_be_text(table: Table, column: str) -> bool:
     return wordy * 2 > len(cells)
 
 
-def _cell(value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return "" if value is None else str(value).strip()
-
-
-def _label_values(table: Table, column: str) -> dict[str, int]:
-    """How many rows each label has; in the order of ids where they are numbers, else by name."""
-    names = table.class_names.get(column)
-    counts: Counter[str] = Counter()
-    for number, record in enumerate(table.records, start=1):
-        value = _cell(record.get(column))
-        if not value:
-            raise UserError(f"{table.name}, row {number}: the label column {column!r} is empty.")
-        if names and value.isdecimal() and int(value) < len(names):
-            value = names[int(value)]
-        counts[value] += 1
-    if len(counts) < 2:
-        raise UserError(
-            f"{table.name}: column {column!r} holds one label only, {next(iter(counts))!r}; "
-            f"a task needs two."
-        )
-    if len(counts) > _MOST_LABELS:
-        raise UserError(
-            f"{table.name}: column {column!r} holds {len(counts)} different values, too many to "
-            f"be labels (at most {_MOST_LABELS})."
-        )
-    if all(value.isdecimal() for value in counts):
-        return {value: counts[value] for value in sorted(counts, key=int)}
-    return {value: counts[value] for value in sorted(counts)}
-
-
 def _guess_words(values: Sequence[str] | dict[str, int]) -> tuple[dict[str, str], str]:
     labels = list(values)
     shown = "label words: {}, {}"
@@ -227,9 +196,12 @@ def _guess_words(values: Sequence[str] | dict[str, int]) -> tuple[dict[str, str]
             return words, shown.format(
                 _pairs(words), "CHECK THESE: numbers do not say what they mean"
             )
-        if max(map(int, labels)) < len(_NUMBERS):
-            words = {label: _NUMBERS[int(label)] for label in labels}
-        else:
+        places = {label: class_id(label) for label in labels}
+        words = {
+            label: label if place is None or place >= len(_NUMBERS) else _NUMBERS[place]
+            for label, place in places.items()
+        }
+        if set(words) & set(words.values()):  # all as numbers where one has to be
             words = {label: label for label in labels}
         return words, shown.format(_pairs(words), "CHECK THESE: numbers do not say what they mean")
     parts = {label: _words_of(label) for label in labels}
@@ -265,6 +237,14 @@ def _template(texts: Sequence[str]) -> str:
     return " ".join([*parts, "answer:" if len(texts) == 2 else "label:"])
 
 
+def quoted(text: str) -> str:
+    """A YAML string: JSON's, with what YAML takes for a line break or for no text spelled out."""
+    return "".join(
+        letter if letter.isprintable() else f"\\U{ord(letter):08x}"
+        for letter in json.dumps(text, ensure_ascii=False)
+    )
+
+
 def _write(
     name: str,
     file: str,
@@ -273,9 +253,6 @@ def _write(
     template: str,
     words: dict[str, str],
 ) -> str:
-    def quoted(text: str) -> str:
-        return json.dumps(text, ensure_ascii=False)  # a JSON string is a YAML string
-
     lines = [
         f"# Written by `dawgen tasks new` from {quoted(file)}: look through it, above all the",
         "# template and the label words, then see it at work with `dawgen validate`.",

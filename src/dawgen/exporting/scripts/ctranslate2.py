@@ -45,5 +45,7 @@ def probabilities(rows: list[dict[str, str]]) -> list[list[float]]:
 if __name__ == "__main__":
     rows = rows_of(Path(sys.argv[1]))
     for at in range(0, len(rows), 64):
-        for part in probabilities(rows[at : at + 64]):
-            print(answer(part))
+        part = rows[at : at + 64]
+        found = iter(probabilities([row for row in part if row]))
+        for row in part:
+            print(answer(row and next(found)))

@@ -51,4 +51,4 @@ def probabilities(row: dict[str, str]) -> list[float]:
 
 if __name__ == "__main__":
     for row in rows_of(Path(sys.argv[1])):
-        print(answer(probabilities(row)))
+        print(answer(row and probabilities(row)))

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import json
 import re
 import sys
@@ -23,29 +24,49 @@ def fill(row: dict[str, str], template: str) -> str:
     return re.sub(r"\{(text[12])\}", lambda m: text_of(row, m[1]), template)
 
 
-def rows_of(path: Path) -> list[dict[str, str]]:
-    """The rows of a CSV, JSONL or JSON file."""
+def separator_of(text: str) -> str:
+    """What separates the cells of a CSV file: the mark by which most first rows fit the heading."""
+    lines = list(itertools.islice(io.StringIO(text, newline=""), 200))
+    best, most = ",", 0
+    for mark in "\t,;":
+        rows = [row for row in csv.reader(lines, delimiter=mark) if row]
+        fitting = sum(len(row) == len(rows[0]) > 1 for row in rows)
+        best, most = (mark, fitting) if fitting > most else (best, most)
+    return best
+
+
+def rows_of(path: Path) -> list[dict[str, str] | None]:
+    """The rows of a CSV, JSONL or JSON file; None for one with an empty text."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         text = file.read().lstrip()
     if path.suffix.lower() == ".csv":
         csv.field_size_limit(2**31 - 1)
-        heading = text.partition("\n")[0]
-        separator = next((mark for mark in ",;\t" if mark in heading), ",")
-        rows = list(csv.DictReader(io.StringIO(text, newline=""), delimiter=separator))
+        cells = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator_of(text)))
+        while cells and not cells[-1]:
+            cells.pop()
+        # A blank line is no row, but in a file of one column it is one whose text is empty.
+        rows = [dict(zip(cells[0], c, strict=False)) for c in cells[1:] if c or len(cells[0]) == 1]
     elif path.suffix.lower() not in (".jsonl", ".ndjson", ".json"):
         sys.exit(f"{path}: its ending must be .csv, .jsonl or .json; save it as one of these.")
     elif text.startswith("["):
         rows = json.loads(text)
     else:
         rows = [json.loads(line) for line in text.split("\n") if line.strip()]
-    for number, row in enumerate(rows, start=1):
-        for column in task["columns"].values():
-            if row.get(column) in (None, ""):
-                sys.exit(f"{path}, row {number}: there is nothing in the column {column!r}.")
-    return rows
+    columns = list(task["columns"].values())
+    for column in columns:
+        if not any(column in row for row in rows):
+            sys.exit(f"{path} has no rows with a column {column!r}.")
+    full = [
+        all(str(row.get(c, "")).strip() and row[c] is not None for c in columns) for row in rows
+    ]
+    if not all(full):
+        print(f"{full.count(False)} rows have an empty text and get no label.", file=sys.stderr)
+    return [row if whole else None for row, whole in zip(rows, full, strict=True)]
 
 
-def answer(found: list[float]) -> str:
-    """A line of JSON: the likeliest label, and p(label) of each."""
+def answer(found: list[float] | None) -> str:
+    """A line of JSON: the likeliest label, and p(label) of each; null without probabilities."""
+    if found is None:
+        return json.dumps(dict.fromkeys(["prediction", *(f"p_{n}" for n in task["labels"])]))
     named = {f"p_{label}": p for label, p in zip(task["labels"], found, strict=True)}
     return json.dumps({"prediction": task["labels"][found.index(max(found))], **named})
