@@ -6,12 +6,15 @@ forced to the disk, and only then given its own name.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
+
+from dawgen.progress import say
 
 PARTIAL = ".partial"
 
@@ -64,6 +67,19 @@ def sweep(folder: Path) -> None:
             shutil.rmtree(left, ignore_errors=True)
         else:
             left.unlink(missing_ok=True)
+
+
+@contextmanager
+def turn(folder: Path) -> Iterator[None]:
+    """Wait while another process works here: what it makes is then found, not made again."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"waiting for another process that is at work in {folder}")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
 
 
 def _sync_folder(folder: Path) -> None:
