@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from dawgen.backbone.registry import known_backbone
 from dawgen.errors import UserError
 from dawgen.synthesis.card import plain, table
 from dawgen.synthesis.provenance import model_licence, model_name
@@ -58,7 +59,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _local(name: str) -> bool:
-    return name == "dawgen/tiny" or Path(name).expanduser().is_dir()
+    return known_backbone(name) is not None or Path(name).expanduser().exists()
 
 
 def _licence(backbone: Backbone) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dawgen.backbone import load_backbone
 from dawgen.backbone.load import quiet
+from dawgen.backbone.registry import known_backbone
 from dawgen.errors import UserError
 from dawgen.exporting.card import model_card
 from dawgen.finished import load_run_prompt, open_run
@@ -31,7 +32,6 @@ SCRIPT = "predict.py"
 ROWS = "rows.py"
 """What the scripts of all kinds share; it lies beside predict.py."""
 BASE = "base"
-_PACKAGED = "dawgen/tiny"
 
 
 def export_run(run: Path, to: str, out: Path, overrides: Sequence[str] = ()) -> Path:
@@ -90,9 +90,9 @@ def _about(card: TaskCard, backbone: Backbone, prompt: Tensor) -> dict[str, Any]
 
 
 def _to_peft(folder: Path, backbone: Backbone, prompt: Tensor) -> dict[str, Any]:
-    """The adapter; beside it the backbone, where it is the one that comes with dawgen."""
+    """The adapter; beside it the backbone, where transformers could not load it by its name."""
     save_prompt(prompt, folder, backbone)
-    if backbone.name == _PACKAGED:
+    if known_backbone(backbone.name) or backbone.quantization:
         backbone.model.save_pretrained(folder / BASE)
         backbone.tokenizer.save_pretrained(folder / BASE)
         return {"base": BASE}
