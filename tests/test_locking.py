@@ -10,8 +10,7 @@ import pytest
 
 from dawgen.atomic import sweep, whole_file
 from dawgen.errors import UserError
-from dawgen.locking import acquire, locked, locked_target, refuse_links, refuse_links_between
-from dawgen.methods.stored import turn
+from dawgen.locking import acquire, locked, locked_target, refuse_links, refuse_links_between, turn
 from dawgen.runs import RunFolder
 
 

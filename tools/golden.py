@@ -3,9 +3,9 @@
     python -m tools.golden check     compare with tests/golden (exit code 1 where they differ)
     python -m tools.golden write     write the figures of this checkout there
 
-A change that should compute nothing new must leave every figure as it is: bit for bit on the machine
-and with the library versions that the file names, within a tolerance elsewhere. Only the command line
-and the files of a run folder are used, so moving code about does not touch this script.
+A change that should compute nothing new must leave every figure as it is: bit for bit on the
+machine and with the library versions that the file names, within a tolerance elsewhere. Only the
+command line and the files of a run folder are used, so moving code does not touch this script.
 """
 
 from __future__ import annotations

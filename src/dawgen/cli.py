@@ -16,7 +16,7 @@ import typer
 
 import dawgen
 from dawgen.bench import commands as bench_commands
-from dawgen.commands import export, inspect, plan, predict, report, synthesize
+from dawgen.commands import backbones, export, inspect, plan, predict, report, synthesize
 from dawgen.commands.options import (
     Config,
     Dev,
@@ -295,6 +295,7 @@ export.register(app)
 synthesize.register(app)
 inspect.register(app)
 plan.register(app)
+backbones.register(app)
 bench_commands.register(app)
 
 

@@ -18,6 +18,7 @@ import numpy as np
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from dawgen.backbone.registry import known_backbone
 from dawgen.errors import UserError
 from dawgen.settings import BackboneSettings, Settings
 from dawgen.yamltext import parse_yaml
@@ -42,9 +43,11 @@ def _preset(name: str) -> dict[str, Any]:
 
 def _preset_for(tree: Mapping[str, Any]) -> str | None:
     """The preset whose backbone the user named, if any; the shipped one by default."""
-    path = tree.get("backbone", {}).get("path", BackboneSettings().path)
+    path = str(tree.get("backbone", {}).get("path", BackboneSettings().path))
+    known = known_backbone(path)
+    paths = (path, known.path, known.name) if known else (path,)
     for name in preset_names():
-        if _preset(name).get("backbone", {}).get("path") == path:
+        if _preset(name).get("backbone", {}).get("path") in paths:
             return name
     return None
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dawgen.errors import UserError
+from dawgen.progress import say
 from dawgen.tracking import HOME
 
 LOCK = ".lock"
@@ -61,6 +62,19 @@ def acquire(path: Path, *, wait: bool) -> BinaryIO:
         if _is_at(file, path):
             return file
         file.close()  # its last holder has renamed or removed it meanwhile
+
+
+@contextmanager
+def turn(folder: Path) -> Iterator[None]:
+    """Wait while another process works here: what it makes is then found, not made again."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        held = acquire(folder / LOCK, wait=False)
+    except BlockingIOError:
+        say(f"waiting for another process that is at work in {folder}")
+        held = acquire(folder / LOCK, wait=True)
+    with held:
+        yield
 
 
 @contextmanager

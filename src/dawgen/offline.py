@@ -24,6 +24,11 @@ def go_offline() -> None:
         sys.addaudithook(_refuse)
 
 
+def is_offline() -> bool:
+    """Whether the network is refused; the audit hook does not reach child processes."""
+    return _on
+
+
 def _refuse(event: str, arguments: tuple[Any, ...]) -> None:
     if event in _EVENTS and not _is_local(event, arguments):
         raise ConnectionRefusedError("--offline: the network was asked for and refused")

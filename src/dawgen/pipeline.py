@@ -126,7 +126,7 @@ def run(
         map_stage(folder, job, backbone, settings, rows)
         _publish(folder, scores)
         spent = _count(costs, folder, Counter.of(job, backbone, settings), rows)
-        record = run_record(folder, job, settings, preset, command, shared, backbone.fingerprint)
+        record = run_record(folder, job, settings, preset, command, shared, backbone)
         write_json(folder.path / "run.json", record | spent)
         write_report(folder.path)
     ledger = json.loads((folder.path / "synthetic" / "ledger.json").read_text("utf-8"))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import dawgen
+from dawgen.backbone import Backbone
 from dawgen.hardware import hardware, peak_memory_mib, versions
 from dawgen.harmless import without_secrets
 from dawgen.job import Job, rows_hash
@@ -21,13 +22,9 @@ def run_record(
     preset: str | None,
     command: Sequence[str],
     shared: int | None,
-    backbone: str,
+    backbone: Backbone,
 ) -> dict[str, Any]:
-    """The content of ``run.json``: what was asked, of what, by what, on what, and how long.
-
-    Args:
-        backbone: the backbone's fingerprint.
-    """
+    """The content of ``run.json``: what was asked, of what, by what, on what, and how long."""
     files = ("config.yaml", "task.yaml", "scores.json", "predictions.parquet")
     return {
         "dawgen": dawgen.__version__,
@@ -50,7 +47,12 @@ def run_record(
         "peak_memory_mib": peak_memory_mib(),
         "hardware": hardware(),
         "trust_remote_code": settings.backbone.trust_remote_code,
-        "backbone": {"name": settings.backbone.path, "fingerprint": backbone},
+        "backbone": {
+            "name": backbone.name,
+            "fingerprint": backbone.fingerprint,
+            "dtype": settings.backbone.dtype,
+            "quantization": backbone.quantization,
+        },
         "files": {name: file_hash(run.path / name) for name in files},
         "versions": versions(),
     }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from dawgen.backbone.registry import full_name
 from dawgen.cleaning_settings import CleaningSettings
 from dawgen.decoding_settings import DecodingSettings
 from dawgen.method_settings import MethodSettings
@@ -33,7 +34,8 @@ class BackboneSettings(Section):
     """The frozen language model."""
 
     path: str = "dawgen/tiny"
-    """A folder, a hub name, or `dawgen/tiny`, the model shipped with the package."""
+    """A model folder, a hub name, a GGUF file, or a name from `dawgen backbones list`, such as
+    `smollm2`."""
     revision: str | None = None
     """Branch, tag or commit on the hub."""
     dtype: Literal["fp32", "bf16"] = "fp32"
@@ -47,6 +49,11 @@ class BackboneSettings(Section):
     more time, the same results."""
     trust_remote_code: bool = False
     """Run code that comes with a model; leave off unless you have read that code."""
+
+    @field_validator("path")
+    @classmethod
+    def _full_name(cls, value: str) -> str:
+        return full_name(value)
 
     @field_validator("dtype", mode="before")
     @classmethod

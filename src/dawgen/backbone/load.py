@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import resources
 from logging import CRITICAL
 from pathlib import Path
 from typing import Any
@@ -22,10 +21,20 @@ from transformers import (
 )
 from transformers.utils import logging
 
+from dawgen.backbone.cache import PROVENANCE, read_provenance
+from dawgen.backbone.gguf import (
+    Header,
+    check_gguf,
+    find_gguf,
+    load_gguf,
+    load_gguf_tokenizer,
+)
 from dawgen.backbone.memory import is_out_of_memory
 from dawgen.backbone.model import Backbone
+from dawgen.backbone.place import model_device, model_place
 from dawgen.backbone.recompute import recompute
 from dawgen.errors import UserError
+from dawgen.progress import say
 from dawgen.seals import file_hash
 from dawgen.settings import BackboneSettings
 
@@ -37,34 +46,31 @@ _MEBIBYTE = 1 << 20
 def load_backbone(settings: BackboneSettings | str | Path) -> Backbone:
     """The frozen model that the settings name, or that a folder or a hub name does.
 
-    Weights are read from safetensors only. fp16 is not offered: T5 overflows in it.
+    Weights are read from safetensors or dequantised from GGUF. fp16 is not offered: T5 overflows
+    in it. A backbone of dawgen's own list is fetched first where it is not in the cache.
 
     Raises:
-        UserError: no such model, no tokenizer beside it, no safetensors weights, a head whose
-            logits are computed in a way dawgen does not know, or layers that cannot be
-            computed again though that was asked for.
+        UserError: no such model, no tokenizer beside it, no safetensors weights, a GGUF file of
+            an unknown architecture or quantisation, a head whose logits are computed in a way
+            dawgen does not know, or layers that cannot be computed again though that was asked
+            for.
     """
     if isinstance(settings, str | Path):
         settings = BackboneSettings(path=str(settings))
     place = model_place(settings.path)
-    device = _device(settings.device)
+    device = model_device(settings.device)
     common: dict[str, Any] = {
         "revision": settings.revision,
         "trust_remote_code": settings.trust_remote_code,
     }
-    tokenizer = _tokenizer(place, settings.path, common)
+    gguf = find_gguf(Path(place))
+    header = check_gguf(gguf) if gguf else None
+    if header:
+        say(f"dequantising {header.path.name} ({header.quantization})")
+    tokenizer = _tokenizer(place, settings.path, common, header)
     try:
         with quiet():
-            config = AutoConfig.from_pretrained(place, **common)
-            kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
-            loaded: Any = kind.from_pretrained(
-                place,
-                dtype=_DTYPES[settings.dtype],
-                use_safetensors=True,
-                output_loading_info=True,
-                **common,
-            )
-            model, found = loaded
+            model, found = _model(place, settings, common, header)
     except Exception as error:  # a foreign folder can make any of transformers' lines fail
         _refuse_pickle(place, settings.path)
         if "mismatched_sizes" in str(error):
@@ -92,10 +98,29 @@ def load_backbone(settings: BackboneSettings | str | Path) -> Backbone:
         fingerprint=fingerprint,
         max_length=settings.max_length,
     )
+    backbone.quantization = (
+        header.quantization if header else read_provenance(Path(place)).get("quantization")
+    )
     check_head(backbone)
     if settings.checkpointing:
         recompute(model, settings.path)
     return backbone
+
+
+def _model(
+    place: str, settings: BackboneSettings, common: dict[str, Any], header: Header | None
+) -> tuple[PreTrainedModel, dict[str, Any]]:
+    """The model, and what transformers says of missing and foreign weights."""
+    dtype = _DTYPES[settings.dtype]
+    if header:
+        return load_gguf(header.path, dtype)
+    config = AutoConfig.from_pretrained(place, **common)
+    kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+    loaded: Any = kind.from_pretrained(
+        place, dtype=dtype, use_safetensors=True, output_loading_info=True, **common
+    )
+    model, found = loaded
+    return model, found
 
 
 def _refuse_pickle(place: str, name: str) -> None:
@@ -160,33 +185,17 @@ def quiet() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def model_place(path: str) -> str:
-    """The folder that backbone.path means, or the hub name that it is."""
-    if path == TINY:
-        return str(resources.files("dawgen") / "backbone" / "tiny")
-    if path.startswith((".", "/", "~")) and not Path(path).expanduser().is_dir():
-        raise UserError(f"There is no model folder {path}; check backbone.path.")
-    return str(Path(path).expanduser()) if Path(path).expanduser().is_dir() else path
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError):
-        raise UserError(
-            f"There is no device {name!r} here; set backbone.device to auto, cpu or cuda."
-        ) from None
-    return device
-
-
-def _tokenizer(place: str, name: str, common: dict[str, Any]) -> PreTrainedTokenizerBase:
+def _tokenizer(
+    place: str, name: str, common: dict[str, Any], header: Header | None
+) -> PreTrainedTokenizerBase:
     folder = Path(place)
-    if folder.is_dir() and not any(
-        (folder / file).exists()
-        for file in ("tokenizer.json", "tokenizer_config.json", "spiece.model", "vocab.json")
+    if (
+        folder.is_dir()
+        and not header
+        and not any(
+            (folder / file).exists()
+            for file in ("tokenizer.json", "tokenizer_config.json", "spiece.model", "vocab.json")
+        )
     ):
         raise UserError(
             f"The model folder {name} has no tokenizer; save one into it with "
@@ -194,7 +203,11 @@ def _tokenizer(place: str, name: str, common: dict[str, Any]) -> PreTrainedToken
         )
     try:
         with quiet():
-            tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(place, **common)
+            tokenizer: PreTrainedTokenizerBase = (
+                load_gguf_tokenizer(header)
+                if header
+                else AutoTokenizer.from_pretrained(place, **common)
+            )
     except Exception as error:  # as above
         raise UserError(
             f"The tokenizer of {name!r} cannot be loaded: {_first_line(error)} "
@@ -218,11 +231,16 @@ def _fingerprint(place: str, model: PreTrainedModel, settings: BackboneSettings)
     """
     digest = hashlib.sha256(f"{settings.dtype} {settings.max_length}".encode())
     folder = Path(place)
+    if gguf := find_gguf(folder):
+        digest.update(f"gguf {file_hash(gguf)}".encode())
+        return digest.hexdigest()
     if not folder.is_dir():
         digest.update(f"{place}@{getattr(model.config, '_commit_hash', None)}".encode())
         return digest.hexdigest()
     for file in sorted(folder.iterdir()):
         if file.suffix not in (".safetensors", ".json", ".model", ".txt", ".py"):
+            continue
+        if file.name == PROVENANCE:  # it says when and from where, which changes no figure
             continue
         if settings.path != TINY:
             digest.update(f"{file.name} {file_hash(file)}".encode())

@@ -74,6 +74,7 @@ class Backbone(BackboneText):
         quicken(self.model)
         super().__init__(model.config, tokenizer, name=name, max_length=max_length)
         self.fingerprint = fingerprint
+        self.quantization: str | None = None  # that the weights had before, such as Q4_1
         self.head = Head(model)
         self.limits = CallLimits()
 

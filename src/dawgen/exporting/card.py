@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from dawgen.backbone.registry import known_backbone
 from dawgen.errors import UserError
 from dawgen.synthesis.card import plain, table
 from dawgen.synthesis.provenance import model_licence, model_name
@@ -57,8 +58,8 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def is_local(name: str) -> bool:
-    """Whether a backbone is a folder, so that the hub does not have it by that name."""
-    return name == "dawgen/tiny" or Path(name).expanduser().is_dir()
+    """Whether a backbone lies on this machine alone, so that the hub does not have its name."""
+    return known_backbone(name) is not None or Path(name).expanduser().exists()
 
 
 def _licence(backbone: Backbone) -> str:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from dawgen.atomic import whole_folder
 from dawgen.backbone import load_backbone
-from dawgen.backbone.load import model_place, quiet
+from dawgen.backbone.load import quiet
+from dawgen.backbone.place import model_place
 from dawgen.errors import UserError
 from dawgen.exporting.card import is_local, model_card
 from dawgen.finished import load_run_prompt, open_run

@@ -3,16 +3,14 @@ that they come from."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 import dawgen
-from dawgen.locking import LOCK, acquire
-from dawgen.progress import say
+from dawgen.locking import turn
 from dawgen.prompts import load_prompt, save_prompt
 from dawgen.runs import RunFolder, fingerprint, write_log
 
@@ -53,16 +51,3 @@ def stored_prompt(
     with turn(folder):
         RunFolder(folder).stage(name, inputs, [name], build)
     return load_prompt(folder / name, backbone)
-
-
-@contextmanager
-def turn(folder: Path) -> Iterator[None]:
-    """Wait while another process works here: what it makes is then found, not made again."""
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        held = acquire(folder / LOCK, wait=False)
-    except BlockingIOError:
-        say(f"waiting for another process that is at work in {folder}")
-        held = acquire(folder / LOCK, wait=True)
-    with held:
-        yield

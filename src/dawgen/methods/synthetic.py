@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from dawgen.job import Job
+from dawgen.locking import turn
 from dawgen.methods.base import Task
 from dawgen.methods.prompted import Prepare, PromptJob
-from dawgen.methods.stored import turn
 from dawgen.runs import RunFolder
 from dawgen.settings import Combine
 from dawgen.stages import generator_stage, synthesis_stage

@@ -11,6 +11,8 @@ from huggingface_hub import ModelCard, try_to_load_from_cache
 from torch import Tensor
 
 from dawgen.backbone import Backbone
+from dawgen.backbone.gguf import find_gguf, read_header
+from dawgen.backbone.registry import known_backbone
 from dawgen.settings import SynthesisSettings
 from dawgen.synthesis.sources import CORPORA
 from dawgen.tasks import Row, TaskCard
@@ -69,9 +71,11 @@ def model_name(name: str) -> str:
 
 def model_licence(name: str) -> str:
     """The licence of a backbone by its own card, as far as one lies on this machine."""
-    if name == "dawgen/tiny":
-        return "apache-2.0"
+    if known := known_backbone(name):
+        return known.licence_id
     folder = Path(name).expanduser()
+    if gguf := find_gguf(folder):
+        return str(read_header(gguf).values.get("general.license") or "see the model's own page")
     card = folder / "README.md" if folder.is_dir() else try_to_load_from_cache(name, "README.md")
     if isinstance(card, str | Path) and Path(card).is_file():
         try:
