@@ -1,12 +1,14 @@
 """Text from data, models and settings, made harmless for where it is shown.
 
 HTML is escaped by the report's templates and Markdown by the dataset card; here are the
-terminal, spreadsheets and secrets.
+terminal, the shell, spreadsheets and secrets.
 """
 
 from __future__ import annotations
 
 import re
+import shlex
+from pathlib import Path
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _SECRETS = re.compile(r"\bhf_[A-Za-z0-9]{16,}|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)")
@@ -23,6 +25,12 @@ def on_terminal(text: str) -> str:
         c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode()
         for c in text
     )
+
+
+def in_shell(path: str | Path) -> str:
+    """A path as an argument of a command: quoted where needed, and never taken for an option."""
+    text = str(path)
+    return shlex.quote(f"./{text}" if text.startswith("-") else text)
 
 
 def visible(text: str) -> str:

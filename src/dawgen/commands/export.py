@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from shlex import quote
 from typing import Annotated
 
 import typer
 
 from dawgen.commands.options import MachineSet
+from dawgen.harmless import in_shell
 
 Run = Annotated[Path, typer.Argument(help="A finished run folder.")]
 
@@ -31,7 +31,7 @@ def export(
     from dawgen.exporting import export_run
 
     folder = export_run(run, to, out or run / "exports" / to, over or [])
-    script = quote(str(folder / "predict.py"))
+    script = in_shell(folder / "predict.py")
     typer.echo(f"Exported to {folder}; label rows with: python {script} ROWS.csv")
 
 

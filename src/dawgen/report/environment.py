@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shlex
 from base64 import b64encode
 from importlib import resources
 from typing import Any
@@ -39,6 +40,7 @@ def render_page(template: str, context: dict[str, Any], scripts: tuple[str, ...]
         "percent": lambda value: f"{value:.1%}",
         "count": lambda value: f"{value:,}",
         "figure": _figure,
+        "command": lambda parts: shlex.join(map(str, parts)),
         "data": as_data,
     }
     head, body = _source("theme.js"), "\n".join(_source(name) for name in ("page.js", *scripts))
