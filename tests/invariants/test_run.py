@@ -19,7 +19,9 @@ from safetensors.torch import load_file
 
 from dawgen import pipeline, stages
 from dawgen.backbone import Backbone
+from dawgen.generator.fit import Tuner
 from dawgen.synthesis.engines import TransformersEngine
+from tests.backbone.test_kinds import REFUSED, write_model
 from tests.invariants.jobs import Outcome, SmallJob, dawgen, files_of, rows, write_rows
 
 Finished = tuple[SmallJob, Path, Outcome]
@@ -419,6 +421,21 @@ def test_every_command_that_is_printed_runs(
     assert "`dawgen tasks new " in refused
     command = shlex.split(refused.partition("`dawgen ")[2].partition("`")[0])
     assert dawgen(*printed(dawgen(*command), "then: dawgen ")).code == 0
+
+
+@pytest.mark.parametrize("command", ["run", "fit-generator"])
+@pytest.mark.parametrize("kind", ["Mamba", "Rwkv"])
+def test_a_model_that_cannot_write_is_refused_before_it_is_tuned(
+    job: SmallJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, command: str
+) -> None:
+    sizes, sentence = REFUSED[kind]
+    write_model(tmp_path / "model", kind, sizes)
+    monkeypatch.setattr(Tuner, "step", lambda *_: pytest.fail("the generator is tuned"))
+    arguments = job.arguments(backbone__path=tmp_path / "model")
+    outcome = dawgen(command, job.card, *arguments, "--out", tmp_path / "run")
+    assert outcome.code == 2
+    assert sentence in outcome.err
+    assert not (tmp_path / "run" / "generator").exists()
 
 
 def test_zero_shot_needs_no_training(finished: Finished, tmp_path: Path) -> None:
