@@ -10,7 +10,7 @@ import yaml
 
 from dawgen.decoding_settings import DecodingSettings
 from dawgen.errors import UserError
-from dawgen.layers import build_settings, dump_settings, preset_names
+from dawgen.layers import as_overrides, build_settings, dump_settings, preset_names
 from dawgen.settings import Settings
 from dawgen.tasks import load_card, parse_card
 
@@ -59,6 +59,46 @@ def test_scientific_numbers_and_nothing_are_read() -> None:
     assert settings.tuning.patience is None
 
 
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        *((text, text) for text in ("a #b", "#b", "123", "null", "~", "no", "2020-01-01", "1e5")),
+        *((text, text) for text in ("model: v2", "[a]", "{a: 1}", "{a", "'a' b", "!!str 5")),
+        *((" a ", "a"), ("", ""), ("'no'", "no"), ('"a: b"', "a: b"), ("'it''s'", "it's")),
+    ],
+)
+@pytest.mark.parametrize("key", ["backbone.path", "tracking.project", "methods.ppt.corpus"])
+def test_what_takes_text_takes_any_text(key: str, value: str, expected: str) -> None:
+    found: Any = build_settings(preset="tiny", overrides=[f"{key}={value}"])[0]
+    for name in key.split("."):
+        found = getattr(found, name)
+    assert found == expected
+
+
+def test_text_beside_other_kinds_of_values() -> None:
+    """Null where a setting can be empty, a mix where it can be one; quotes say the text."""
+
+    def get(override: str) -> object:
+        settings = build_settings(preset="tiny", overrides=[override])[0]
+        return settings.backbone.revision or settings.synthesis.first_sentences
+
+    assert get("backbone.revision=null") == build_settings()[0].synthesis.first_sentences
+    assert get("backbone.revision='null'") == "null"
+    assert get("backbone.revision=12e4567") == "12e4567"
+    assert get("synthesis.first_sentences=model: v2") == "model: v2"
+    assert get("synthesis.first_sentences={captions: 1}") == {"captions": 1}
+    assert get("synthesis.first_sentences={captions: 1}.txt") == "{captions: 1}.txt"
+
+
+def test_a_pair_of_name_and_value_is_taken_as_it_is() -> None:
+    tree = {"tuning.steps": 7, "tracking.project": "null", "tracking.to": ["wandb"]}
+    settings = build_settings(overrides=as_overrides(tree))[0]
+    assert (settings.tuning.steps, settings.tracking.project) == (7, "null")
+    assert settings.tracking.to == ["wandb"]
+    with pytest.raises(UserError, match=r"'backbone\.path' cannot be None"):
+        build_settings(overrides=as_overrides({"backbone.path": None}))
+
+
 def test_a_dump_is_read_back_the_same(tmp_path: Path) -> None:
     settings, _ = build_settings(overrides=["tuning.steps=11"])
     (tmp_path / "config.yaml").write_text(dump_settings(settings))
@@ -72,6 +112,8 @@ def test_a_dump_is_read_back_the_same(tmp_path: Path) -> None:
         ("learning_rate=3", "no setting 'learning_rate'; did you mean"),
         ("tuning.steps=many", "'tuning.steps' cannot be 'many'"),
         ("tuning.steps=0", "greater than 0"),
+        ("tuning.steps=5 #b", "'tuning.steps' cannot be '5 #b'"),
+        ("tracking.to=[wandb #b]", "'tracking.to' cannot be '[wandb #b]'"),
         ("backbone.dtype=fp16", "T5 overflows"),
         ("tuning.combine=magic", "'tuning.combine' cannot be 'magic'"),
         ("tuning.steps", "write it as section.name=value"),

@@ -9,7 +9,6 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -32,7 +31,7 @@ from dawgen.commands.options import (
     read_settings,
 )
 from dawgen.errors import UserError, disk_trouble
-from dawgen.harmless import on_terminal, without_secrets
+from dawgen.harmless import in_shell, on_terminal, without_secrets
 from dawgen.machine import choose_threads
 from dawgen.offline import go_offline
 from dawgen.stopping import SENTENCE, Stopped, leave, stoppable
@@ -97,7 +96,7 @@ def closing_lines(result: Result) -> list[str]:
         f"Rows:    {folder / 'synthetic'}",
         f"Prompt:  {folder / 'prompt'} (a PEFT adapter)",
         f"Report:  {folder / 'report.html'}",
-        f"Use it:  dawgen predict {quote(str(folder))} ROWS.csv",
+        f"Use it:  dawgen predict {in_shell(folder)} ROWS.csv",
     ]
 
 
@@ -285,7 +284,7 @@ def new_task(
         write_text(target, card.text)
     for guess in card.guesses:
         typer.echo(on_terminal(guess))
-    named = f"{quote(str(target))} --data {quote(data)}"
+    named = f"{in_shell(target)} --data {in_shell(data)}"
     typer.echo(f"Card: {target}. Check it, then: dawgen validate {named}")
 
 

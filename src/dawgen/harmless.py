@@ -1,13 +1,15 @@
 """Text from data, models and settings, made harmless for where it is shown.
 
 HTML is escaped by the report's templates and Markdown by the dataset card; here are the
-terminal, spreadsheets and secrets.
+terminal, the shell, spreadsheets and secrets.
 """
 
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable
+from pathlib import Path
 
 # What begins a formula, also in full width, at the start of a cell, of a line in it, or behind a
 # mark at which a spreadsheet of another country or kind cuts cells; ";-)" is no formula.
@@ -31,6 +33,12 @@ def on_terminal(text: str) -> str:
         c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode()
         for c in text
     )
+
+
+def in_shell(path: str | Path) -> str:
+    """A path as an argument of a command: quoted where needed, and never taken for an option."""
+    text = str(path)
+    return shlex.quote(f"./{text}" if text.startswith("-") else text)
 
 
 def visible(text: str) -> str:

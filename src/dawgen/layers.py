@@ -12,7 +12,8 @@ import os
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 import numpy as np
 import yaml
@@ -95,16 +96,65 @@ def _section(model: type[BaseModel] | None, key: str) -> type[BaseModel] | None:
     return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
 
 
-def _override(tree: Mapping[str, Any], text: str) -> dict[str, Any]:
+def _override(tree: Mapping[str, Any], override: str | tuple[str, Any]) -> dict[str, Any]:
     """The tree with `tuning.steps=100` in it; `a.b.c=1` changes one entry where b is a mapping."""
-    key, mark, value = text.partition("=")
+    if isinstance(override, tuple):
+        return _put(tree, override[0].split("."), override[1], Settings)
+    key, mark, value = override.partition("=")
     if not mark or not key.strip():
-        raise UserError(f"-s {text!r}: write it as section.name=value, such as tuning.steps=500.")
+        raise UserError(
+            f"-s {override!r}: write it as section.name=value, such as tuning.steps=500."
+        )
+    path = key.strip().split(".")
+    return _put(tree, path, _value(value.strip(), _kind_of(path)), Settings)
+
+
+class _NoComments(yaml.SafeLoader):
+    """On the command line a # is part of the value."""
+
+    def scan_to_next_token(self) -> None:
+        while self.peek() == " ":
+            self.forward()
+        if self.peek() != "#":
+            super().scan_to_next_token()
+
+
+def _value(text: str, kind: Any) -> Any:
+    """The value that a text stands for in a setting of this type.
+
+    Where a setting takes text, YAML's 123, no, or `model: v2` is the text as it stands; quotes,
+    null where the setting can be empty, and {...} and [...] where it takes such are read as YAML.
+    """
+    if not text:
+        return text
     try:
-        parsed: Any = parse_yaml(value, key) if value.strip() else ""
+        parsed: Any = parse_yaml(text, "-s", _NoComments)
     except UserError:
-        parsed = value
-    return _put(tree, key.strip().split("."), parsed, Settings)
+        return text
+    taken = _alternatives(kind)
+    if str not in taken or (isinstance(parsed, str) and text[0] in "\"'"):
+        return parsed
+    if parsed is None:
+        return None if NoneType in taken else text
+    return parsed if type(parsed) in taken and text[0] in "{[" else text
+
+
+def _kind_of(path: list[str]) -> Any:
+    """The annotation of the setting of that name; None for a section or an unknown name."""
+    model: type[BaseModel] | None = Settings
+    for name in path[:-1]:
+        model = _section(model, name)
+    field = model.model_fields.get(path[-1]) if model else None
+    return None if field is None or _section(model, path[-1]) else field.annotation
+
+
+def _alternatives(kind: Any) -> set[Any]:
+    """The types of a value that an annotation allows; a choice among words is text."""
+    if get_origin(kind) in (Union, UnionType):
+        return set().union(*map(_alternatives, get_args(kind)))
+    if get_origin(kind) is Literal:
+        return {type(word) for word in get_args(kind)}
+    return {get_origin(kind) or kind}
 
 
 def _put(
@@ -118,17 +168,19 @@ def _put(
     return {**tree, key: _put(below, rest, value, _section(section, key))}
 
 
-def as_overrides(tree: Mapping[str, Any]) -> list[str]:
-    """Settings such as `{"tuning.steps": 500}` as the texts that :func:`build_settings` takes."""
+def as_overrides(tree: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Settings such as `{"tuning.steps": 500}` as :func:`build_settings` takes them."""
     if not isinstance(tree, Mapping):
         raise UserError(
             "Settings come as a dictionary such as {'tuning.steps': 500}; this is of type "
             f"{type(tree).__name__}."
         )
-    return [f"{key}={_as_json(key, value)}" for key, value in tree.items()]
+    return [(str(key), _as_plain(key, value)) for key, value in tree.items()]
 
 
-def _as_json(key: object, value: object) -> str:
+def _as_plain(key: object, value: object) -> Any:
+    """The value with paths, models and numbers of numpy as a YAML file would hold them."""
+
     def plain(part: Any) -> Any:
         if isinstance(part, os.PathLike):
             return os.fspath(part)
@@ -138,7 +190,7 @@ def _as_json(key: object, value: object) -> str:
             return part.item()
         raise UserError(f"setting {str(key)!r} cannot be of type {type(part).__name__}.")
 
-    return json.dumps(value, ensure_ascii=False, default=plain)
+    return json.loads(json.dumps(value, ensure_ascii=False, default=plain))
 
 
 def settings_from(
@@ -193,11 +245,14 @@ def build_settings(
     *,
     preset: str | None = None,
     file: str | Path | None = None,
-    overrides: Iterable[str] = (),
+    overrides: Iterable[str | tuple[str, Any]] = (),
 ) -> tuple[Settings, str | None]:
     """Settings from their layers, and the name of the preset that was used.
 
     Without ``preset`` the one made for the chosen backbone applies, where there is one.
+
+    Args:
+        overrides: texts such as ``tuning.steps=500``, or pairs of a name and a value.
 
     Raises:
         UserError: an unknown or ill-typed setting, an unknown preset, an unreadable file.
@@ -205,8 +260,8 @@ def build_settings(
     file = Path(file) if file else None
     user = _read_yaml(file) if file else {}
     _refuse_foreign_code(user, file)
-    for text in overrides:
-        user = _override(user, text)
+    for override in overrides:
+        user = _override(user, override)
     name = preset or _preset_for(user if isinstance(user.get("backbone", {}), dict) else {})
     tree = _merge(_preset(name), user, Settings) if name else user
     try:

@@ -1,15 +1,16 @@
 """What a run will take, from a probe of a few seconds on this machine and counted work.
 
 Each stage is begun for real, on a few rows or steps, and timed; the whole of it is as much longer
-as its counted FLOPs are more (of synthesis: as its attempts are).
+as its counted FLOPs are more. How many rows will be rejected is known only once the generator is
+tuned, and how long its texts will be: of synthesis the plan says the least and the most.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from itertools import islice
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -19,117 +20,26 @@ from dawgen.backbone.calls import tokens_at_once
 from dawgen.backbone.memory import fitting_tokens
 from dawgen.bench.measure import Cost, Meter
 from dawgen.cleaning_settings import RuleName
-from dawgen.errors import UserError
 from dawgen.evaluation import predict
 from dawgen.generator.examples import epoch_batches
 from dawgen.generator.fit import Tuner, label_prompt_start
+from dawgen.planned import Plan, Range, StagePlan, exactly
 from dawgen.progress import hushed
 from dawgen.stage_work import Counter
 from dawgen.streams import Streams
 from dawgen.synthesis import synthesize
+from dawgen.synthesis.engines.from_settings import decoding_of
+from dawgen.synthesis.first_sentences import writes_first
 from dawgen.tuning import fit_prompts, planned_arms
 
 if TYPE_CHECKING:
     from dawgen.backbone import Backbone
     from dawgen.job import Job
-    from dawgen.settings import Settings
+    from dawgen.settings import Settings, SynthesisSettings
 
 GENERATOR_STEPS, TUNING_STEPS, ROWS_A_LABEL = 2, 2, 12
 _REPORT_BYTES = 2 << 20
 _PREDICTION_BYTES = 200
-
-
-@dataclass(frozen=True)
-class StagePlan:
-    """One stage: what the probe took, and how much more the whole is.
-
-    Attributes:
-        probe: its cost.
-        times: the whole is so many probes.
-    """
-
-    name: str
-    probe: Cost
-    times: float
-
-    @property
-    def seconds(self) -> float:
-        """Of the whole stage."""
-        return self.probe.wall_seconds * self.times
-
-    @property
-    def cpu_seconds(self) -> float:
-        """The same by the processor's clock, which other work on the machine does not move."""
-        return self.probe.cpu_seconds * self.times
-
-    @property
-    def kwh(self) -> float | None:
-        """Of the whole stage; None without codecarbon."""
-        return None if self.probe.energy_kwh is None else self.probe.energy_kwh * self.times
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a run will take.
-
-    Attributes:
-        disk_bytes: of the run folder.
-        tokens_per_batch: tokens of one forward and backward call that free memory holds; None
-            where the system does not say how much is free.
-    """
-
-    stages: list[StagePlan]
-    disk_bytes: int
-    tokens_per_batch: int | None
-
-    @property
-    def seconds(self) -> float:
-        """Of all stages."""
-        return sum(stage.seconds for stage in self.stages)
-
-    @property
-    def kwh(self) -> float | None:
-        """Of all stages; None without codecarbon."""
-        known = [stage.kwh for stage in self.stages if stage.kwh is not None]
-        return sum(known) if len(known) == len(self.stages) else None
-
-    @property
-    def memory_mib(self) -> float:
-        """Peak of the process, or of the GPU where there is one."""
-        return max(s.probe.peak_gpu_memory_mib or s.probe.peak_memory_mib for s in self.stages)
-
-    def lines(self, price: float | None = None) -> list[str]:
-        """A table in plain text; ``price`` is of an hour of this machine."""
-        head = f"{'stage':12}{'time':>10}{'memory':>12}{'energy':>13}"
-        found = [head + (f"{'cost':>10}" if price is not None else "")]
-        for stage in self.stages:
-            memory = stage.probe.peak_gpu_memory_mib or stage.probe.peak_memory_mib
-            found.append(_line(stage.name, stage.seconds, memory, stage.kwh, price))
-        found.append(_line("all", self.seconds, self.memory_mib, self.kwh, price))
-        return [
-            *found,
-            f"disk: {self.disk_bytes / 1e6:,.1f} MB" + self._fitting(),
-        ]
-
-    def _fitting(self) -> str:
-        if self.tokens_per_batch is None:
-            return ""
-        return (
-            f"; free memory holds about {self.tokens_per_batch:,} tokens a call "
-            "(tuning.tokens_per_batch)"
-        )
-
-
-def _line(name: str, seconds: float, memory: float, kwh: float | None, price: float | None) -> str:
-    energy = "not measured" if kwh is None else f"{1000 * kwh:,.1f} Wh"
-    text = f"{name:12}{_duration(seconds):>10}{memory:>8,.0f} MiB{energy:>13}"
-    return text + (f"{price * seconds / 3600:>10,.2f}" if price is not None else "")
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def plan(job: Job, backbone: Backbone, settings: Settings) -> Plan:
@@ -137,7 +47,8 @@ def plan(job: Job, backbone: Backbone, settings: Settings) -> Plan:
     probe = _Probe(Counter.of(job, backbone, settings), Meter())
     with hushed():
         stages = [probe.generator(), probe.synthesis(), probe.tuning(), probe.evaluation()]
-    return Plan(stages, probe.disk_bytes(), fitting_tokens(backbone, graph=True))
+    tokens = fitting_tokens(backbone, graph=True)
+    return Plan(stages, probe.disk_bytes(), tokens, probe.attempts())
 
 
 class _Probe:
@@ -163,28 +74,28 @@ class _Probe:
         tuner.step(batches[0])
         timed = batches[1:] or batches
         cost = self.cost(lambda: [tuner.step(batch) for batch in timed])
-        return StagePlan("generator", cost, self.count.generator_steps() / len(timed))
+        return StagePlan("generator", cost, exactly(self.count.generator_steps() / len(timed)))
 
     def synthesis(self) -> StagePlan:
-        """A few rows under the prompts that tuning starts from.
+        """A few rows under the prompts that tuning starts from, of the few shots' length.
 
-        Such prompts may write one text again and again, so duplicates count as kept; where they
-        write nothing that any rule lets pass, so does everything.
+        What such prompts write says nothing of what tuned ones will, so every row counts as kept:
+        what is measured is the time of a token, with its share of scoring and cleaning.
         """
-        try:
-            return self._write_rows(("duplicate", "near-duplicate"))
-        except UserError:
-            return self._write_rows(get_args(RuleName))
-
-    def _write_rows(self, skip: Sequence[RuleName]) -> StagePlan:
-        job, chosen = self.job, self.settings.synthesis.for_card(self.job.card)
-        rows = min(ROWS_A_LABEL, chosen.rows_per_label)
-        skip = (*chosen.cleaning.skip, *skip)
-        cleaning = chosen.cleaning.model_copy(update={"skip": skip})
+        job, chosen, count = self.job, self._synthesis, self.count
+        rows = min(self._rows_a_label(), chosen.rows_per_label)
+        cleaning = chosen.cleaning.model_copy(update={"skip": get_args(RuleName), "balance": None})
         few = chosen.model_copy(
-            update={"rows_per_label": rows, "cleaning": cleaning, "min_label_ratio": 0.0}
+            update={
+                "rows_per_label": rows,
+                "cleaning": cleaning,
+                "min_label_ratio": 0.0,
+                "oversample": 1.0,
+                "shortest_text": 1.0,
+            }
         )
-        prompts = label_prompt_start(job.card, self.backbone, self.settings.generator.prompt_length)
+        length = self.settings.generator.prompt_length
+        prompts = label_prompt_start(job.card, self.backbone, length)
         with tempfile.TemporaryDirectory() as folder, self.meter.measure() as cost:
             made = synthesize(
                 job.card,
@@ -195,13 +106,37 @@ class _Probe:
                 Streams(self.settings.seed),
                 Path(folder),
             )
-            self.row_bytes = sum(f.stat().st_size for f in Path(folder).iterdir()) / max(
-                1, len(made.rows)
-            )
+            size = sum(file.stat().st_size for file in Path(folder).iterdir())
+            self.row_bytes = size / max(1, len(made.rows))
         # Without reading the corpora, which is done once and is nothing beside the rest.
         writing = made.speed.seconds / cost.wall_seconds
         cost.wall_seconds, cost.cpu_seconds = made.speed.seconds, cost.cpu_seconds * writing
-        return StagePlan("synthesis", cost, chosen.rows_per_label / rows)
+        attempts, tokens = self.attempts(), count.text_tokens(self._longest_text())
+        least, most = attempts.least * tokens[0], attempts.most * tokens[1]
+        return StagePlan("synthesis", cost, Range(least, most).scaled(1 / made.speed.tokens))
+
+    def attempts(self) -> Range:
+        """Texts that synthesis writes, from as many as it wants to as many as it may."""
+        chosen = self._synthesis
+        wanted = chosen.rows_per_label * chosen.oversample * len(self.job.card.labels)
+        return Range(wanted, wanted * chosen.max_attempts_factor)
+
+    @property
+    def _synthesis(self) -> SynthesisSettings:
+        return self.settings.synthesis.for_card(self.job.card)
+
+    def _rows_a_label(self) -> int:
+        """A GPU takes as long for a few rows as for a batch of them."""
+        full = ceil(self._synthesis.batch_size / len(self.job.card.labels))
+        return max(ROWS_A_LABEL, full) if self.backbone.device.type == "cuda" else ROWS_A_LABEL
+
+    def _longest_text(self) -> int:
+        """Most tokens that the generator may write for a text."""
+        job, length = self.job, self.settings.generator.prompt_length
+        first = writes_first(self._synthesis.first_sentences)
+        return decoding_of(
+            self._synthesis, job.card, job.shots.train, self.backbone, length, writes_first=first
+        ).max_new_tokens
 
     def tuning(self) -> StagePlan:
         """A few steps of all arms; the few shots stand in for synthetic rows."""
@@ -214,7 +149,7 @@ class _Probe:
                 job.card, arms, job.shots.train, job.shots.dev, made, self.backbone, few
             )
         )
-        return StagePlan("tuning", cost, self._times_tuning(steps))
+        return StagePlan("tuning", cost, exactly(self._times_tuning(steps)))
 
     def _times_tuning(self, steps: int) -> float:
         """How much more the whole is than ``steps`` steps between two looks."""
@@ -238,7 +173,7 @@ class _Probe:
         cost = self.cost(
             lambda: predict(self.backbone, job.card, prompt, few, tokens_per_batch=tokens)
         )
-        return StagePlan("evaluation", cost, self.count.evaluation_share(few))
+        return StagePlan("evaluation", cost, exactly(self.count.evaluation_share(few)))
 
     def disk_bytes(self) -> int:
         """Prompts, rows, predictions and the report."""

@@ -208,7 +208,7 @@ class TuningSettings(Section):
     combine: Combine = "surgery"
     """How real and synthetic rows combine (method.md §4)."""
     label_smoothing: Share = 0.0
-    """Of the synthetic rows' targets (FewGen: 0.15)."""
+    """Of the synthetic rows' targets (FewGen: 0.15); the benchmark's `-mixed` methods have none."""
     noise: NoiseSettings = NoiseSettings()
     """How noisy synthetic rows are handled beyond label smoothing."""
     eval_every: Positive = 100

@@ -101,6 +101,12 @@ class Counter:
         score = self.shape.forward(source, self._lead + text, text) * labels
         return (write + score) * attempts
 
+    def text_tokens(self, longest: int) -> tuple[float, float]:
+        """Tokens written for a row: the few shots' mean, without a first text, and the most."""
+        shots = self.shots()
+        texts = max(len(shot.examples) for shot in shots)
+        return sum(len(shot.examples[-1].target) for shot in shots) / len(shots), longest * texts
+
     # --- tuning ---------------------------------------------------------------------
 
     def tuning(self, synthetic: Sequence[Row], steps: int | None = None) -> Work:

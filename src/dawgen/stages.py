@@ -18,7 +18,7 @@ from dawgen.backbone import Backbone
 from dawgen.checkpoint import Checkpoint
 from dawgen.cluster import Cluster
 from dawgen.evaluation import predict, score, write_predictions
-from dawgen.generator import fit_generator, weighted_texts
+from dawgen.generator import fit_generator, label_prompt_start, weighted_texts
 from dawgen.generator.examples import make_shots
 from dawgen.job import Job, rows_hash
 from dawgen.layers import dump_settings
@@ -36,6 +36,7 @@ from dawgen.runs import (
 from dawgen.settings import Settings
 from dawgen.streams import Streams
 from dawgen.synthesis import SyntheticSet, synthesize
+from dawgen.synthesis.engines.choose import check_it_writes
 from dawgen.synthesis.first_sentences import writes_first as generator_writes_first
 from dawgen.synthesis.sources import source_hashes
 from dawgen.synthesis.spread import Spread
@@ -80,7 +81,11 @@ def generator_stage(
     settings: Settings,
     track: Track = no_tracking,
 ) -> str:
-    """Few shots -> label prompts Q[C,P,H] in ``generator/``."""
+    """Few shots -> label prompts Q[C,P,H] in ``generator/``.
+
+    Raises:
+        UserError: also where the backbone could be tuned, but not write.
+    """
     writes_first = generator_writes_first(settings.synthesis.first_sentences)
     inputs = {
         **_common(job, backbone, settings),
@@ -90,6 +95,14 @@ def generator_stage(
     checkpoint = Checkpoint(run.checkpoint_path("generator", inputs), "generator tuning")
 
     def build(folder: Path) -> None:
+        check_it_writes(
+            settings.synthesis,
+            job.card,
+            job.shots.train,
+            backbone,
+            label_prompt_start(job.card, backbone, settings.generator.prompt_length),
+            writes_first=writes_first,
+        )
         generator = fit_generator(
             job.card,
             job.shots.train,

@@ -167,7 +167,7 @@ def test_long_texts_are_cut_and_the_template_is_not(backbone: Backbone) -> None:
 
 def test_cut_rows_are_told_once_and_nothing_else_is(tiny_t5, capfd, monkeypatch) -> None:
     """transformers' own warning, of indexing errors to come, would be wrong."""
-    monkeypatch.setattr(tiny_t5, "_told_of_cut_rows", False)
+    monkeypatch.setattr(tiny_t5, "_told", set())
     monkeypatch.setattr(tiny_t5.tokenizer, "model_max_length", 16)
     monkeypatch.setattr(tiny_t5.tokenizer, "deprecation_warnings", {})  # it warns once
     monkeypatch.setattr("transformers.tokenization_utils_base.logger.warning", pytest.fail)

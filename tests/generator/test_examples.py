@@ -10,6 +10,7 @@ from dawgen.backbone import Backbone
 from dawgen.errors import UserError
 from dawgen.generator.examples import Example, Shot, epoch_batches, make_shots, steps_per_epoch
 from dawgen.streams import Streams
+from dawgen.synthesis.engines.base import Request, encode_sources
 from dawgen.tasks import Row, load_card
 
 ROWS = [
@@ -45,6 +46,42 @@ def test_a_single_sentence_is_written_from_nothing(tiny_bart: Backbone, write_fi
     shots = encode(tiny_bart, rows, "sst2", write_first=write_first)
     only = Example(tiny_bart.encode_source("", 4), tiny_bart.encode_target("good film"))
     assert shots[0].examples == (only,)
+
+
+@pytest.mark.parametrize("name", ["tiny_bart", "tiny_t5", "tiny_gpt2"])
+def test_first_texts_that_are_cut_are_told_at_tuning_and_at_writing(
+    name: str,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Once each; a text that just fits is not cut."""
+    backbone: Backbone = request.getfixturevalue(name)
+    monkeypatch.setattr(backbone, "_told", set())
+    words = 20
+    whole = len(backbone.encode_source("a " * words, 4))
+    fits = whole if backbone.is_encoder_decoder else 2 * len(backbone.text_ids("a " * words))
+    monkeypatch.setattr(backbone, "max_length", 4 + fits)
+    rows = [*ROWS, Row("a " * words, "two dog", "neutral")]
+    long = [Row("a " * (words + 2), "two dog", "neutral")] * 2
+
+    def write(*sources: str) -> None:
+        encode_sources(backbone, [Request(text, 0, 0) for text in sources], 4)
+
+    encode(backbone, rows, max_length=60)
+    encode(backbone, [*rows, *long], max_length=60, tell=False)
+    write("a " * words)
+    assert capsys.readouterr().err == ""
+    encode(backbone, [*rows, *long], max_length=60)
+    encode(backbone, [*rows, *long], max_length=60)
+    told = capsys.readouterr().err
+    assert told.startswith("warning: generator tuning: 2 of 6 first texts are longer than ")
+    assert len(told.splitlines()) == 1
+    write("a dog", long[0].text1)
+    write(long[0].text1)
+    told = capsys.readouterr().err
+    assert told.startswith("warning: writing: 1 of 2 first texts are longer than backbone.max_len")
+    assert len(told.splitlines()) == 1
 
 
 def test_rows_with_long_texts_are_left_out_whole(

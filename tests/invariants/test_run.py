@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,14 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from markupsafe import escape
 from safetensors.torch import load_file
 
 from dawgen import pipeline, stages
 from dawgen.backbone import Backbone
+from dawgen.generator.fit import Tuner
 from dawgen.synthesis.engines import TransformersEngine
+from tests.backbone.test_kinds import REFUSED, write_model
 from tests.invariants.jobs import Outcome, SmallJob, dawgen, files_of, rows, write_rows
 
 Finished = tuple[SmallJob, Path, Outcome]
@@ -385,6 +390,52 @@ def test_a_users_own_map_is_told_before_anything_is_done(job: SmallJob, tmp_path
 def test_commands_are_told_so_that_they_can_be_copied(job: SmallJob, tmp_path: Path) -> None:
     outcome = job.run(tmp_path / "my run")
     assert f"Use it:  dawgen predict '{tmp_path}/my run' ROWS.csv" in outcome.out
+
+
+@pytest.mark.parametrize("name", ["-lead2", "--offline", "it's a run", "-lead #2"])
+def test_every_command_that_is_printed_runs(
+    job: SmallJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Whatever a folder or file is called: a dash in front, spaces, quotes."""
+    monkeypatch.chdir(tmp_path)
+
+    def printed(outcome: Outcome, mark: str) -> list[str]:
+        assert outcome.code == 0, outcome.err
+        (line,) = (line for line in outcome.out.splitlines() if mark in line)
+        command = shlex.split(line.partition(mark)[2])
+        return [str(job.data("test")) if part == "ROWS.csv" else part for part in command]
+
+    monkeypatch.setattr(sys, "argv", ["dawgen", "run", "--out", name])  # for the report
+    finished = job.run(Path(name))
+    assert dawgen(*printed(finished, "Use it:  dawgen ")).code == 0
+    page = (tmp_path / name / "report.html").read_text("utf-8")
+    assert escape(shlex.join(["--out", name])) in page
+
+    script, _ = printed(dawgen("export", "--to", "peft", "--", name), "python ")
+    assert Path(script).is_file()
+    assert not script.startswith("-")
+
+    data = f"{name}.csv"
+    Path(data).write_text("text,label\n" + "fine,good\nbad,poor\n" * 20)
+    refused = dawgen("validate", "--", data).err
+    assert "`dawgen tasks new " in refused
+    command = shlex.split(refused.partition("`dawgen ")[2].partition("`")[0])
+    assert dawgen(*printed(dawgen(*command), "then: dawgen ")).code == 0
+
+
+@pytest.mark.parametrize("command", ["run", "fit-generator"])
+@pytest.mark.parametrize("kind", ["Mamba", "Rwkv"])
+def test_a_model_that_cannot_write_is_refused_before_it_is_tuned(
+    job: SmallJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, command: str
+) -> None:
+    sizes, sentence = REFUSED[kind]
+    write_model(tmp_path / "model", kind, sizes)
+    monkeypatch.setattr(Tuner, "step", lambda *_: pytest.fail("the generator is tuned"))
+    arguments = job.arguments(backbone__path=tmp_path / "model")
+    outcome = dawgen(command, job.card, *arguments, "--out", tmp_path / "run")
+    assert outcome.code == 2
+    assert sentence in outcome.err
+    assert not (tmp_path / "run" / "generator").exists()
 
 
 def test_zero_shot_needs_no_training(finished: Finished, tmp_path: Path) -> None:

@@ -91,6 +91,16 @@ def test_divergence_and_entropy_by_hand():
     assert divergence(scores[0], scores[0]).abs().max() < 1e-6
 
 
+def test_the_divergence_pulls_back_a_prediction_that_was_turned():
+    """Its gradient is q - p, clean prediction p: here nearly (-1, 1), and 0 the other way round."""
+    clean = torch.tensor([[20.0, 0.0]])
+    perturbed = torch.tensor([[0.0, 20.0]], requires_grad=True)
+    (gradient,) = torch.autograd.grad(divergence(clean, perturbed).sum(), perturbed)
+    assert gradient.tolist()[0] == pytest.approx([-1.0, 1.0], abs=1e-6)
+    (other,) = torch.autograd.grad(divergence(perturbed, clean).sum(), perturbed)
+    assert other.abs().max() < 1e-5
+
+
 class Toy:
     """A backbone, a prompt and rows of three lengths, read under a perturbation."""
 

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from dawgen.backbone import Backbone
 from dawgen.methods import METHODS, PREPARED
 from dawgen.methods.selected import best_of_each_label
-from dawgen.methods.synthetic import WAYS
+from dawgen.methods.synthetic import WAYS, combined
+from dawgen.streams import Streams
 from dawgen.synthesis import SyntheticRow
 from tests.invariants.jobs import SmallJob, dawgen
+from tests.methods.toy_pairs import pair_rows, small, toy_shots, toy_task, two_way
 
 
 def evaluate(small: SmallJob, method: str, out: Path, *more: object) -> dict[str, object]:
@@ -48,6 +51,25 @@ def test_one_generator_serves_all_ways_and_surgery_is_what_run_does(
     assert job.run(tmp_path / "run").code == 0
     whole = json.loads((tmp_path / "run" / "scores.json").read_text())
     assert found["confusion"] == whole["confusion"]
+
+
+@pytest.mark.parametrize("setting", [0.0, 0.3])
+def test_only_what_asks_for_smoothing_smooths(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_bart: Backbone, setting: float
+) -> None:
+    """Real+Syn and Real+Syn+LS differ by it; the other ways do as ``tuning.label_smoothing``."""
+    card = two_way("mrpc")
+    rows = pair_rows(card, 4, 0)
+    monkeypatch.setattr("dawgen.methods.synthetic.written_rows", lambda *_: rows)
+    tuning = small().tuning.model_copy(update={"label_smoothing": setting})
+    settings = small().model_copy(update={"tuning": tuning})
+    amounts = {}
+    for way in WAYS:
+        task, streams = toy_task(tmp_path, card), Streams(13)
+        job = combined("fewgen", way)(task, toy_shots(card), tiny_bart, settings, streams)
+        amounts[way] = job.arm.label_smoothing
+    assert (amounts.pop("mixed"), amounts.pop("mixed-smoothed")) == (0.0, 0.15)
+    assert set(amounts.values()) == {setting}
 
 
 @pytest.mark.parametrize("method", ["fewgen-paired", "dawgen-selected", "tfidf", "in-context"])

@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import re
+import shlex
 from base64 import b64encode
 from html.parser import HTMLParser
 from pathlib import Path
@@ -49,8 +50,9 @@ def test_hostile_texts_stay_text(run_folder: Path) -> None:
     page = Page(write_report(run_folder).read_text("utf-8"))
     assert "img" not in page.tags
     assert not [name for name, _ in page.attributes if name.startswith("on")]
-    # kept and rejected row, wrong prediction, command, settings, map; the data is escaped otherwise
-    assert page.text.count(HOSTILE) == 6
+    # kept and rejected row, wrong prediction, settings, map; the data is escaped otherwise
+    assert page.text.count(HOSTILE) == 5
+    assert page.text.count(shlex.quote(HOSTILE)) == 1  # the command, as a shell takes it
     assert page.tags.count("script") == 4  # theme, two of data, the page's own
 
 

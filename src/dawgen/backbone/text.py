@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -34,7 +35,8 @@ class BackboneText:
         self.is_encoder_decoder: bool = bool(config.is_encoder_decoder)
         positions = _positions(config, "encoder")
         self.max_length = min(max_length, positions or max_length)
-        self._told_of_cut_rows = False
+        self._told: set[str] = set()
+        self._cut_sources = 0
 
     @cached_property
     def end_id(self) -> int:
@@ -92,21 +94,23 @@ class BackboneText:
                 f"{card.name}: {error}, which is what backbone.max_length = {self.max_length} "
                 f"leaves beside a prompt of {prompt_length}; raise the one or lower the other."
             ) from None
-        self._tell_of_cut_rows(cut, len(rows), budget)
+        if cut:
+            self._warn_once(
+                "rows",
+                f"{cut:,} of {len(rows):,} rows are longer than the {budget} tokens that "
+                f"backbone.max_length = {self.max_length} leaves them; the end of the longer text "
+                "is not read. Of further rows this is not said.",
+            )
         if self.is_encoder_decoder:
             return encoded
         # A causal model goes on from the template: an end mark would close it.
         return [ids[:-1] if ids and ids[-1] == self.end_id else ids for ids in encoded]
 
-    def _tell_of_cut_rows(self, cut: int, rows: int, budget: int) -> None:
-        """Warn once that rows are too long, when there is somebody to hear it."""
-        if cut and not self._told_of_cut_rows and not is_hushed():
-            self._told_of_cut_rows = True
-            warn(
-                f"{cut:,} of {rows:,} rows are longer than the {budget} tokens that "
-                f"backbone.max_length = {self.max_length} leaves them; the end of the longer text "
-                "is not read. Of further rows this is not said."
-            )
+    def _warn_once(self, subject: str, message: str) -> None:
+        """Warn of a subject unless that was done, when there is somebody to hear it."""
+        if subject not in self._told and not is_hushed():
+            self._told.add(subject)
+            warn(message)
 
     def label_word_ids(self, card: TaskCard) -> list[list[int]]:
         """Token ids of each label's word, in the order of ``card.labels``.
@@ -146,11 +150,32 @@ class BackboneText:
         """
         room = self._room(prompt_length, "generator")
         if self.is_encoder_decoder:
-            return self.texts.encode([text], room)[0]
+            ids = self.texts.encode([text])[0]
+            return self.texts.encode([text], room)[0] if self._is_cut(ids, room) else ids
         lead, _ = self.texts.around
         if not text:
             return lead.copy()
-        return [*lead, *self.text_ids(text)[: room // 2], *self.text_ids("\n")]
+        ids = self.text_ids(text)
+        self._is_cut(ids, room // 2)
+        return [*lead, *ids[: room // 2], *self.text_ids("\n")]
+
+    def _is_cut(self, source: Sequence[int], room: int) -> bool:
+        """Whether a source has more tokens than there is room for; such are counted."""
+        self._cut_sources += len(source) > room
+        return len(source) > room
+
+    @contextmanager
+    def warning_of_cut_sources(self, work: str, sources: int) -> Iterator[None]:
+        """Warn, once for each kind of work, of those that :meth:`encode_source` cuts inside."""
+        before = self._cut_sources
+        yield
+        if cut := self._cut_sources - before:
+            self._warn_once(
+                work,
+                f"{work}: {cut:,} of {sources:,} first texts are longer than backbone.max_length = "
+                f"{self.max_length} leaves them behind a label prompt; their end is not read. "
+                "Further ones are not reported.",
+            )
 
     def text_room(self, prompt_length: int) -> int | None:
         """Most tokens of a text that the model has positions for behind a label prompt and the

@@ -9,6 +9,7 @@ import typer
 
 from dawgen.commands.options import ClusterAddress, WorkerGpus
 from dawgen.errors import UserError
+from dawgen.harmless import in_shell
 
 _TABLES = ("1", "2", "3", "all")
 Tasks = Annotated[str | None, typer.Option(help="Only these tasks, separated by commas.")]
@@ -73,7 +74,7 @@ def bench(
         f"{outcome.total:,} cells: {outcome.there:,} were there, {outcome.made:,} made, "
         f"{failed:,} failed; {out / 'cells'}"
     )
-    typer.echo(f"Tables: dawgen tables {out}")
+    typer.echo(f"Tables: dawgen tables {in_shell(out)}")
     typer.echo(f"Page:   {write_bench_report(out)}")
     if failed:
         raise typer.Exit(outcome.exit_code)

@@ -190,9 +190,9 @@ def grid_settings(grid: Grid, overrides: Iterable[str] = ()) -> dict[str, Settin
         raise UserError("-s backbone.path names one backbone; choose one with --backbones.")
     found = {}
     for spec in grid.backbones:
-        layers = [*as_overrides(grid.settings), *as_overrides(spec.settings), *overrides]
+        files = as_overrides(grid.settings) + as_overrides(spec.settings)
         name = _last_part(paths[-1]) if paths else spec.name
-        found[name] = build_settings(preset=spec.preset, overrides=layers)[0]
+        found[name] = build_settings(preset=spec.preset, overrides=[*files, *overrides])[0]
     return found
 
 

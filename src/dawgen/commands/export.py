@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from shlex import quote
 from typing import Annotated
 
 import typer
 
 from dawgen.commands.options import MachineSet
+from dawgen.harmless import in_shell
 
 Run = Annotated[Path, typer.Argument(help="A finished run folder.")]
 
@@ -32,9 +32,10 @@ def export(
     from dawgen.exporting.export import local_base
 
     folder = export_run(run, to, out or run / "exports" / to, over or [])
-    base = f" {quote(base)}" if to == "peft" and (base := local_base(run, over or [])) else ""
-    script = quote(str(folder / "predict.py"))
-    typer.echo(f"Exported to {folder}; label rows with: python {script} ROWS.csv{base}")
+    base = local_base(run, over or []) if to == "peft" else None
+    script = in_shell(folder / "predict.py")
+    behind = f" {in_shell(Path(base))}" if base else ""
+    typer.echo(f"Exported to {folder}; label rows with: python {script} ROWS.csv{behind}")
 
 
 def push(

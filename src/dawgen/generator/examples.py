@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -93,7 +94,7 @@ def make_shots(
     end.
 
     Args:
-        tell: warn of the rows that are left out.
+        tell: warn of rows that are left out, and of first texts that are cut.
 
     Raises:
         UserError: a label has no row, or none short enough.
@@ -101,12 +102,15 @@ def make_shots(
     shots, long = [], 0
     room = backbone.text_room(prompt_length)
     max_length = max_length if room is None else min(max_length, room)
-    for index, row in enumerate(rows):
-        pairs = _pairs(row, is_pair=card.is_pair, write_first=write_first)
-        examples = tuple(
-            Example(backbone.encode_source(source, prompt_length), backbone.encode_target(target))
-            for source, target in pairs
-        )
+    with backbone.warning_of_cut_sources("generator tuning", len(rows)) if tell else nullcontext():
+        encoded = [
+            tuple(
+                Example(backbone.encode_source(source, prompt_length), backbone.encode_target(text))
+                for source, text in _pairs(row, is_pair=card.is_pair, write_first=write_first)
+            )
+            for row in rows
+        ]
+    for index, (row, examples) in enumerate(zip(rows, encoded, strict=True)):
         if any(len(example.target) > max_length for example in examples):
             long += 1
         elif row.label is not None:

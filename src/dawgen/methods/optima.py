@@ -9,6 +9,12 @@ One step, t of T, with λ = domain_weight · (2 / (1 + exp(-10 t/T)) - 1):
     d. the prompt descends b + KL(clean ‖ perturbed) + entropy of the perturbed prediction
        - λ · discriminator's loss on the perturbed rows; cosine decay, gradient norm clipped
 
+KL(clean ‖ perturbed) = Σ p log(p/q), with p the clean and q the perturbed prediction: the
+direction of the released code (``F.kl_div`` of log q and p) and of virtual adversarial training
+(Miyato et al. 2018). p is the target and held fixed, so the term is cross-entropy against it up
+to a constant. Its gradient in the perturbed scores is q - p, largest where the perturbation has
+turned a certain prediction; that of KL(q ‖ p) vanishes there.
+
 As published but for these, which are ours:
 
 - the sign of the domain term. δ and the prompt both work *against* the discriminator, which is

@@ -53,7 +53,11 @@ def _norms(rows: Tensor) -> Tensor:
 
 
 def divergence(clean: Tensor, perturbed: Tensor) -> Tensor:
-    """KL(clean ‖ perturbed) of each row [B], nats, from scores [B,C]."""
+    """KL(clean ‖ perturbed) of each row [B], nats, from scores [B,C].
+
+    The clean prediction p is the reference: the gradient in the perturbed scores is q - p, which
+    does not vanish where the perturbed prediction q is certain of another label.
+    """
     p, q = torch.log_softmax(clean, dim=-1), torch.log_softmax(perturbed, dim=-1)
     return (p.exp() * (p - q)).sum(dim=-1)
 

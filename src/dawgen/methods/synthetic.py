@@ -26,16 +26,17 @@ Choose = Callable[[Sequence[SyntheticRow]], Sequence[SyntheticRow]]
 
 LABEL_SMOOTHING = 0.15  # of Real+Syn+LS: FewGen's
 
-WAYS: dict[str, tuple[Combine, float]] = {
-    "synthetic": ("synthetic", 0.0),
+WAYS: dict[str, tuple[Combine, float | None]] = {
+    "synthetic": ("synthetic", None),
     "mixed": ("mixed", 0.0),
     "mixed-smoothed": ("mixed", LABEL_SMOOTHING),
-    "real-then-synthetic": ("real-then-synthetic", 0.0),
-    "synthetic-then-real": ("synthetic-then-real", 0.0),
-    "paired": ("paired", 0.0),
-    "surgery": ("surgery", 0.0),
+    "real-then-synthetic": ("real-then-synthetic", None),
+    "synthetic-then-real": ("synthetic-then-real", None),
+    "paired": ("paired", None),
+    "surgery": ("surgery", None),
 }
-"""Name of a way to combine: the strategy and the label smoothing of its synthetic rows. In the
+"""Name of a way to combine: the strategy and the label smoothing of its synthetic rows; None is
+``tuning.label_smoothing``, which leaves the two alone that differ by smoothing only. In the
 paper's words: synthetic only, Real+Syn, Real+Syn+LS, Real→Syn, Syn→Real, (Real,Syn), the same
 with surgery."""
 
@@ -76,7 +77,7 @@ def combined(generator: Generator, way: str, choose: Choose | None = None) -> Pr
             combine,
             tuning.epsilon,
             tuning.learning_rate,
-            smoothing or tuning.label_smoothing,
+            tuning.label_smoothing if smoothing is None else smoothing,
         )
         used = rows if choose is None else choose(rows)
         return PromptJob(arm, shots.train, shots.dev, tuning, used)

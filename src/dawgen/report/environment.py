@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shlex
 from base64 import b64encode
+from collections.abc import Iterable
 from importlib import resources
 from typing import Any
 
@@ -39,6 +41,7 @@ def render_page(template: str, context: dict[str, Any], scripts: tuple[str, ...]
         "percent": lambda value: f"{value:.1%}",
         "count": lambda value: f"{value:,}",
         "figure": _figure,
+        "command": _command,
         "data": as_data,
     }
     head, body = _source("theme.js"), "\n".join(_source(name) for name in ("page.js", *scripts))
@@ -57,6 +60,11 @@ def as_data(value: object) -> Markup:
     """A value as JSON that may stand inside a script element; control characters are escaped."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return Markup(_UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
+
+
+def _command(parts: Iterable[object]) -> str:
+    """A command's words as a shell takes them."""
+    return shlex.join([str(part) for part in parts])
 
 
 def _figure(value: object) -> str:

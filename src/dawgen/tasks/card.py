@@ -31,6 +31,7 @@ from pydantic import (
 
 from dawgen.decoding_settings import DecodingSettings
 from dawgen.errors import UserError
+from dawgen.harmless import in_shell
 from dawgen.tasks.row import Row
 from dawgen.yamltext import parse_yaml
 
@@ -344,7 +345,7 @@ def load_card(name_or_path: str | Path) -> TaskCard:
     if path.suffix.lower() in _DATA_SUFFIXES:
         raise UserError(
             f"{given} is a data file, not a task card; "
-            f"`dawgen tasks new {given}` writes a card for it."
+            f"`dawgen tasks new {in_shell(given)}` writes a card for it."
         )
     if path.suffix.lower() not in _SUFFIXES and not path.is_file():
         near = difflib.get_close_matches(given.lower(), card_names(), n=1, cutoff=0.5)

@@ -106,5 +106,6 @@ def encode_sources(
 ) -> list[tuple[int, ...]]:
     """Each request's source as token ids, every text encoded once."""
     texts = dict.fromkeys(request.source for request in requests)
-    ids = {text: tuple(backbone.encode_source(text, prompt_length)) for text in texts}
+    with backbone.warning_of_cut_sources("writing", len(texts)):
+        ids = {text: tuple(backbone.encode_source(text, prompt_length)) for text in texts}
     return [ids[request.source] for request in requests]

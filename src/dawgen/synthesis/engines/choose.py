@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor
 
 from dawgen.backbone import Backbone
 from dawgen.errors import UserError
-from dawgen.progress import say
+from dawgen.progress import hushed, say
 from dawgen.settings import SynthesisSettings
 from dawgen.synthesis.engines.base import Decoding, Engine
 from dawgen.synthesis.engines.ctranslate2 import (
@@ -14,7 +16,9 @@ from dawgen.synthesis.engines.ctranslate2 import (
     UnsupportedError,
     refuse_what_it_cannot,
 )
+from dawgen.synthesis.engines.from_settings import decoding_of
 from dawgen.synthesis.engines.transformers import TransformersEngine
+from dawgen.tasks import Row, TaskCard
 
 
 def choose_engine(
@@ -58,3 +62,24 @@ def check_engine(settings: SynthesisSettings, decoding: Decoding) -> None:
             "The engine transformers does not quantize; set synthesis.engine to auto or "
             "ctranslate2, or synthesis.quantization to none."
         )
+
+
+def check_it_writes(
+    settings: SynthesisSettings,
+    card: TaskCard,
+    shots: Sequence[Row],
+    backbone: Backbone,
+    prompts: Tensor,
+    *,
+    writes_first: bool,
+) -> None:
+    """Raise UserError where no row could be written behind the prompts [C,P,H], however tuned.
+
+    A recurrent model is scored and tuned like any other, and fails only when it writes. So this
+    comes before the tuning.
+    """
+    decoding = decoding_of(
+        settings, card, shots, backbone, prompts.shape[1], writes_first=writes_first
+    )
+    with hushed():
+        choose_engine(settings, backbone, prompts, decoding)

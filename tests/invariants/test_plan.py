@@ -1,0 +1,52 @@
+"""A plan of synthesis against what it then takes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from time import sleep
+from typing import Any
+
+import pytest
+
+from dawgen.backbone import load_backbone
+from dawgen.job import load_job
+from dawgen.layers import build_settings
+from dawgen.planning import plan
+from dawgen.synthesis.engines import Generation, TransformersEngine
+from tests.invariants.jobs import SmallJob, dawgen
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"synthesis__min_label_ratio": 0.55, "synthesis__first_sentences": "generator"},
+        {"synthesis__oversample": 3, "synthesis__cleaning.skip": '["too short", "too long"]'},
+    ],
+)
+def test_synthesis_takes_what_was_planned_however_slow_and_however_much_is_rejected(
+    job: SmallJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, object]
+) -> None:
+    """A model that needs 1 ms for each token, and most of whose rows are rejected."""
+    inner = TransformersEngine.generate
+
+    def slow(*arguments: Any) -> list[Generation]:
+        texts = inner(*arguments)
+        sleep(0.001 * sum(text.tokens for text in texts))
+        return texts
+
+    monkeypatch.setattr(TransformersEngine, "generate", slow)
+    arguments = job.arguments(**changes)
+    settings = build_settings(overrides=[str(part) for part in arguments[5::2]])[0]
+    rows = load_job(str(job.card), settings, train=str(job.data("train")), dev=str(job.data("dev")))
+    planned = plan(rows, load_backbone(settings.backbone), settings)
+    for command in ("fit-generator", "synthesize"):
+        outcome = dawgen(command, job.card, *arguments, "--out", tmp_path / "run")
+        assert outcome.code == 0, outcome.err
+    speed = json.loads((tmp_path / "run" / "synthesis-speed.json").read_text("utf-8"))
+    (synthesis,) = (stage for stage in planned.stages if stage.name == "synthesis")
+    assert planned.attempts is not None
+    assert planned.attempts.least <= speed["attempted"] <= planned.attempts.most
+    assert 0.5 * synthesis.seconds.least < speed["seconds"] < 1.5 * synthesis.seconds.most
+    assert planned.seconds.most > synthesis.seconds.most
