@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import resources
@@ -22,16 +21,14 @@ from transformers import (
 )
 from transformers.utils import logging
 
+from dawgen.backbone.fingerprint import TINY, fingerprint_of, model_files
 from dawgen.backbone.memory import is_out_of_memory
 from dawgen.backbone.model import Backbone
 from dawgen.backbone.recompute import recompute
 from dawgen.errors import UserError
-from dawgen.seals import file_hash
 from dawgen.settings import BackboneSettings
 
-TINY = "dawgen/tiny"
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
-_MEBIBYTE = 1 << 20
 
 
 def load_backbone(settings: BackboneSettings) -> Backbone:
@@ -46,6 +43,8 @@ def load_backbone(settings: BackboneSettings) -> Backbone:
     """
     place = _place(settings.path)
     device = _device(settings.device)
+    if Path(place).is_dir():
+        model_files(Path(place))  # refuses what leads out of it before anything is loaded
     common: dict[str, Any] = {
         "revision": settings.revision,
         "trust_remote_code": settings.trust_remote_code,
@@ -82,7 +81,7 @@ def load_backbone(settings: BackboneSettings) -> Backbone:
         ) from None
     _check_weights(model, found, tokenizer, settings.path)
     torch.nn.Module.to(model, device)
-    fingerprint = _fingerprint(place, model, settings)
+    fingerprint = fingerprint_of(place, model, settings)
     backbone = Backbone(
         model,
         tokenizer,
@@ -205,32 +204,6 @@ def _tokenizer(place: str, name: str, common: dict[str, Any]) -> PreTrainedToken
 def _first_line(error: Exception) -> str:
     line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     return line if line.endswith((".", "!", "?")) else f"{line}."
-
-
-def _fingerprint(place: str, model: PreTrainedModel, settings: BackboneSettings) -> str:
-    """A hash of the model's files, or the hub's commit.
-
-    Every byte counts in a folder, where weights may be merged in place without changing in size.
-    Of the packaged model, which nobody changes, both ends do.
-    """
-    digest = hashlib.sha256(f"{settings.dtype} {settings.max_length}".encode())
-    folder = Path(place)
-    if not folder.is_dir():
-        digest.update(f"{place}@{getattr(model.config, '_commit_hash', None)}".encode())
-        return digest.hexdigest()
-    for file in sorted(folder.iterdir()):
-        if file.suffix not in (".safetensors", ".json", ".model", ".txt", ".py"):
-            continue
-        if settings.path != TINY:
-            digest.update(f"{file.name} {file_hash(file)}".encode())
-            continue
-        size = file.stat().st_size
-        digest.update(f"{file.name} {size}".encode())
-        with file.open("rb") as stream:
-            digest.update(stream.read(_MEBIBYTE))
-            stream.seek(max(0, size - _MEBIBYTE))
-            digest.update(stream.read())
-    return digest.hexdigest()
 
 
 @torch.no_grad()
