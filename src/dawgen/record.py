@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import dawgen
+from dawgen.finished import kept_hashes
 from dawgen.hardware import hardware, peak_memory_mib, versions
 from dawgen.harmless import without_secrets
 from dawgen.job import Job, rows_hash
@@ -28,7 +29,7 @@ def run_record(
     Args:
         backbone: the backbone's fingerprint.
     """
-    files = ("config.yaml", "task.yaml", "scores.json", "predictions.parquet")
+    files = ("scores.json", "predictions.parquet")
     return {
         "dawgen": dawgen.__version__,
         "task": job.card.name,
@@ -51,6 +52,6 @@ def run_record(
         "hardware": hardware(),
         "trust_remote_code": settings.backbone.trust_remote_code,
         "backbone": {"name": settings.backbone.path, "fingerprint": backbone},
-        "files": {name: file_hash(run.path / name) for name in files},
+        "files": {name: file_hash(run.path / name) for name in files} | kept_hashes(run.path),
         "versions": versions(),
     }

@@ -305,7 +305,7 @@ def test_the_scripts_read_what_predict_reads(tmp_path: Path) -> None:
 def test_a_damaged_run_is_told_and_not_published(tiny_bart: Backbone, tmp_path: Path) -> None:
     run = write_run(tmp_path, tiny_bart)
     (run / "scores.json").write_text('{"accuracy"')
-    with pytest.raises(UserError, match=r"scores\.json is damaged"):
+    with pytest.raises(UserError, match=r"scores\.json: this is not JSON"):
         export_run(run, "peft", tmp_path / "out")
     assert not (tmp_path / "out").exists()
     (run / "synthetic").mkdir()
