@@ -308,7 +308,7 @@ def root(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
     offline: Annotated[
-        bool, typer.Option("--offline", help="Reach no network, whatever is asked for.")
+        bool, typer.Option("--offline", help="Refuse the network to dawgen and its libraries.")
     ] = False,
 ) -> None:
     """Few labelled examples in; a synthetic dataset and a tuned prompt out."""

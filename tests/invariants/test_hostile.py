@@ -100,9 +100,19 @@ from dawgen.errors import UserError
 from dawgen.tasks import load_card, load_rows
 import datasets, huggingface_hub
 print(huggingface_hub.constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE)
+udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+there = ("127.0.0.1", 9)
 for ask in (
-    lambda: socket.create_connection(("127.0.0.1", 9)),
+    lambda: socket.create_connection(there),
+    lambda: udp.connect(there),
+    lambda: udp.connect_ex(there),
+    lambda: udp.sendto(b"x", there),
+    lambda: udp.sendmsg([b"x"], [], 0, there),
     lambda: socket.getaddrinfo("x", 1),
+    lambda: socket.gethostbyname("localhost"),
+    lambda: socket.gethostbyname_ex("localhost"),
+    lambda: socket.gethostbyaddr("127.0.0.1"),
+    lambda: socket.getnameinfo(there, 0),
     lambda: load_rows(load_card("sick"), "hub:nobody/nothing"),
 ):
     try:
@@ -116,8 +126,35 @@ for ask in (
     )
     switches, *refusals, hub = found.stdout.splitlines()
     assert switches == "True True"
-    assert refusals == ["--offline: the network was asked for and refused"] * 2
+    assert refusals == ["--offline: the network was asked for and refused"] * 10
     assert hub.startswith("hub:nobody/nothing@train could not be loaded from the hub")
+
+
+def test_offline_leaves_processes_of_this_machine_alone(tmp_path: Path) -> None:
+    """Sockets of the file system and pairs of sockets; and a forked process is offline too."""
+    code = f"""
+import os, socket
+from dawgen.offline import go_offline
+go_offline()
+one, other = socket.socketpair()
+one.sendmsg([b"pair"])
+print(other.recv(9))
+inbox = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+inbox.bind({str(tmp_path / "s")!r})
+out = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+for send in (out.sendto, lambda text, to: out.sendmsg([text], [], 0, to)):
+    send(b"file", {str(tmp_path / "s")!r})
+    print(inbox.recv(9))
+if child := os.fork():
+    raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+try:
+    socket.gethostbyaddr("127.0.0.1")
+except ConnectionRefusedError:
+    os._exit(7)
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert found.stdout.splitlines() == [b"b'pair'", b"b'file'", b"b'file'"], found.stderr
+    assert found.returncode == 7
 
 
 def test_the_option_is_for_every_command(monkeypatch: pytest.MonkeyPatch) -> None:
