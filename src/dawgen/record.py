@@ -8,7 +8,7 @@ from typing import Any
 import dawgen
 from dawgen.finished import kept_hashes
 from dawgen.hardware import hardware, peak_memory_mib, versions
-from dawgen.harmless import without_secrets
+from dawgen.harmless import hide_secrets
 from dawgen.job import Job, rows_hash
 from dawgen.runs import RunFolder
 from dawgen.seals import file_hash
@@ -30,12 +30,12 @@ def run_record(
         backbone: the backbone's fingerprint.
     """
     files = ("scores.json", "predictions.parquet")
-    return {
+    record = {
         "dawgen": dawgen.__version__,
         "task": job.card.name,
         "seed": settings.seed,
         "preset": preset,
-        "command": [without_secrets(part) for part in command],
+        "command": list(command),
         "rows": {
             "train": len(job.shots.train),
             "dev": len(job.shots.dev),
@@ -55,3 +55,5 @@ def run_record(
         "files": {name: file_hash(run.path / name) for name in files} | kept_hashes(run.path),
         "versions": versions(),
     }
+    hidden: dict[str, Any] = hide_secrets(record)
+    return hidden

@@ -169,15 +169,28 @@ def test_secrets_reach_no_file_and_no_log(
 ) -> None:
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, TOKEN)
-    monkeypatch.setattr(sys, "argv", ["dawgen", "run", "x", "--note", TOKEN, "https://me:pw@hub/x"])
-    outcome = job.run(tmp_path / "run")
+    address = "https://me:pass/word@1@hub/x"
+    monkeypatch.setattr(sys, "argv", ["dawgen", "run", "x", "--note", TOKEN, address])
+    named = {"tracking__project": address, "methods__ppt__corpus": f"hub:x?token={'s3cret' * 30}"}
+    run = tmp_path / "run"
+    outcome = job.run(run, **named)
     assert outcome.code == 0, outcome.err
-    assert TOKEN not in outcome.out + outcome.err
-    for name, content in files_of(tmp_path / "run").items():
-        assert TOKEN.encode() not in content, name
+    said = outcome.out + outcome.err
+
+    def assert_none() -> None:
+        for name, content in {**files_of(run), "what is said": said.encode()}.items():
+            for secret in (TOKEN, "pass/word", "word@1", "s3cret"):
+                assert secret.encode() not in content, name
+
+    assert_none()
     record = json.loads((tmp_path / "run" / "run.json").read_text("utf-8"))
     assert record["command"] == ["dawgen", "run", "x", "--note", "***", "https://***@hub/x"]
     assert record["trust_remote_code"] is False
+    for name in ("run.json", "config.yaml"):  # as an earlier version wrote them
+        (run / name).write_text((run / name).read_text("utf-8").replace("***@hub", f"{TOKEN}@hub"))
+    assert dawgen("report", run).code == 0
+    assert TOKEN not in (run / "report.html").read_text("utf-8")
+    assert "https://***@hub/x" in (run / "report.html").read_text("utf-8")
     failed = dawgen("validate", f"{TOKEN}.yaml")
     assert TOKEN not in failed.err
 

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from dawgen.errors import UserError
 from dawgen.evaluation.output import output_names
+from dawgen.harmless import hide_secrets, without_secrets
 from dawgen.reading import parse_json, read_json, read_text
 from dawgen.tasks import load_card
 from dawgen.tasks.files import readable_parquet
@@ -56,7 +57,7 @@ def read_run(folder: Path) -> RunFiles:
     method = _method(folder / "generator")
     return RunFiles(
         name=folder.resolve().name,
-        run=read_json(folder / "run.json"),
+        run=hide_secrets(read_json(folder / "run.json")),
         scores=read_json(folder / "scores.json"),
         arm=read_json(folder / "prompt" / "arm.json"),
         generator_log=_read_lines(folder / "generator" / "log.jsonl"),
@@ -70,7 +71,7 @@ def read_run(folder: Path) -> RunFiles:
         weights=read_json(folder / "generator" / WEIGHTS, list),
         other_weights=_other_weights(folder, method),
         points=_read_shards(folder / "map"),
-        settings=read_text(config) if config.is_file() else "",
+        settings=without_secrets(read_text(config)) if config.is_file() else "",
     )
 
 
