@@ -340,7 +340,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = _INTERRUPTED
     except BrokenPipeError:
         return 1
-    except (OSError, RuntimeError, MemoryError) as error:
+    except Exception as error:
         if (sentence := _machine_trouble(error)) is None:
             raise
         _complain(sentence)
@@ -352,8 +352,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _machine_trouble(error: Exception) -> str | None:
     """The sentence for a full disk or memory; None for anything else, which is our fault."""
-    if isinstance(error, OSError):
-        return disk_trouble(error)
+    sentence = disk_trouble(error)
+    if sentence is not None or isinstance(error, OSError):
+        return sentence
     from dawgen.backbone.memory import memory_trouble  # torch takes a second to import
 
     return memory_trouble(error)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import json
 import os
+import resource
 import runpy
 import subprocess
 import sys
+import tempfile
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -222,6 +224,49 @@ def test_what_is_wrong_is_said(tiny_bart: Backbone, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no finished run folder"):
         export_run(tmp_path, "peft", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("to", KINDS)
+def test_the_weights_are_as_readable_as_the_rest(
+    exported: tuple[Path, list[tuple[str, str]]], to: str
+) -> None:
+    files = [path for path in (exported[0] / "bart" / to).rglob("*") if path.is_file()]
+    mine = exported[0] / "rows.csv"  # written with this process's own umask
+    assert {path.stat().st_mode for path in files} == {mine.stat().st_mode}
+
+
+@pytest.mark.parametrize(
+    ("to", "largest"), [("peft", 300), ("hf", 300), ("hf", 60_000), ("ctranslate2", 60_000)]
+)
+def test_a_full_disk_is_told_at_export(
+    tiny_bart: Backbone, tmp_path: Path, to: str, largest: int
+) -> None:
+    """safetensors raises an error of its own, in which the system's number is part of a text."""
+    run = write_run(tmp_path, tiny_bart)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (largest, before[1]))
+    try:
+        outcome = dawgen("export", run, "--to", to, "--out", tmp_path / "out")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert outcome.code == 2
+    assert "a file may not grow that large here" in outcome.err
+    assert not (tmp_path / "out").exists()
+    assert not list(tmp_path.glob(".out*"))
+
+
+@pytest.mark.parametrize("command", ["export --to ctranslate2 --out out", "push --model me/mood"])
+def test_no_folder_for_temporary_files_is_told(
+    tiny_bart: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    run = write_run(tmp_path, tiny_bart)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: [str(tmp_path / "none")])
+    name, *options = command.split()
+    outcome = dawgen(name, run, *options)
+    assert outcome.code == 2
+    assert "There is no folder for temporary files" in outcome.err
 
 
 # --- the hub ---------------------------------------------------------------------------

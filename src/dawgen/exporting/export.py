@@ -65,10 +65,19 @@ def export_run(run: Path, to: str, out: Path, overrides: Sequence[str] = ()) -> 
         for name, source in ((SCRIPT, f"{to}.py"), (ROWS, ROWS)):
             write_text(partial / name, (scripts / source).read_text("utf-8"))
         write_text(partial / "README.md", model_card(run, card, settings, backbone, to))
+        _share(partial)
         partial.replace(out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return out
+
+
+def _share(folder: Path) -> None:
+    """Make all files as readable as one of ours; safetensors lets nobody else read its own."""
+    mode = (folder / TASK).stat().st_mode
+    for path in folder.rglob("*"):
+        if path.is_file():
+            path.chmod(mode)
 
 
 def _about(card: TaskCard, backbone: Backbone, prompt: Tensor) -> dict[str, Any]:
