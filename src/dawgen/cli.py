@@ -5,6 +5,8 @@ Exit codes: 0 done, 2 the user can mend it, 1 our fault, 130 or 143 stopped by C
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -334,6 +336,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except typer.Exit as stop:
         code = stop.exit_code
     except _UsageError as error:
+        error.message = on_terminal(without_secrets(error.message))
         error.show()
         return 2
     except (typer.Abort, KeyboardInterrupt):
@@ -365,8 +368,22 @@ def _complain(sentence: str) -> None:
     typer.echo(f"dawgen: {on_terminal(without_secrets(sentence))}", err=True)
 
 
+def _write_any_text() -> None:
+    """Let no character end a command, whatever the locale.
+
+    Files and pipes get UTF-8, unless PYTHONIOENCODING names another; what a terminal's encoding
+    does not have is written as an escape.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            as_is = stream.isatty() or "PYTHONIOENCODING" in os.environ
+            encoding = stream.encoding if as_is else "utf-8"
+            stream.reconfigure(encoding=encoding, errors="backslashreplace")
+
+
 def entry() -> None:
     """What the installed ``dawgen`` command calls."""
+    _write_any_text()
     choose_threads()
     code = main()
     if code in (_INTERRUPTED, _TERMINATED):

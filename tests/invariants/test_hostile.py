@@ -79,6 +79,38 @@ def test_a_name_in_an_error_cannot_move_the_terminal(tmp_path: Path) -> None:
     assert "\\x1b[31mred\\n.yaml" in outcome.err
 
 
+LOCALES = (
+    {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    {"LC_ALL": "C"},
+    {"PYTHONIOENCODING": "latin-1"},
+)
+ODD = "naïve\u2014\u65e5\ud800"
+"""Of letters that Latin-1 has and has not, and half a letter that UTF-8 has not."""
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_no_locale_ends_a_command(
+    tmp_path: Path, locale: dict[str, str], options: list[str]
+) -> None:
+    tokens = [{"text": ODD, "weight": 1.0, "label_ratio": 0.5}]
+    weights = [{"row": 0, "label": ODD, "source": ODD, "tokens": tokens}]
+    (tmp_path / "token-weights.json").write_text(json.dumps(weights))
+    command = [sys.executable, "-m", "dawgen", "inspect", "weights", str(tmp_path), *options]
+    environment = os.environ | locale | {"COLUMNS": "200"}
+    found = subprocess.run(command, capture_output=True, env=environment, check=False)
+    assert (found.returncode, found.stderr) == (0, b"")
+    encoding = locale.get("PYTHONIOENCODING", "utf-8")
+    shown = ODD.encode(encoding, "backslashreplace")
+    assert found.stdout.count(shown) >= 2
+
+
+def test_a_secret_in_wrong_usage_is_not_shown() -> None:
+    outcome = dawgen("inspect", "weights", "a", "https://me:pw@hub/x", "\x1b[31m")
+    assert outcome.code == 2
+    assert "https://***@hub/x \\x1b[31m" in outcome.err
+
+
 def test_a_local_job_asks_for_no_network(
     job: SmallJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
