@@ -339,12 +339,56 @@ def test_the_scripts_read_what_predict_reads(tmp_path: Path) -> None:
     assert texts("x.csv", "\ufeff\na;b\n 1,5 ;2\n") == ["1,5"]
     assert texts("x.csv", f"a\n{'y' * 200_000}\n") == ["y" * 200_000]
     assert texts("x.csv", 'a,b\n"two\r\nlines",2\n') == ["two\r\nlines"]
+    assert texts("x.tsv", 'a\tb\n"two\nlines"\t2\n') == ["two\nlines"]
+    (tmp_path / "latin.csv").write_bytes(b"a\n\xfc\n")
+    with pytest.raises(SystemExit, match=r"latin\.csv is not text in UTF-8"):
+        names["rows_of"](tmp_path / "latin.csv")
     for name, content, sentence in (
-        ("x.tsv", "a\tb\n", "its ending must be"),
+        ("x.parquet", "a\tb\n", "its ending must be"),
+        ("x.json", "[1]", "does not hold rows of cells"),
+        ("x.jsonl", "{\n", "does not hold rows of cells: Expecting property name"),
+        ("x.json", "[" * 100_000, "does not hold rows of cells"),
         ("x.csv", "b\n1\n", "row 1: there is nothing in the column 'a'"),
     ):
         with pytest.raises(SystemExit, match=sentence):
             texts(name, content)
+
+
+@pytest.mark.parametrize("to", KINDS)
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["--help"], 0, "python predict.py ROWS.csv"),
+        ([], 2, "python predict.py ROWS.csv"),
+        (["--rows", "a.csv"], 2, "python predict.py ROWS.csv"),
+        (["a.csv", "b", "c"], 2, "python predict.py ROWS.csv"),
+        (["none.csv"], 1, "There is no file none.csv."),
+        (["."], 1, "There is no file .."),
+    ],
+)
+def test_a_script_says_how_it_is_called_before_it_loads_its_model(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    to: str,
+    arguments: list[str],
+    code: int,
+    says: str,
+) -> None:
+    """There is no model here."""
+    scripts = resources.files("dawgen.exporting") / "scripts"
+    for name, source in (("predict.py", f"{to}.py"), ("rows.py", "rows.py")):
+        (tmp_path / name).write_text((scripts / source).read_text("utf-8"))
+    about = {"columns": {"text1": "a"}, "prompt_length": 4, "encoder_decoder": True}
+    (tmp_path / "task.json").write_text(json.dumps(about))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["predict.py", *arguments])
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(tmp_path / "predict.py"), run_name="__main__")
+    said = capsys.readouterr()
+    assert says in (said.out if code == 0 else f"{said.err}{end.value.code}")
+    assert (end.value.code or 0) == (says if code == 1 else code)
 
 
 def test_a_damaged_run_is_told_and_not_published(tiny_bart: Backbone, tmp_path: Path) -> None:
