@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from dawgen.atomic import sweep, whole_file, write_text
+
+
+def test_text_that_utf_8_does_not_have_is_escaped(tmp_path: Path) -> None:
+    """Such as a file name in another encoding, in the command that a run records."""
+    write_text(tmp_path / "a.json", json.dumps({"command": ["r\udcff", "ü"]}, ensure_ascii=False))
+    assert (tmp_path / "a.json").read_bytes() == b'{"command": ["r\\udcff", "\xc3\xbc"]}'
+    assert json.loads((tmp_path / "a.json").read_text("utf-8"))["command"] == ["r\udcff", "ü"]
 
 
 def test_a_failing_writer_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path) -> None:

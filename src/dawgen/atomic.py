@@ -64,8 +64,12 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file in UTF-8 whole or not at all."""
-    write_bytes(path, text.encode("utf-8"))
+    """Write a text file in UTF-8 whole or not at all.
+
+    What UTF-8 does not have, such as the bytes of a file name in another encoding, is written as
+    an escape, which JSON and YAML read.
+    """
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
 def move(source: Path, target: Path) -> None:

@@ -5,6 +5,7 @@ Exit codes: 0 done, 2 the user can mend it, 1 our fault, 130 or 143 stopped by C
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -310,7 +311,7 @@ def root(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
     offline: Annotated[
-        bool, typer.Option("--offline", help="Reach no network, whatever is asked for.")
+        bool, typer.Option("--offline", help="Refuse the network to dawgen and its libraries.")
     ] = False,
 ) -> None:
     """Few labelled examples in; a synthetic dataset and a tuned prompt out."""
@@ -336,13 +337,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except typer.Exit as stop:
         code = stop.exit_code
     except _UsageError as error:
+        error.message = on_terminal(without_secrets(error.message))
         error.show()
         return 2
     except (typer.Abort, KeyboardInterrupt):
         code = _INTERRUPTED
     except BrokenPipeError:
         return 1
-    except (OSError, RuntimeError, MemoryError) as error:
+    except Exception as error:
         if (sentence := _machine_trouble(error)) is None:
             raise
         _complain(sentence)
@@ -354,8 +356,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _machine_trouble(error: Exception) -> str | None:
     """The sentence for a full disk or memory; None for anything else, which is our fault."""
-    if isinstance(error, OSError):
-        return disk_trouble(error)
+    sentence = disk_trouble(error)
+    if sentence is not None or isinstance(error, OSError):
+        return sentence
     from dawgen.backbone.memory import memory_trouble  # torch takes a second to import
 
     return memory_trouble(error)
@@ -366,8 +369,22 @@ def _complain(sentence: str) -> None:
     typer.echo(f"dawgen: {on_terminal(without_secrets(sentence))}", err=True)
 
 
+def _write_any_text() -> None:
+    """Let no character end a command, whatever the locale.
+
+    Files and pipes get UTF-8, unless PYTHONIOENCODING names another; what a terminal's encoding
+    does not have is written as an escape.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            as_is = stream.isatty() or "PYTHONIOENCODING" in os.environ
+            encoding = stream.encoding if as_is else "utf-8"
+            stream.reconfigure(encoding=encoding, errors="backslashreplace")
+
+
 def entry() -> None:
     """What the installed ``dawgen`` command calls."""
+    _write_any_text()
     choose_threads()
     code = main()
     if code in (_INTERRUPTED, _TERMINATED):

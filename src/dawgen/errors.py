@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 
 _DISK = {
     errno.ENOSPC: "the disk is full; make room",
@@ -20,6 +21,7 @@ _DISK = {
     errno.EEXIST: "something else lies there already; name another place",
     errno.ENAMETOOLONG: "a file name would be too long; name a shorter folder or label",
 }
+_OF_RUST = re.compile(r"\(os error (\d+)\)")
 
 
 class UserError(ValueError):
@@ -31,12 +33,26 @@ class UserError(ValueError):
     """
 
 
-def disk_trouble(error: OSError) -> str | None:
-    """What the disk or the system refuses, as a sentence; None for other errors."""
-    why = _DISK.get(error.errno or 0)
+def disk_trouble(error: Exception) -> str | None:
+    """What the disk or the system refuses, as a sentence; None for other errors.
+
+    Libraries written in Rust (safetensors, tokenizers) raise errors of their own that only say
+    the system's number: "No space left on device (os error 28)".
+    """
+    number, place = 0, None
+    if isinstance(error, OSError):
+        number, place = error.errno or 0, error.filename
+        if number == errno.ENOENT and "temporary directory" in str(error):  # of tempfile
+            return (
+                "There is no folder for temporary files that can be written; make room in /tmp, "
+                "or name another folder with the environment variable TMPDIR."
+            )
+    elif found := _OF_RUST.search(str(error)):
+        number = int(found[1])
+    why = _DISK.get(number)
     if why is None:
         return None
-    where = f" with {error.filename}" if error.filename else ""
+    where = f" with {place}" if place else ""
     return (
         f"Writing or reading stopped{where}: {why}; then the same command goes on from what is "
         "finished."

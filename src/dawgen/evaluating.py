@@ -20,6 +20,7 @@ from dawgen.methods import METHODS, Source, Task
 from dawgen.progress import warn
 from dawgen.prompts import load_prompt
 from dawgen.runs import RunFolder, write_json
+from dawgen.seals import check_seal
 from dawgen.settings import Settings
 from dawgen.streams import Streams
 from dawgen.tasks import Row, Shots, TaskCard, load_card, load_rows, packaged_data
@@ -60,6 +61,7 @@ def evaluate_prompt(
     adapter = prompt / "prompt" if (prompt / "prompt").is_dir() else prompt
     if adapter != prompt:
         refuse_links(adapter)
+    check_seal(adapter)
     soft = load_prompt(adapter, backbone)
     with RunFolder(out).lock():
         tokens = settings.evaluation.tokens_per_batch

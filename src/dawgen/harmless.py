@@ -10,6 +10,7 @@ import re
 import shlex
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 # What begins a formula, also in full width, at the start of a cell, of a line in it, or behind a
 # mark at which a spreadsheet of another country or kind cuts cells; ";-)" is no formula.
@@ -19,7 +20,17 @@ _FORMULA = re.compile(
     r"(?=[ \u00a0\u3000\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20](?!\)))"
 )
 _QUOTED = re.compile('["\r\n]')
-_SECRETS = re.compile(r"\bhf_[A-Za-z0-9]{16,}|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)")
+_SECRETS = re.compile(
+    # Tokens of the hub and of GitHub; any signed token of OAuth.
+    r"\b(?:hf|gh[oprsu])_[A-Za-z0-9]{16,}|\b(?:hf_oauth|hf_jwt|github_pat)_[\w.-]{16,}"
+    r"|\beyJ[\w-]{10,}\.[\w.-]{10,}|(?<=[Bb]earer )[^\s\"']+"
+    # In an address where a name, a password or a token stands before the host: all before the
+    # last @, for it may hold slashes and an @ of its own.
+    r"|(?<=://)(?=[^\s/?#\"<>]{0,1000}[@:])[^\s\"<>]{1,1000}(?=@)"
+    # Values whose name says what they are, in an address or a command.
+    r"|(?P<name>(?i:\b[\w-]{0,40}(?:token|secret|passw(?:or)?d|api[_-]?key|signature|credential)"
+    r"|(?<=[?&])(?:sig|key|auth|pwd))=)[^\s&#;\"'<>]+"
+)
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 HIDDEN = "***"
 
@@ -72,5 +83,20 @@ def _separated_cell(cell: object, separator: str) -> str:
 
 
 def without_secrets(text: str) -> str:
-    """Text without hub tokens and without passwords in addresses."""
-    return _SECRETS.sub(HIDDEN, text)
+    """Text without tokens and passwords: see the patterns for what is known as such."""
+    return _SECRETS.sub(_hidden, text)
+
+
+def hide_secrets(tree: Any) -> Any:
+    """The same of all texts in a tree of dicts and lists."""
+    if isinstance(tree, str):
+        return without_secrets(tree)
+    if isinstance(tree, dict):
+        return {hide_secrets(key): hide_secrets(value) for key, value in tree.items()}
+    return [hide_secrets(value) for value in tree] if isinstance(tree, list | tuple) else tree
+
+
+def _hidden(found: re.Match[str]) -> str:
+    """What stands in a secret's place; the name of a value stays."""
+    name = found.groupdict()["name"]
+    return f"{name}{HIDDEN}" if name else HIDDEN

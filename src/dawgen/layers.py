@@ -21,6 +21,7 @@ from pydantic import BaseModel, ValidationError
 
 from dawgen.backbone.registry import known_backbone
 from dawgen.errors import UserError
+from dawgen.harmless import hide_secrets
 from dawgen.settings import BackboneSettings, Settings
 from dawgen.yamltext import parse_yaml
 
@@ -271,5 +272,8 @@ def build_settings(
 
 
 def dump_settings(settings: BaseModel) -> str:
-    """The tree as YAML, every value spelled out."""
-    return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False)
+    """The tree as YAML, every value spelled out; settings without secrets, cards as they are."""
+    tree = settings.model_dump(mode="json")
+    if isinstance(settings, Settings):
+        tree = hide_secrets(tree)
+    return yaml.safe_dump(tree, sort_keys=False)

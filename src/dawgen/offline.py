@@ -1,7 +1,9 @@
-"""`--offline`: nothing of this process reaches the network.
+"""`--offline`: no Python code of this process reaches the network.
 
 The hub's libraries are told so, and answer from what lies on the disk. Beside that, an audit
-hook refuses every connection that Python code tries to make, whoever tries.
+hook refuses every connection, datagram and look-up of a name that Python code tries to make,
+whoever tries; processes that are forked have it too. It does not see what native code does with
+the system's own calls, nor other programs that are started: docs/reliability.md says so.
 """
 
 from __future__ import annotations
@@ -11,7 +13,9 @@ import sys
 from typing import Any
 
 _VARIABLES = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
-_EVENTS = ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto")
+_SOCKETS = ("socket.connect", "socket.sendto", "socket.sendmsg")
+_NAMES = ("getaddrinfo", "gethostbyname", "gethostbyaddr", "getnameinfo")
+_EVENTS = (*_SOCKETS, *(f"socket.{name}" for name in _NAMES))
 _on = False
 
 
@@ -35,5 +39,8 @@ def _refuse(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 def _is_local(event: str, arguments: tuple[Any, ...]) -> bool:
-    """Whether a socket of this machine's file system is meant, by which processes talk."""
-    return event == "socket.connect" and isinstance(arguments[1], str | bytes)
+    """Whether a socket of this machine's file system is meant, by which processes talk.
+
+    One that sends to no address is connected: to this machine, for all else was refused.
+    """
+    return event in _SOCKETS and (arguments[1] is None or isinstance(arguments[1], str | bytes))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,12 +17,12 @@ from dawgen.finished import open_run
 from dawgen.labelled import FORMATS, LabelledFile, plain_cell
 from dawgen.progress import say
 from dawgen.runs import fingerprint, folder_hash
+from dawgen.seals import file_hash
 from dawgen.tasks import Row, TaskCard
 from dawgen.tasks.stream import Cells, OnEmpty, has_texts, stream_cells
 
 CHUNK = 1024
 """Rows that are read, labelled and written together."""
-_END = 1 << 20
 
 
 def predict_rows(folder: str | Path, rows: Sequence[Row]) -> tuple[TaskCard, np.ndarray]:
@@ -145,7 +144,7 @@ def predict_file(
             "prompt": folder_hash(folder / "prompt"),
             "card": card.model_dump(mode="json"),
             "backbone": classifier.fingerprint,
-            "rows": _file_mark(Path(source)),
+            "rows": file_hash(Path(source)) if Path(source).is_file() else None,
             "columns": list(first[1]),
             "abstain_below": abstain_below,
             "on_empty": on_empty,
@@ -169,19 +168,6 @@ def begun(
     if first is None:
         raise UserError(f"{source} has no rows whose texts are not empty.")
     return first, itertools.chain([first], given)
-
-
-def _file_mark(path: Path) -> str | None:
-    """Size and both ends of a file: enough to tell that it is not the one it was."""
-    if not path.is_file():
-        return None
-    size = path.stat().st_size
-    digest = hashlib.sha256(str(size).encode())
-    with path.open("rb") as file:
-        digest.update(file.read(_END))
-        file.seek(max(0, size - _END))
-        digest.update(file.read())
-    return digest.hexdigest()
 
 
 def check_out(out: Path, source: str, folder: Path) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 
 import dawgen
 from dawgen.backbone import Backbone
+from dawgen.finished import kept_hashes
 from dawgen.hardware import hardware, peak_memory_mib, versions
-from dawgen.harmless import without_secrets
+from dawgen.harmless import hide_secrets
 from dawgen.job import Job, rows_hash
 from dawgen.runs import RunFolder
 from dawgen.seals import file_hash
@@ -25,13 +26,13 @@ def run_record(
     backbone: Backbone,
 ) -> dict[str, Any]:
     """The content of ``run.json``: what was asked, of what, by what, on what, and how long."""
-    files = ("config.yaml", "task.yaml", "scores.json", "predictions.parquet")
-    return {
+    files = ("scores.json", "predictions.parquet")
+    record = {
         "dawgen": dawgen.__version__,
         "task": job.card.name,
         "seed": settings.seed,
         "preset": preset,
-        "command": [without_secrets(part) for part in command],
+        "command": list(command),
         "rows": {
             "train": len(job.shots.train),
             "dev": len(job.shots.dev),
@@ -53,6 +54,8 @@ def run_record(
             "dtype": settings.backbone.dtype,
             "quantization": backbone.quantization,
         },
-        "files": {name: file_hash(run.path / name) for name in files},
+        "files": {name: file_hash(run.path / name) for name in files} | kept_hashes(run.path),
         "versions": versions(),
     }
+    hidden: dict[str, Any] = hide_secrets(record)
+    return hidden

@@ -15,6 +15,7 @@ from typing import Any
 
 from dawgen.atomic import write_text
 from dawgen.errors import UserError
+from dawgen.harmless import hide_secrets
 
 SEAL = "fingerprint.json"
 
@@ -37,7 +38,7 @@ class Seal:
 def set_seal(folder: Path, mark: str, inputs: Mapping[str, Any]) -> None:
     """Seal a folder whose files are all there."""
     files = {name: file_hash(folder / name) for name in _names(folder)}
-    tree = {"fingerprint": mark, "inputs": inputs, "files": files}
+    tree = {"fingerprint": mark, "inputs": hide_secrets(dict(inputs)), "files": files}
     text = json.dumps({**tree, "seal": _hash(tree)}, indent=2, ensure_ascii=False, default=str)
     write_text(folder / SEAL, text + "\n")
 

@@ -18,6 +18,7 @@ from dawgen.backbone import Backbone
 from dawgen.checkpoint import Checkpoint
 from dawgen.cluster import Cluster
 from dawgen.evaluation import predict, score, write_predictions
+from dawgen.finished import renew_record
 from dawgen.generator import fit_generator, label_prompt_start, weighted_texts
 from dawgen.generator.examples import make_shots
 from dawgen.job import Job, rows_hash
@@ -332,3 +333,4 @@ def keep_description(run: RunFolder, job: Job, settings: Settings) -> None:
     )
     write_text(run.path / "config.yaml", dump_settings(chosen))
     write_text(run.path / "task.yaml", dump_settings(job.card))
+    renew_record(run.path)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dawgen.errors import UserError
+from dawgen.harmless import hide_secrets
 
 if TYPE_CHECKING:
     from dawgen.settings import Settings
@@ -97,5 +98,5 @@ def _flat(settings: Settings) -> dict[str, str | int | float | bool]:
 
     return {
         key: value if isinstance(value, str | int | float | bool) else str(value)
-        for key, value in parts(settings.model_dump(mode="json"), "")
+        for key, value in parts(hide_secrets(settings.model_dump(mode="json")), "")
     }

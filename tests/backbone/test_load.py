@@ -9,7 +9,8 @@ import safetensors.torch
 import torch
 
 from dawgen.backbone import load_backbone
-from dawgen.backbone.load import _fingerprint, check_head
+from dawgen.backbone.fingerprint import fingerprint_of
+from dawgen.backbone.load import check_head
 from dawgen.backbone.text import BackboneText
 from dawgen.errors import UserError
 from dawgen.settings import BackboneSettings
@@ -62,7 +63,7 @@ def test_the_fingerprint_follows_every_byte_of_large_weights(folder: Path) -> No
     for value in (0.0, 1.0):
         tensors["b"].fill_(value)
         safetensors.torch.save_file(tensors, weights, {"format": "pt"})
-        found.add((weights.stat().st_size, _fingerprint(str(folder), None, settings)))
+        found.add((weights.stat().st_size, fingerprint_of(str(folder), None, settings)))
     sizes, prints = zip(*found, strict=True)
     assert (len(set(sizes)), len(set(prints))) == (1, 2)
 

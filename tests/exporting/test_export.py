@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import json
 import os
+import resource
 import runpy
 import subprocess
 import sys
+import tempfile
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -304,6 +306,49 @@ def test_what_is_wrong_is_said(tiny_bart: Backbone, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("to", KINDS)
+def test_the_weights_are_as_readable_as_the_rest(
+    exported: tuple[Path, list[tuple[str, str]]], to: str
+) -> None:
+    files = [path for path in (exported[0] / "bart" / to).rglob("*") if path.is_file()]
+    mine = exported[0] / "rows.csv"  # written with this process's own umask
+    assert {path.stat().st_mode for path in files} == {mine.stat().st_mode}
+
+
+@pytest.mark.parametrize(
+    ("to", "largest"), [("peft", 300), ("hf", 300), ("hf", 60_000), ("ctranslate2", 60_000)]
+)
+def test_a_full_disk_is_told_at_export(
+    tiny_bart: Backbone, tmp_path: Path, to: str, largest: int
+) -> None:
+    """safetensors raises an error of its own, in which the system's number is part of a text."""
+    run = write_run(tmp_path, tiny_bart)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (largest, before[1]))
+    try:
+        outcome = dawgen("export", run, "--to", to, "--out", tmp_path / "out")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert outcome.code == 2
+    assert "a file may not grow that large here" in outcome.err
+    assert not (tmp_path / "out").exists()
+    assert not list(tmp_path.glob(".out*"))
+
+
+@pytest.mark.parametrize("command", ["export --to ctranslate2 --out out", "push --model me/mood"])
+def test_no_folder_for_temporary_files_is_told(
+    tiny_bart: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    run = write_run(tmp_path, tiny_bart)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: [str(tmp_path / "none")])
+    name, *options = command.split()
+    outcome = dawgen(name, run, *options)
+    assert outcome.code == 2
+    assert "There is no folder for temporary files" in outcome.err
+
+
 # --- the hub ---------------------------------------------------------------------------
 
 
@@ -388,18 +433,62 @@ def test_the_scripts_read_what_predict_reads(tmp_path: Path) -> None:
         rows = names["rows_of"](tmp_path / name)
         assert [row and str(row["a"]) for row in rows] == ["0", None, None, "b"]
     assert json.loads(names["answer"](None)) == {"prediction": None, "p_x": None, "p_y": None}
+    assert texts("x.tsv", 'a\tb\n"two\nlines"\t2\n') == ["two\nlines"]
+    (tmp_path / "latin.csv").write_bytes(b"a\n\xfc\n")
+    with pytest.raises(SystemExit, match=r"latin\.csv is not text in UTF-8"):
+        names["rows_of"](tmp_path / "latin.csv")
     for name, content, sentence in (
-        ("x.tsv", "a\tb\n", "its ending must be"),
+        ("x.parquet", "a\tb\n", "its ending must be"),
+        ("x.json", "[1]", "does not hold rows of cells"),
+        ("x.jsonl", "{\n", "does not hold rows of cells: Expecting property name"),
+        ("x.json", "[" * 100_000, "does not hold rows of cells"),
         ("x.csv", "b\n1\n", "has no rows with a column 'a'"),
     ):
         with pytest.raises(SystemExit, match=sentence):
             texts(name, content)
 
 
+@pytest.mark.parametrize("to", KINDS)
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["--help"], 0, "python predict.py ROWS.csv"),
+        ([], 2, "python predict.py ROWS.csv"),
+        (["--rows", "a.csv"], 2, "python predict.py ROWS.csv"),
+        (["a.csv", "b", "c"], 2, "python predict.py ROWS.csv"),
+        (["none.csv"], 1, "There is no file none.csv."),
+        (["."], 1, "There is no file .."),
+    ],
+)
+def test_a_script_says_how_it_is_called_before_it_loads_its_model(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    to: str,
+    arguments: list[str],
+    code: int,
+    says: str,
+) -> None:
+    """There is no model here."""
+    scripts = resources.files("dawgen.exporting") / "scripts"
+    for name, source in (("predict.py", f"{to}.py"), ("rows.py", "rows.py")):
+        (tmp_path / name).write_text((scripts / source).read_text("utf-8"))
+    about = {"columns": {"text1": "a"}, "prompt_length": 4, "encoder_decoder": True}
+    (tmp_path / "task.json").write_text(json.dumps(about))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["predict.py", *arguments])
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(tmp_path / "predict.py"), run_name="__main__")
+    said = capsys.readouterr()
+    assert says in (said.out if code == 0 else f"{said.err}{end.value.code}")
+    assert (end.value.code or 0) == (says if code == 1 else code)
+
+
 def test_a_damaged_run_is_told_and_not_published(tiny_bart: Backbone, tmp_path: Path) -> None:
     run = write_run(tmp_path, tiny_bart)
     (run / "scores.json").write_text('{"accuracy"')
-    with pytest.raises(UserError, match=r"scores\.json is damaged"):
+    with pytest.raises(UserError, match=r"scores\.json: this is not JSON"):
         export_run(run, "peft", tmp_path / "out")
     assert not (tmp_path / "out").exists()
     (run / "synthetic").mkdir()

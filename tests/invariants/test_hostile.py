@@ -79,6 +79,38 @@ def test_a_name_in_an_error_cannot_move_the_terminal(tmp_path: Path) -> None:
     assert "\\x1b[31mred\\n.yaml" in outcome.err
 
 
+LOCALES = (
+    {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    {"LC_ALL": "C"},
+    {"PYTHONIOENCODING": "latin-1"},
+)
+ODD = "naïve\u2014\u65e5\ud800"
+"""Of letters that Latin-1 has and has not, and half a letter that UTF-8 has not."""
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_no_locale_ends_a_command(
+    tmp_path: Path, locale: dict[str, str], options: list[str]
+) -> None:
+    tokens = [{"text": ODD, "weight": 1.0, "label_ratio": 0.5}]
+    weights = [{"row": 0, "label": ODD, "source": ODD, "tokens": tokens}]
+    (tmp_path / "token-weights.json").write_text(json.dumps(weights))
+    command = [sys.executable, "-m", "dawgen", "inspect", "weights", str(tmp_path), *options]
+    environment = os.environ | locale | {"COLUMNS": "200"}
+    found = subprocess.run(command, capture_output=True, env=environment, check=False)
+    assert (found.returncode, found.stderr) == (0, b"")
+    encoding = locale.get("PYTHONIOENCODING", "utf-8")
+    shown = ODD.encode(encoding, "backslashreplace")
+    assert found.stdout.count(shown) >= 2
+
+
+def test_a_secret_in_wrong_usage_is_not_shown() -> None:
+    outcome = dawgen("inspect", "weights", "a", "https://me:pw@hub/x", "\x1b[31m")
+    assert outcome.code == 2
+    assert "https://***@hub/x \\x1b[31m" in outcome.err
+
+
 def test_a_local_job_asks_for_no_network(
     job: SmallJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -100,9 +132,19 @@ from dawgen.errors import UserError
 from dawgen.tasks import load_card, load_rows
 import datasets, huggingface_hub
 print(huggingface_hub.constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE)
+udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+there = ("127.0.0.1", 9)
 for ask in (
-    lambda: socket.create_connection(("127.0.0.1", 9)),
+    lambda: socket.create_connection(there),
+    lambda: udp.connect(there),
+    lambda: udp.connect_ex(there),
+    lambda: udp.sendto(b"x", there),
+    lambda: udp.sendmsg([b"x"], [], 0, there),
     lambda: socket.getaddrinfo("x", 1),
+    lambda: socket.gethostbyname("localhost"),
+    lambda: socket.gethostbyname_ex("localhost"),
+    lambda: socket.gethostbyaddr("127.0.0.1"),
+    lambda: socket.getnameinfo(there, 0),
     lambda: load_rows(load_card("sick"), "hub:nobody/nothing"),
 ):
     try:
@@ -116,8 +158,35 @@ for ask in (
     )
     switches, *refusals, hub = found.stdout.splitlines()
     assert switches == "True True"
-    assert refusals == ["--offline: the network was asked for and refused"] * 2
+    assert refusals == ["--offline: the network was asked for and refused"] * 10
     assert hub.startswith("hub:nobody/nothing@train could not be loaded from the hub")
+
+
+def test_offline_leaves_processes_of_this_machine_alone(tmp_path: Path) -> None:
+    """Sockets of the file system and pairs of sockets; and a forked process is offline too."""
+    code = f"""
+import os, socket
+from dawgen.offline import go_offline
+go_offline()
+one, other = socket.socketpair()
+one.sendmsg([b"pair"])
+print(other.recv(9))
+inbox = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+inbox.bind({str(tmp_path / "s")!r})
+out = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+for send in (out.sendto, lambda text, to: out.sendmsg([text], [], 0, to)):
+    send(b"file", {str(tmp_path / "s")!r})
+    print(inbox.recv(9))
+if child := os.fork():
+    raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+try:
+    socket.gethostbyaddr("127.0.0.1")
+except ConnectionRefusedError:
+    os._exit(7)
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert found.stdout.splitlines() == [b"b'pair'", b"b'file'", b"b'file'"], found.stderr
+    assert found.returncode == 7
 
 
 def test_the_option_is_for_every_command(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,15 +201,28 @@ def test_secrets_reach_no_file_and_no_log(
 ) -> None:
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, TOKEN)
-    monkeypatch.setattr(sys, "argv", ["dawgen", "run", "x", "--note", TOKEN, "https://me:pw@hub/x"])
-    outcome = job.run(tmp_path / "run")
+    address = "https://me:pass/word@1@hub/x"
+    monkeypatch.setattr(sys, "argv", ["dawgen", "run", "x", "--note", TOKEN, address])
+    named = {"tracking__project": address, "methods__ppt__corpus": f"hub:x?token={'s3cret' * 30}"}
+    run = tmp_path / "run"
+    outcome = job.run(run, **named)
     assert outcome.code == 0, outcome.err
-    assert TOKEN not in outcome.out + outcome.err
-    for name, content in files_of(tmp_path / "run").items():
-        assert TOKEN.encode() not in content, name
+    said = outcome.out + outcome.err
+
+    def assert_none() -> None:
+        for name, content in {**files_of(run), "what is said": said.encode()}.items():
+            for secret in (TOKEN, "pass/word", "word@1", "s3cret"):
+                assert secret.encode() not in content, name
+
+    assert_none()
     record = json.loads((tmp_path / "run" / "run.json").read_text("utf-8"))
     assert record["command"] == ["dawgen", "run", "x", "--note", "***", "https://***@hub/x"]
     assert record["trust_remote_code"] is False
+    for name in ("run.json", "config.yaml"):  # as an earlier version wrote them
+        (run / name).write_text((run / name).read_text("utf-8").replace("***@hub", f"{TOKEN}@hub"))
+    assert dawgen("report", run).code == 0
+    assert TOKEN not in (run / "report.html").read_text("utf-8")
+    assert "https://***@hub/x" in (run / "report.html").read_text("utf-8")
     failed = dawgen("validate", f"{TOKEN}.yaml")
     assert TOKEN not in failed.err
 

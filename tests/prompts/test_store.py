@@ -185,7 +185,7 @@ class TestWhatIsNotAPrompt:
 
     def test_broken_json(self, tmp_path: Path):
         (tmp_path / "adapter_config.json").write_text("{")
-        with pytest.raises(UserError, match="not valid JSON"):
+        with pytest.raises(UserError, match="this is not JSON"):
             load_prompt(tmp_path)
 
     def test_no_weights(self, tiny_bart, tmp_path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from logging import CRITICAL
@@ -21,7 +20,7 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from dawgen.backbone.cache import PROVENANCE, read_provenance
+from dawgen.backbone.fingerprint import fingerprint_of, model_files
 from dawgen.backbone.gguf import (
     Header,
     check_gguf,
@@ -35,12 +34,9 @@ from dawgen.backbone.place import model_device, model_place
 from dawgen.backbone.recompute import recompute
 from dawgen.errors import UserError
 from dawgen.progress import say
-from dawgen.seals import file_hash
 from dawgen.settings import BackboneSettings
 
-TINY = "dawgen/tiny"
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
-_MEBIBYTE = 1 << 20
 
 
 def load_backbone(settings: BackboneSettings | str | Path) -> Backbone:
@@ -59,6 +55,8 @@ def load_backbone(settings: BackboneSettings | str | Path) -> Backbone:
         settings = BackboneSettings(path=str(settings))
     place = model_place(settings.path)
     device = model_device(settings.device)
+    if Path(place).is_dir():
+        model_files(Path(place))  # refuses what leads out of it before anything is loaded
     common: dict[str, Any] = {
         "revision": settings.revision,
         "trust_remote_code": settings.trust_remote_code,
@@ -90,7 +88,7 @@ def load_backbone(settings: BackboneSettings | str | Path) -> Backbone:
         ) from None
     _check_weights(model, found, tokenizer, settings.path)
     torch.nn.Module.to(model, device)
-    fingerprint = _fingerprint(place, model, settings)
+    fingerprint = fingerprint_of(place, model, settings)
     backbone = Backbone(
         model,
         tokenizer,
@@ -221,37 +219,6 @@ def _tokenizer(
 def _first_line(error: Exception) -> str:
     line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     return line if line.endswith((".", "!", "?")) else f"{line}."
-
-
-def _fingerprint(place: str, model: PreTrainedModel, settings: BackboneSettings) -> str:
-    """A hash of the model's files, or the hub's commit.
-
-    Every byte counts in a folder, where weights may be merged in place without changing in size.
-    Of the packaged model, which nobody changes, both ends do.
-    """
-    digest = hashlib.sha256(f"{settings.dtype} {settings.max_length}".encode())
-    folder = Path(place)
-    if gguf := find_gguf(folder):
-        digest.update(f"gguf {file_hash(gguf)}".encode())
-        return digest.hexdigest()
-    if not folder.is_dir():
-        digest.update(f"{place}@{getattr(model.config, '_commit_hash', None)}".encode())
-        return digest.hexdigest()
-    for file in sorted(folder.iterdir()):
-        if file.suffix not in (".safetensors", ".json", ".model", ".txt", ".py"):
-            continue
-        if file.name == PROVENANCE:  # it says when and from where, which changes no figure
-            continue
-        if settings.path != TINY:
-            digest.update(f"{file.name} {file_hash(file)}".encode())
-            continue
-        size = file.stat().st_size
-        digest.update(f"{file.name} {size}".encode())
-        with file.open("rb") as stream:
-            digest.update(stream.read(_MEBIBYTE))
-            stream.seek(max(0, size - _MEBIBYTE))
-            digest.update(stream.read())
-    return digest.hexdigest()
 
 
 @torch.no_grad()

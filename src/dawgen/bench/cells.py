@@ -18,6 +18,7 @@ from dawgen.bench.measure import Cost
 from dawgen.errors import UserError
 from dawgen.evaluation import overlap, score
 from dawgen.hardware import hardware, versions
+from dawgen.harmless import hide_secrets, without_secrets
 from dawgen.job import rows_hash
 from dawgen.layers import dump_settings
 from dawgen.methods.base import Prediction, Task
@@ -182,9 +183,9 @@ def write_failure(out: Path, order: Order, error: Exception) -> None:
             "seed": cell.seed,
             "backbone": cell.backbone,
             "error": type(error).__name__,
-            "message": str(error),
+            "message": without_secrets(str(error)),
             "user_error": isinstance(error, UserError),
-            "traceback": lines[-_TRACEBACK_LINES:],
+            "traceback": hide_secrets(lines[-_TRACEBACK_LINES:]),
             "fingerprint": order.fingerprint,
             "dawgen": dawgen.__version__,
         },

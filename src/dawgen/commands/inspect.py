@@ -13,6 +13,7 @@ from rich.text import Text
 
 from dawgen.errors import UserError
 from dawgen.progress import shown
+from dawgen.reading import as_dawgen_writes, read_json
 
 WEIGHTS = "token-weights.json"
 END = "<end>"
@@ -41,8 +42,9 @@ def weights(
         typer.echo(json.dumps(texts, indent=2, ensure_ascii=False))
         return
     console = Console(soft_wrap=True, highlight=False)
-    for line in weight_lines(texts, console.width):
-        console.print(line)
+    with as_dawgen_writes(folder):
+        for line in weight_lines(texts, console.width):
+            console.print(line)
 
 
 def read_weights(folder: Path) -> list[dict[str, Any]]:
@@ -58,10 +60,7 @@ def read_weights(folder: Path) -> list[dict[str, Any]]:
             f"There are no token weights in {folder}; name the folder of a run whose generator was "
             "tuned by `dawgen run` or `dawgen fit-generator`."
         )
-    try:
-        texts: list[dict[str, Any]] = json.loads(path.read_text("utf-8"))
-    except ValueError:
-        raise UserError(f"{path} is not readable JSON; tune the generator again.") from None
+    texts: list[dict[str, Any]] = read_json(path, list)
     return texts
 
 

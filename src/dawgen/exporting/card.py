@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from huggingface_hub import EvalResult, ModelCardData
 
 from dawgen.backbone.registry import known_backbone
-from dawgen.errors import UserError
+from dawgen.reading import as_dawgen_writes, read_json
 from dawgen.synthesis.card import plain, table
 from dawgen.synthesis.provenance import model_licence, model_name
 
@@ -27,9 +27,18 @@ _LIBRARY = {"peft": "peft", "hf": "transformers", "ctranslate2": "ctranslate2"}
 
 
 def model_card(run: Path, card: TaskCard, settings: Settings, backbone: Backbone, to: str) -> str:
-    """The text of README.md: hub metadata, then prose, scores with their seed, limits, use."""
-    scores = _read(run / "scores.json")
-    record = _read(run / "run.json")
+    """The text of README.md: hub metadata, then prose, scores with their seed, limits, use.
+
+    Raises:
+        UserError: scores or record of the run are not as dawgen writes them.
+    """
+    with as_dawgen_writes(run):
+        return _model_card(run, card, settings, backbone, to)
+
+
+def _model_card(run: Path, card: TaskCard, settings: Settings, backbone: Backbone, to: str) -> str:
+    scores = read_json(run / "scores.json")
+    record = read_json(run / "run.json")
     name = f"{card.name}, a prompt tuned by dawgen"
     data = ModelCardData(
         base_model=None if is_local(backbone.name) else backbone.name,
@@ -48,13 +57,6 @@ def model_card(run: Path, card: TaskCard, settings: Settings, backbone: Backbone
         _limits(),
     ]
     return "\n".join(parts)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(path.read_text("utf-8"))) if path.is_file() else {}
-    except (ValueError, TypeError):
-        raise UserError(f"{path} is damaged; run the command that made the run again.") from None
 
 
 def is_local(name: str) -> bool:

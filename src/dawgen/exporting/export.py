@@ -71,6 +71,7 @@ def export_run(run: Path, to: str, out: Path, overrides: Sequence[str] = ()) -> 
             for name, source in sources.items():
                 write_text(partial / name, source.read_text("utf-8"))
             write_text(partial / "README.md", model_card(run, card, settings, backbone, to))
+            _share(partial)
     return out
 
 
@@ -85,6 +86,14 @@ def _check_out(run: Path, out: Path) -> None:
     refuse_links_between(run, out)
     if os.path.lexists(out):
         raise UserError(f"{out} exists already; name another folder with --out.")
+
+
+def _share(folder: Path) -> None:
+    """Make all files as readable as one of ours; safetensors lets nobody else read its own."""
+    mode = (folder / TASK).stat().st_mode
+    for path in folder.rglob("*"):
+        if path.is_file():
+            path.chmod(mode)
 
 
 def _about(card: TaskCard, backbone: Backbone, prompt: Tensor) -> dict[str, Any]:

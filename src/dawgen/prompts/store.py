@@ -21,6 +21,7 @@ from torch import Tensor
 from dawgen.atomic import write_bytes
 from dawgen.errors import UserError
 from dawgen.progress import warn
+from dawgen.reading import read_json
 
 if TYPE_CHECKING:
     from dawgen.backbone import Backbone
@@ -158,16 +159,12 @@ def _read_config(folder: Path) -> dict[str, Any]:
             f"{folder} is not a PEFT adapter: it has no {CONFIG} (it holds {found}); "
             f"give the folder that 'dawgen tune' or PEFT wrote."
         )
-    try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{folder / CONFIG} is not valid JSON: {error}.") from error
-    kind = config.get("peft_type") if isinstance(config, dict) else type(config).__name__
+    config: dict[str, Any] = read_json(folder / CONFIG)
+    kind = config.get("peft_type")
     if kind != "PROMPT_TUNING":
         raise UserError(
             f"{folder} is a PEFT adapter of type {kind}, but a PROMPT_TUNING one is needed."
         )
-    assert isinstance(config, dict)
     return config
 
 

@@ -15,6 +15,7 @@ from dawgen.evaluation.formats import as_text, title
 from dawgen.evaluation.results import Results, read_results
 from dawgen.evaluation.statistics import mean_std, sign_flip_test
 from dawgen.evaluation.tables import Line, Table, build_tables
+from dawgen.reading import as_dawgen_writes
 from dawgen.report.bars import Dot, dots_chart
 from dawgen.report.charts import LEFT, RIGHT, WIDTH, figure, mark, scale, ticks
 from dawgen.report.environment import render_page
@@ -57,7 +58,8 @@ def write_bench_report(out: Path) -> Path:
     """
     results = read_results(out)
     path = out / "report.html"
-    write_text(path, render_page("bench.html.j2", _context(out, results)))
+    with as_dawgen_writes(f"A cell in {out}"):
+        write_text(path, render_page("bench.html.j2", _context(out, results)))
     return path
 
 

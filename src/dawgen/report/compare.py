@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from dawgen.errors import UserError
 from dawgen.evaluation.statistics import paired_bootstrap
+from dawgen.reading import as_dawgen_writes
 from dawgen.report.charts import Bar, Line, bar_chart, line_chart
 from dawgen.report.environment import render_page
 from dawgen.report.read import Rows, RunFiles, is_number, read_run
@@ -60,10 +61,13 @@ def write_comparison(folders: Sequence[Path], path: Path) -> Path:
     for folder in folders:
         if not (folder / "run.json").is_file():
             raise UserError(f"{folder} is no run folder: it has no run.json.")
-    runs = _named([read_run(folder) for folder in folders], folders)
-    if path.exists() and _MARK not in path.read_bytes():
-        raise UserError(f"{path} exists and is no page of dawgen's; name another file with --out.")
-    write_text(path, render_page("compare.html.j2", _context(runs)))
+    with as_dawgen_writes(f"One of the runs {', '.join(map(str, folders))}"):
+        runs = _named([read_run(folder) for folder in folders], folders)
+        if path.exists() and _MARK not in path.read_bytes():
+            raise UserError(
+                f"{path} exists and is no page of dawgen's; name another file with --out."
+            )
+        write_text(path, render_page("compare.html.j2", _context(runs)))
     return path
 
 

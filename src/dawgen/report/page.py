@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from dawgen.reading import as_dawgen_writes
 from dawgen.report import predictions, results, rows, training
 from dawgen.report.environment import render_page
 from dawgen.report.read import RunFiles, read_run
@@ -21,9 +22,9 @@ def write_report(folder: Path) -> Path:
     Raises:
         UserError: no such folder, or a file of it is damaged.
     """
-    page = render(read_run(folder))
     path = folder / "report.html"
-    write_text(path, page)
+    with as_dawgen_writes(folder):
+        write_text(path, render(read_run(folder)))
     return path
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dawgen.errors import UserError
 from dawgen.evaluation.output import output_names
+from dawgen.harmless import hide_secrets, without_secrets
+from dawgen.reading import parse_json, read_json, read_text
 from dawgen.tasks import load_card
 from dawgen.tasks.bounds import loaded
 from dawgen.tasks.parquet import parquet_records
@@ -55,21 +56,21 @@ def read_run(folder: Path) -> RunFiles:
     method = _method(folder / "generator")
     return RunFiles(
         name=folder.resolve().name,
-        run=_read_json(folder / "run.json"),
-        scores=_read_json(folder / "scores.json"),
-        arm=_read_json(folder / "prompt" / "arm.json"),
+        run=hide_secrets(read_json(folder / "run.json")),
+        scores=read_json(folder / "scores.json"),
+        arm=read_json(folder / "prompt" / "arm.json"),
         generator_log=_read_lines(folder / "generator" / "log.jsonl"),
         tuning_log=_read_lines(folder / "prompt" / "log.jsonl"),
         baseline_log=_read_lines(folder / "baseline" / "log.jsonl"),
         synthetic=_read_shards(folder / "synthetic"),
-        ledger=_read_json(folder / "synthetic" / "ledger.json"),
-        rejected=_read_json(folder / "synthetic" / "quality.json").get("rejected_examples", []),
+        ledger=read_json(folder / "synthetic" / "ledger.json"),
+        rejected=read_json(folder / "synthetic" / "quality.json").get("rejected_examples", []),
         predictions=_read_predictions(folder),
         method=method,
-        weights=_read_list(folder / "generator" / WEIGHTS),
+        weights=read_json(folder / "generator" / WEIGHTS, list),
         other_weights=_other_weights(folder, method),
         points=_read_shards(folder / "map"),
-        settings=_text(config) if config.is_file() else "",
+        settings=without_secrets(read_text(config)) if config.is_file() else "",
     )
 
 
@@ -80,7 +81,7 @@ def is_number(value: object) -> bool:
 
 def _method(generator: Path) -> str:
     """How a generator was tuned, as its fingerprint's inputs say; "" where they do not."""
-    inputs = _read_json(generator / "fingerprint.json").get("inputs") or {}
+    inputs = read_json(generator / "fingerprint.json").get("inputs") or {}
     return str((inputs.get("generator") or {}).get("method", ""))
 
 
@@ -90,7 +91,7 @@ def _other_weights(folder: Path, method: str) -> dict[str, Rows]:
     for kept in sorted((folder / ".kept").glob("generator-*")):
         other = _method(kept)
         if other not in ("", method):
-            found[other] = _read_list(kept / WEIGHTS)
+            found[other] = read_json(kept / WEIGHTS, list)
     return found
 
 
@@ -115,40 +116,11 @@ def _read_predictions(folder: Path) -> Rows:
     ]
 
 
-def _parse(path: Path, text: str, line: int | None = None, kind: type = dict) -> Any:
-    where = f"{path}, line {line}" if line else str(path)
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError:
-        raise UserError(f"{where}: this is not JSON; run the stage that wrote it again.") from None
-    if not isinstance(value, kind):
-        wanted = "object" if kind is dict else "list"
-        raise UserError(f"{where}: expected a JSON {wanted}; run the stage that wrote it again.")
-    return value
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text("utf-8")
-    except UnicodeDecodeError:
-        raise UserError(
-            f"{path} is not text in UTF-8; run the stage that wrote it again."
-        ) from None
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    return dict(_parse(path, _text(path))) if path.is_file() else {}
-
-
-def _read_list(path: Path) -> Rows:
-    return list(_parse(path, _text(path), kind=list)) if path.is_file() else []
-
-
 def _read_lines(path: Path) -> Rows:
     if not path.is_file():
         return []
-    lines = _text(path).split("\n")
-    return [_parse(path, line, number) for number, line in enumerate(lines, 1) if line.strip()]
+    lines = enumerate(read_text(path).split("\n"), start=1)
+    return [parse_json(line, f"{path}, line {n}") for n, line in lines if line.strip()]
 
 
 def _read_shards(folder: Path, pattern: str = "*.parquet") -> Rows:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from dawgen.backbone import Backbone
-from dawgen.errors import UserError
+from dawgen.errors import UserError, disk_trouble
 from dawgen.synthesis.engines.baking import prompt_ids
 from dawgen.synthesis.engines.base import (
     Decoding,
@@ -76,7 +76,7 @@ class CTranslate2Engine:
         try:
             self.path = convert(backbone, self.prompts, folder, None)
         except Exception as error:  # a converter may fail in any of its lines
-            if isinstance(error, OSError):
+            if isinstance(error, OSError) or disk_trouble(error) is not None:
                 raise
             kind = backbone.model.config.model_type
             why = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
