@@ -12,6 +12,7 @@ import safetensors.torch
 import torch
 
 from dawgen.backbone import load_backbone
+from dawgen.backbone.fingerprint import fingerprint_of
 from dawgen.errors import UserError
 from dawgen.settings import BackboneSettings
 from tests.conftest import bart_model, word_tokenizer
@@ -74,6 +75,14 @@ def test_weights_outside_of_the_folder_are_refused(tmp_path: Path, place: str | 
     move_weights(folder, place or str(tmp_path / "one.safetensors"))
     with pytest.raises(UserError, match=r"index\.json names weights outside of its folder"):
         print_of(folder)
+
+
+def test_a_model_of_one_file_counts_by_its_bytes(tmp_path: Path) -> None:
+    path, found = tmp_path / "model.gguf", set()
+    for content in (b"one", b"two"):
+        path.write_bytes(content)
+        found.add(fingerprint_of(str(path), None, BackboneSettings(path=str(path))))
+    assert len(found) == 2
 
 
 # --- from the hub -------------------------------------------------------------------------

@@ -43,7 +43,7 @@ def fingerprint_of(place: str, model: PreTrainedModel | None, settings: Backbone
     base counts too, and so does code that came with the model.
 
     Args:
-        place: the model's folder or hub name.
+        place: the model's folder, file or hub name.
         model: the loaded model.
     """
     digest = hashlib.sha256(f"{settings.dtype} {settings.max_length}".encode())
@@ -80,7 +80,7 @@ def model_files(folder: Path) -> list[Path]:
 
 
 def _lines(place: str, settings: BackboneSettings) -> Iterator[bytes]:
-    """What is hashed of one folder or hub name, in order."""
+    """What is hashed of one folder, file or hub name, in order."""
     folder = Path(place)
     if gguf := find_gguf(folder):
         yield f"gguf {file_hash(gguf)}".encode()
@@ -114,10 +114,10 @@ def _commit(name: str, revision: str | None) -> str | None:
 def _base(place: str, revision: str | None) -> str | None:
     """The model that an adapter is put on, as transformers finds it; None for a whole model."""
     folder = Path(place)
-    if folder.is_dir():
+    if folder.exists():
         adapter: Path | None = folder / _ADAPTER
-        if (folder / _CONFIG).is_file():
-            return None  # the adapter's base is in the folder itself
+        if folder.is_file() or (folder / _CONFIG).is_file():
+            return None  # the adapter's base, if there is one, is in the folder itself
     else:
         adapter = _cached(place, _ADAPTER, revision)
     base = _read(adapter).get("base_model_name_or_path") if adapter is not None else None

@@ -20,6 +20,7 @@ from transformers import (
 )
 from transformers.utils import logging
 
+from dawgen.backbone.cache import read_provenance
 from dawgen.backbone.fingerprint import fingerprint_of, model_files
 from dawgen.backbone.gguf import (
     Header,
