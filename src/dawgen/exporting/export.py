@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dawgen.backbone import load_backbone
 from dawgen.backbone.load import quiet
+from dawgen.backbone.text import answered
 from dawgen.errors import UserError
 from dawgen.exporting.card import model_card
 from dawgen.finished import load_run_prompt, open_run
@@ -73,13 +74,19 @@ def export_run(run: Path, to: str, out: Path, overrides: Sequence[str] = ()) -> 
 
 def _about(card: TaskCard, backbone: Backbone, prompt: Tensor) -> dict[str, Any]:
     """What a script must know to label a row: how it is filled in, and what stands for a label."""
+    words, template, answer = backbone.label_word_ids(card), card.template, ""
+    if not backbone.is_encoder_decoder:  # read with a word behind, which is then taken off
+        template = template.rstrip(" ")
+        answer = answered(template, card.label_words[card.labels[0]]).removeprefix(template)
     return {
         "task": card.name,
         "labels": card.labels,
         "columns": {role: card.columns[role] for role in card.roles},
-        "template": card.template,
+        "template": template,
+        "answer": answer,
+        "answer_tokens": len(words[0]) if answer else 0,
         "label_words": [card.label_words[label] for label in card.labels],
-        "label_word_ids": backbone.label_word_ids(card),
+        "label_word_ids": words,
         "encoder_decoder": backbone.is_encoder_decoder,
         "decoder_start": backbone.decoder_start if backbone.is_encoder_decoder else [],
         "end_id": backbone.end_id,

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import TYPE_CHECKING
 
+from dawgen.backbone.text import answered
 from dawgen.errors import UserError
 from dawgen.evaluation.predict import label_probabilities
 from dawgen.methods.base import Prediction, Task
@@ -91,7 +92,7 @@ def encode_demonstration(card: TaskCard, row: Row, backbone: Backbone) -> list[i
     Where it has none (T5, BERT) white space is no token, and what follows starts a word anyway.
     """
     assert row.label is not None
-    ids = backbone.text_ids(f"{card.fill(row)} {card.label_words[row.label]}")
+    ids = backbone.text_ids(answered(card.fill(row), card.label_words[row.label]))
     line = backbone.text_ids("\n")
     return [*ids, *line] if "\n" in backbone.tokenizer.decode(line) else ids
 

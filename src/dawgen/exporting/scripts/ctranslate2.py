@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import ctranslate2
-from rows import answer, beside, fill, here, rows_of, task
+from rows import answer, before_answer, beside, fill, here, rows_of, task
 from tokenizers import Tokenizer
 
 tokenizer = Tokenizer.from_file(str(here / "tokenizer.json"))
@@ -18,11 +18,9 @@ model = kind(str(here))
 
 def probabilities(rows: list[dict[str, str]]) -> list[list[float]]:
     """p(label) of each label for each row, from the log-probabilities of the labels' words."""
-    texts = [tokenizer.encode(fill(row)).ids for row in rows]
-    if not task["encoder_decoder"]:
-        texts = [ids[:-1] if ids[-1:] == [task["end_id"]] else ids for ids in texts]
     room = task["max_length"] - beside
-    inputs = [[str(i) for i in task["prompt_ids"] + ids[:room]] for ids in texts]
+    texts = [before_answer(tokenizer.encode(fill(row)).ids[:room]) for row in rows]
+    inputs = [[str(i) for i in task["prompt_ids"] + ids] for ids in texts]
     words = [[str(i) for i in word] for word in task["label_word_ids"]]
     sources = [source for source in inputs for _ in words]
     targets = words * len(inputs)

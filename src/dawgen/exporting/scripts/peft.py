@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 from peft import PeftModel
-from rows import answer, beside, fill, here, rows_of, task
+from rows import answer, before_answer, beside, fill, here, rows_of, task
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
 base = str(here / "base") if task["base"] == "base" else task["base"]
@@ -23,9 +23,8 @@ tokenizer = AutoTokenizer.from_pretrained(base)
 def probabilities(row: dict[str, str]) -> list[float]:
     """p(label) of each label, from the log-probabilities of the labels' words."""
     room = task["max_length"] - beside
-    ids = tokenizer(fill(row), return_tensors="pt", truncation=True, max_length=room).input_ids
-    if not task["encoder_decoder"] and ids[0, -1] == task["end_id"]:
-        ids = ids[:, :-1]
+    read = tokenizer(fill(row), truncation=True, max_length=room).input_ids
+    ids = torch.tensor([before_answer(read)])
     scores = []
     for word in task["label_word_ids"]:
         before = torch.tensor([task["decoder_start"]]) if task["encoder_decoder"] else ids
