@@ -241,7 +241,7 @@ def validate(
     typer.echo(
         f"{backbone.name}: inputs of {', '.join(str(len(row)) for row in tokens)} tokens behind "
         f"a prompt of {settings.tuning.prompt_length}; label words of "
-        f"{', '.join(str(len(word)) for word in words)} token(s), all starting differently."
+        f"{', '.join(str(len(word)) for word in words)} token(s)."
     )
 
 

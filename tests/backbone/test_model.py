@@ -189,13 +189,6 @@ def test_template_longer_than_the_model_is_refused(backbone: Backbone) -> None:
         backbone.encode_rows(card, ROWS, prompt_length=5)
 
 
-def test_label_words_that_start_alike_are_refused(backbone: Backbone) -> None:
-    words = {"entailment": "yes", "neutral": "maybe", "contradiction": "yes yes"}
-    card = CARD.model_copy(update={"label_words": words})
-    with pytest.raises(UserError, match=r"'yes'.*'yes yes'.*start with the same token"):
-        backbone.label_word_ids(card)
-
-
 def test_ordinary_tokens_leave_specials_out(backbone: Backbone) -> None:
     ordinary = set(backbone.ordinary_token_ids())
     assert not ordinary & set(backbone.tokenizer.all_special_ids)

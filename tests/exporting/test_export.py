@@ -36,11 +36,12 @@ COUNT = 24
 """Rows that are compared; 200 in the slow test."""
 
 
-def write_run(folder: Path, backbone: Backbone, tail: str = "") -> Path:
+def write_run(folder: Path, backbone: Backbone, tail: str = "", end: str = "") -> Path:
     """A finished run around a random model and a random prompt, strong enough to matter.
 
     Args:
         tail: what each label word has behind it, so that it is of several tokens.
+        end: what the template has behind ``answer:``, in YAML.
     """
     model = folder / "model"
     backbone.model.save_pretrained(model)
@@ -49,7 +50,9 @@ def write_run(folder: Path, backbone: Backbone, tail: str = "") -> Path:
     prompt = random_normal(backbone.table().detach(), 5, np.random.default_rng(0))
     save_prompt(4 * prompt, run / "prompt", backbone)
     (run / "task.yaml").write_text(
-        CARD.replace('"yes"', f'"yes{tail}"').replace('"no"', f'"no{tail}"')
+        CARD.replace('"yes"', f'"yes{tail}"')
+        .replace('"no"', f'"no{tail}"')
+        .replace("answer:", f"answer:{end}")
     )
     (run / "config.yaml").write_text(
         f"seed: 7\nbackbone: {{path: {model}, max_length: {backbone.max_length}}}\n"
@@ -143,9 +146,15 @@ def exported(
     home = tmp_path_factory.mktemp("exported")
     pairs = write_data(home / "rows.jsonl", COUNT)
     jobs = {}
-    backbones = {"bart": tiny_bart, "t5": tiny_t5, "gpt2": tiny_gpt2, "llama": tiny_llama}
-    for name, backbone in backbones.items():
-        run = write_run(home / name, backbone, " man" if name == "gpt2" else "")
+    runs = {
+        "bart": (tiny_bart, "", ""),
+        "t5": (tiny_t5, "", ""),
+        "gpt2": (tiny_gpt2, " man", ""),
+        "gpt2-line": (tiny_gpt2, "", r" \n "),
+        "llama": (tiny_llama, "", ""),
+    }
+    for name, (backbone, tail, end) in runs.items():
+        run = write_run(home / name, backbone, tail, end)
         for to in KINDS:
             base = [str(home / name / "model")] if to == "peft" else []
             export = export_run(run, to, home / name / to)
@@ -155,7 +164,7 @@ def exported(
 
 
 @pytest.mark.parametrize("to", KINDS)
-@pytest.mark.parametrize("name", ["bart", "t5", "gpt2", "llama"])
+@pytest.mark.parametrize("name", ["bart", "t5", "gpt2", "gpt2-line", "llama"])
 def test_an_export_labels_as_the_run_does(
     exported: tuple[Path, list[tuple[str, str]]], name: str, to: str
 ) -> None:

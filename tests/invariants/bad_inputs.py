@@ -445,7 +445,7 @@ refused(C, "a label without a word", "no entry for label 'other'")(
 refused(C, "two labels with one word", "the same label word 'yes'")(
     in_card('other: "no"', 'other: "yes"')
 )
-refused(C, "label words that start alike for the model", "start with the same token")(
+refused(C, "a label word that begins another one for the model", "begins 'yes again'")(
     in_card('other: "no"', 'other: "yes again"')
 )
 refused(C, "YAML that makes Python objects", "constructor for the tag")(

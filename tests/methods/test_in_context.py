@@ -182,3 +182,14 @@ def test_pairs(tiny_bart: Backbone) -> None:
     assert found.probabilities.shape == (6, len(pair_card().labels))
     assert found.details["demonstrations_min"] >= 2
     assert np.abs(found.probabilities - bare.probabilities).max() > 1e-4
+
+
+@pytest.mark.parametrize(("end", "between"), [("", " "), ("  ", " "), ("\n", ""), ("\n ", "")])
+def test_a_demonstration_is_answered_as_a_row_is(
+    tiny_gpt2: Backbone, end: str, between: str
+) -> None:
+    card, (row,) = toy_card(), toy_rows(1, 0)
+    template = card.template + end
+    ids = encode_demonstration(card.model_copy(update={"template": template}), row, tiny_gpt2)
+    text = f"{card.fill(row)}{end.rstrip(' ')}{between}{card.label_words[str(row.label)]}\n"
+    assert ids == tiny_gpt2.text_ids(text)

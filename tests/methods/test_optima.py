@@ -55,7 +55,7 @@ def test_same_seed_same_bytes(tiny_bart, tmp_path):
     task = toy_task(tmp_path, card, three_way())
     prompts = []
     for seed in (13, 13, 14):
-        adaptation = _Adaptation(task, tiny_bart, small(), Streams(seed))
+        adaptation = _Adaptation(card, card, tiny_bart, small(), Streams(seed))
         source = encode(card, pair_rows(card, 4, 0), tiny_bart, 4)
         for step in (1, 2, 3):
             adaptation.update(step, source, source.ids)
@@ -96,10 +96,9 @@ def test_the_best_step_on_the_development_shots_is_kept(tiny_bart, tmp_path, mon
     assert not torch.equal(seen[1], seen[2])
 
 
-def test_the_source_is_learned_in_spite_of_the_perturbations(tiny_bart, tmp_path):
+def test_the_source_is_learned_in_spite_of_the_perturbations(tiny_bart):
     """Six rows by heart: their loss falls from far above chance, log 2, to far below it."""
     card = toy_card()
-    task = replace(toy_task(tmp_path, two_way()), card=card)
     here, there = (
         encode(
             card,
@@ -110,7 +109,7 @@ def test_the_source_is_learned_in_spite_of_the_perturbations(tiny_bart, tmp_path
         for word, seed in (("house", 5), ("park", 6))
     )
     settings = small(optima={"steps": 24, "learning_rate": 0.1})
-    adaptation = _Adaptation(task, tiny_bart, settings, Streams(13))
+    adaptation = _Adaptation(card, card, tiny_bart, settings, Streams(13))
 
     def loss() -> float:
         with torch.no_grad():
@@ -123,7 +122,7 @@ def test_the_source_is_learned_in_spite_of_the_perturbations(tiny_bart, tmp_path
     assert loss() < 0.5
 
 
-def test_the_prompt_descends_all_four_terms(tiny_bart, tmp_path, monkeypatch):
+def test_the_prompt_descends_all_four_terms(tiny_bart, monkeypatch):
     """The gradient that reaches the prompt is that of cross-entropy + KL + entropy minus the
     weighted domain loss, written out here from the same perturbation."""
     module = import_module("dawgen.methods.optima")
@@ -136,9 +135,8 @@ def test_the_prompt_descends_all_four_terms(tiny_bart, tmp_path, monkeypatch):
         return kept[-1][0]
 
     monkeypatch.setattr(module, "adversarial", keep)
-    task = toy_task(tmp_path, card, card)
     settings = small(optima={"max_grad_norm": None, "discriminator_learning_rate": 0.5})
-    adaptation = _Adaptation(task, tiny_bart, settings, Streams(13))
+    adaptation = _Adaptation(card, card, tiny_bart, settings, Streams(13))
     rows = encode(card, pair_rows(card, 4, 0), tiny_bart, 4)
     target = tiny_bart.encode_rows(card, pair_rows(card, 4, 9), 4)
     start = adaptation.prompt.detach().clone()
@@ -232,3 +230,14 @@ class TestWhatIsMissing:
         task = toy_task(tmp_path, card, two_way())
         with pytest.raises(UserError, match=r"^qqp, step 2 of OPTIMA: the loss is not finite"):
             optima(task, toy_shots(card), tiny_bart, small(), Streams(13))
+
+
+def test_label_words_must_start_with_different_tokens_here_alone(tiny_bart, tmp_path):
+    """It reads one position; whoever scores words whole takes the same card."""
+    card = three_way()
+    words = dict(zip(card.labels, ("not true", "not false", "maybe"), strict=True))
+    card = card.model_copy(update={"label_words": words})
+    assert len(tiny_bart.label_word_ids(card)) == 3
+    task = toy_task(tmp_path, card, card)
+    with pytest.raises(UserError, match="two of 'not true', 'not false', 'maybe' start with"):
+        optima(task, toy_shots(card), tiny_bart, small(), Streams(13))

@@ -46,6 +46,9 @@ def encode_rows(
 
     Returns:
         The rows' ids, and how many of the rows had to be shortened.
+
+    Raises:
+        ValueError: the template alone is longer.
     """
     if not rows:
         return [], 0
@@ -81,4 +84,4 @@ def _encode_cut(
         if excess <= 0:
             return ids
         if length1 <= 0 and length2 <= 0:
-            raise ValueError(f"the template alone is longer than {budget} tokens")
+            raise ValueError("the template alone is longer")

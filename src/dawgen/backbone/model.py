@@ -23,6 +23,7 @@ from dawgen.backbone.inputs import pad_right
 from dawgen.backbone.linear import quicken
 from dawgen.backbone.recompute import kept
 from dawgen.backbone.text import BackboneText
+from dawgen.backbone.words import Read, beginnings_to_read, behind_rows, word_log_probs
 
 
 @dataclass(frozen=True)
@@ -211,7 +212,7 @@ class Backbone(BackboneText):
             hidden = self.label_hidden(prompts, inputs)
             ids = torch.tensor([word[0] for word in label_words], device=self.device)
             return self.head.logits(hidden, ids)
-        return self._word_log_probs(prompts, inputs, label_words)
+        return word_log_probs(label_words, self._reader(prompts, inputs, label_words), self.head)
 
     def label_hidden(
         self,
@@ -248,26 +249,20 @@ class Backbone(BackboneText):
         weights = mask[..., None].float()
         return (states.float() * weights).sum(1) / weights.sum(1)
 
-    def _word_log_probs(
+    def _reader(
         self,
         prompts: Tensor | None,
         inputs: Sequence[Sequence[int]],
         label_words: Sequence[Sequence[int]],
-    ) -> Tensor:
-        """Summed log-probabilities [B,C] of label words of any length."""
-        rows, words = len(inputs), len(label_words)
-        targets = [list(word) for _ in range(rows) for word in label_words]
+    ) -> Read:
+        """What reads the beginnings of label words behind the rows."""
+        rows = len(inputs)
         if self.is_encoder_decoder:
             states, mask = self._encode(prompts, inputs)
-            states = states.repeat_interleave(words, 0)
-            mask = mask.repeat_interleave(words, 0)
-            hidden = self._decoded_targets(states, mask, targets)
-        else:
-            sources = [list(row) for row in inputs for _ in label_words]
-            soft = None if prompts is None else prompts.repeat_interleave(words, 0)
-            hidden = self._read_targets(soft, sources, targets)
-        log_probs, _ = self._target_log_probs(hidden, targets)
-        return log_probs.sum(1).view(rows, words)
+            return lambda word: self._decoded_targets(states, mask, [word] * rows)
+        several = len(beginnings_to_read(label_words)) > 1
+        once = behind_rows(self, prompts, inputs) if several else None
+        return once or (lambda word: self._read_targets(prompts, inputs, [word] * rows))
 
     # --- scoring texts --------------------------------------------------------------
 

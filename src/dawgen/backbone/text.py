@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property, partial
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from dawgen.backbone.inputs import encode_rows
 from dawgen.backbone.text_tokenizer import TextTokenizer
 from dawgen.errors import UserError
 from dawgen.progress import is_hushed, warn
+from dawgen.tasks.row import Row
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
-    from dawgen.tasks import Row, TaskCard
+    from dawgen.tasks import TaskCard
+
+_ANY = Row("a", "a", None)
+"""Stands for any row: a template ends as it ends, whatever it is filled with."""
 
 
 class BackboneText:
@@ -84,15 +89,24 @@ class BackboneText:
     def encode_rows(
         self, card: TaskCard, rows: Sequence[Row], prompt_length: int
     ) -> list[list[int]]:
-        """Rows through the card's template, cut so that prompt and input fit the model."""
-        budget = self._room(prompt_length, "tuning") - (0 if self.is_encoder_decoder else 8)
+        """Rows through the card's template, cut so that prompt, input and answer fit the model.
+
+        A causal model's rows are encoded with a label word behind them, which is then taken off:
+        they end where the ids of :meth:`label_word_ids` go on.
+        """
+        words, card = self.answer_ids(card), self.marked(card)
+        room, longest, fill = self._room(prompt_length, "tuning"), 0, partial(self.fill, card)
+        if not self.is_encoder_decoder:
+            fill, longest = partial(self._first_answer, card), max(len(word) for word in words)
+        budget, answer = room - longest, len(words[0]) if longest else 0
         try:
-            marked = partial(self.fill, self.marked(card))
-            encoded, cut = encode_rows(self.texts, marked, rows, budget)
-        except ValueError as error:
+            encoded, cut = encode_rows(self.texts, fill, rows, budget + answer)
+        except ValueError:
+            word = f" and a label word of {longest}" if longest else ""
             raise UserError(
-                f"{card.name}: {error}, which is what backbone.max_length = {self.max_length} "
-                f"leaves beside a prompt of {prompt_length}; raise the one or lower the other."
+                f"{card.name}: the template alone is longer than {budget} tokens, which is what "
+                f"backbone.max_length = {self.max_length} leaves beside a prompt of "
+                f"{prompt_length}{word}; raise the one or lower the other."
             ) from None
         if cut:
             self._warn_once(
@@ -104,7 +118,12 @@ class BackboneText:
         if self.is_encoder_decoder:
             return encoded
         # A causal model goes on from the template: an end mark would close it.
-        return [ids[:-1] if ids and ids[-1] == self.end_id else ids for ids in encoded]
+        ends = [len(ids) - (ids[-1:] == [self.end_id]) - answer for ids in encoded]
+        return [ids[:end] for ids, end in zip(encoded, ends, strict=True)]
+
+    def _first_answer(self, card: TaskCard, row: Row) -> str:
+        """The row through the template, and the first label's word."""
+        return answered(self.fill(card, row), card.label_words[card.labels[0]])
 
     def _warn_once(self, subject: str, message: str) -> None:
         """Warn of a subject unless that was done, when there is somebody to hear it."""
@@ -116,28 +135,41 @@ class BackboneText:
         """Token ids of each label's word, in the order of ``card.labels``.
 
         Raises:
-            UserError: a word is empty, or two labels' words start with the same token.
+            UserError: a word is empty, or begins another label's word: its score would never be
+                the lower of the two.
         """
-        words = [card.label_words[label] for label in card.labels]
-        ids = [self._answer_ids(word) for word in words]
-        first: dict[int, str] = {}
-        for label, word, tokens in zip(card.labels, words, ids, strict=True):
-            if not tokens:
+        ids = self.answer_ids(card)
+        for label in card.labels:
+            if not self.text_ids(card.label_words[label]):
                 raise UserError(f"{card.name}: the label word of {label!r} is empty.")
-            if tokens[0] in first:
+        # In order, a word that begins others stands right before one of them.
+        order = sorted(range(len(ids)), key=lambda place: ids[place])
+        for shorter, longer in pairwise(order):
+            if ids[longer][: len(ids[shorter])] == ids[shorter]:
+                one, other = card.labels[shorter], card.labels[longer]
+                relation = "begins" if ids[shorter] != ids[longer] else "is the same as"
                 raise UserError(
-                    f"{card.name}: the label words {card.label_words[first[tokens[0]]]!r} "
-                    f"({first[tokens[0]]}) and {word!r} ({label}) start with the same token of "
-                    f"{self.name}; choose words that differ from their first piece on."
+                    f"{card.name}: in the tokens of {self.name} the label word "
+                    f"{card.label_words[one]!r} ({one}) {relation} {card.label_words[other]!r} "
+                    f"({other}); choose words of which none begins another."
                 )
-            first[tokens[0]] = label
         return ids
 
-    def _answer_ids(self, word: str) -> list[int]:
+    def answer_ids(self, card: TaskCard) -> list[list[int]]:
+        """As :meth:`label_word_ids`, for words that may begin one another.
+
+        For a causal model template and word are encoded together. Tokens that all words begin
+        with belong to the rows: a blank that is a token of its own, or ``card_``.
+        """
+        words = [card.label_words[label] for label in card.labels]
         if self.is_encoder_decoder:
-            return self.text_ids(word)
-        before, whole = self.text_ids("answer:"), self.text_ids(f"answer: {word}")
-        return whole[len(before) :]
+            return [self.text_ids(word) for word in words]
+        filled = self.fill(self.marked(card), _ANY)
+        texts = [answered(filled, word) for word in words]
+        ids = [self.text_ids(text) for text in texts]
+        columns = enumerate(zip(*ids, strict=False))
+        shared = next((n for n, tokens in columns if len(set(tokens)) > 1), min(map(len, ids)))
+        return [tokens[shared:] for tokens in ids]
 
     def encode_source(self, text: str, prompt_length: int) -> list[int]:
         """What the generator reads after its label prompt; ``""`` where it starts from nothing.
@@ -222,6 +254,12 @@ class BackboneText:
             )
         lead, _ = self.texts.around
         return [start, *(i for i in lead if i != start)]
+
+
+def answered(text: str, word: str) -> str:
+    """A text and the word behind it: one blank between them, none after a line break or a tab."""
+    text = text.rstrip(" ")
+    return f"{text}{'' if text[-1:].isspace() else ' '}{word}"
 
 
 def plain_config(config: PreTrainedConfig) -> PreTrainedConfig:

@@ -37,7 +37,7 @@ def predict(
             longer than that goes alone). Changes speed and memory; never which rows are cut.
 
     Raises:
-        UserError: the label words start with the same token, the template does not fit the
+        UserError: a label word begins another one, the template does not fit the
             model, or a score is not finite (named by its row).
     """
     length = 0 if prompt is None else int(prompt.shape[0])

@@ -13,6 +13,7 @@ from dawgen.atomic import whole_folder
 from dawgen.backbone import load_backbone
 from dawgen.backbone.load import quiet
 from dawgen.backbone.place import model_place
+from dawgen.backbone.text import answered
 from dawgen.errors import UserError
 from dawgen.exporting.card import is_local, model_card
 from dawgen.finished import load_run_prompt, open_run
@@ -98,13 +99,19 @@ def _share(folder: Path) -> None:
 
 def _about(card: TaskCard, backbone: Backbone, prompt: Tensor) -> dict[str, Any]:
     """What a script must know to label a row: how it is filled in, and what stands for a label."""
+    words, template, answer = backbone.label_word_ids(card), backbone.template(card), ""
+    if not backbone.is_encoder_decoder:  # read with a word behind, which is then taken off
+        template = template.rstrip(" ")
+        answer = answered(template, card.label_words[card.labels[0]]).removeprefix(template)
     return {
         "task": card.name,
         "labels": card.labels,
         "columns": {role: card.columns[role] for role in card.roles},
-        "template": backbone.template(card),
+        "template": template,
+        "answer": answer,
+        "answer_tokens": len(words[0]) if answer else 0,
         "label_words": [card.label_words[label] for label in card.labels],
-        "label_word_ids": backbone.label_word_ids(card),
+        "label_word_ids": words,
         "encoder_decoder": backbone.is_encoder_decoder,
         "decoder_start": backbone.decoder_start if backbone.is_encoder_decoder else [],
         "end_id": backbone.end_id,

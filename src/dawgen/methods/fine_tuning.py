@@ -34,9 +34,9 @@ def fine_tuning(
     task: Task, shots: Shots, backbone: Backbone, settings: Settings, streams: Streams
 ) -> Prediction:
     """The rows under weights tuned to write the label's name."""
-    card, names = without_template(task.card, backbone), name_ids(task.card, backbone)
-    # A causal model's name needs room behind the input; a decoder has its own.
-    room = 0 if backbone.is_encoder_decoder else max(len(name) for name in names)
+    card = without_template(task.card, backbone)
+    names = name_ids(card, backbone)
+    room = 0 if backbone.is_encoder_decoder else 1  # for the end mark behind a causal model's name
     train, dev = (encode(card, rows, backbone, room) for rows in shots)
     job = WeightsJob(
         task.card, train, dev, names, name_losses, torch.zeros(0, backbone.hidden_size)
@@ -46,22 +46,24 @@ def fine_tuning(
 
 
 def without_template(card: TaskCard, backbone: Backbone) -> TaskCard:
-    """The card with nothing in its template but the texts and what separates them."""
+    """The card with its labels' names for words, and nothing in its template but the texts and
+    what separates them."""
     if backbone.is_encoder_decoder:
         mark = backbone.tokenizer.convert_ids_to_tokens(backbone.end_id)
         template = f"{{text1}} {mark} {{text2}}" if card.is_pair else "{text1}"
     else:
         template = "{text1}\n{text2}\n" if card.is_pair else "{text1}\n"
-    return card.model_copy(update={"template": template})
+    names = {label: label for label in card.labels}
+    return card.model_copy(update={"template": template, "label_words": names})
 
 
 def name_ids(card: TaskCard, backbone: Backbone) -> list[list[int]]:
-    """Token ids of each label's name and the end mark.
+    """Token ids of each label's name and the end mark, for a card :func:`without_template`.
 
     The end mark takes away the lead of a name that another one starts with: "yes" alone is never
     less likely than "yes sir", but "yes" and the end may be.
     """
-    return [backbone.encode_target(label) for label in card.labels]
+    return [[*name, backbone.end_id] for name in backbone.answer_ids(card)]
 
 
 def name_losses(

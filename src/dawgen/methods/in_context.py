@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import TYPE_CHECKING
 
+from dawgen.backbone.text import answered
 from dawgen.errors import UserError
 from dawgen.evaluation.predict import label_probabilities
 from dawgen.methods.base import Prediction, Task
@@ -92,7 +93,7 @@ def encode_demonstration(card: TaskCard, row: Row, backbone: Backbone) -> list[i
     """
     assert row.label is not None
     filled = backbone.fill(backbone.marked(card), row)
-    ids = backbone.text_ids(f"{filled} {card.label_words[row.label]}")
+    ids = backbone.text_ids(answered(filled, card.label_words[row.label]))
     line = backbone.text_ids("\n")
     return [*ids, *line] if "\n" in backbone.tokenizer.decode(line) else ids
 

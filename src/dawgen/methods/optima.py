@@ -26,8 +26,8 @@ As published but for these, which are ours:
 - the few shots serve only to choose the checkpoint (``shots.dev``): the method adapts without
   labels of the target. The published few-shot figures tune on the shots afterwards.
 
-Label words are read at one position, their first token, as published; rows are labelled, and
-the checkpoint chosen, by whole words.
+Label words are read at one position, their first token, as published, so these must differ; rows
+are labelled, and the checkpoint chosen, by whole words.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     from dawgen.backbone import Backbone
     from dawgen.settings import Settings
     from dawgen.streams import Streams
-    from dawgen.tasks import Shots
+    from dawgen.tasks import Shots, TaskCard
 
 
 def optima(
@@ -72,8 +72,8 @@ def optima(
     """Adapt a prompt from the task's source to its unlabelled rows and label ``task.rows``.
 
     Raises:
-        UserError: no source, no unlabelled rows, other labels than the source's, or a loss
-            that is not finite.
+        UserError: no source, no unlabelled rows, other labels than the source's, label words
+            that start with the same token, or a loss that is not finite.
     """
     source = as_target(task.needed_source("OPTIMA"), task.card, "OPTIMA")
     if not task.unlabelled:
@@ -109,7 +109,8 @@ def adapt(
         source: with the target's labels, from :func:`dawgen.methods.transfer.as_target`.
 
     Raises:
-        UserError: a loss is not finite, or there are no development shots.
+        UserError: a loss is not finite, there are no development shots, or label words start
+            with the same token.
     """
     if not shots.dev:
         raise UserError(f"{task.card.name}: there are no development rows to choose a step by.")
@@ -118,7 +119,7 @@ def adapt(
     target = backbone.encode_rows(task.card, task.unlabelled, length)
     dev = encode(task.card, shots.dev, backbone, length)
     words = backbone.label_word_ids(task.card)
-    adaptation = _Adaptation(task, backbone, settings, streams)
+    adaptation = _Adaptation(task.card, source.card, backbone, settings, streams)
     source_order = Passes(len(labelled), streams.numpy("optima", "source"))
     target_order = Passes(len(target), streams.numpy("optima", "target"))
     best: tuple[Tensor, int, DevScore] | None = None
@@ -143,14 +144,18 @@ class _Adaptation:
     """What OPTIMA carries from step to step: prompt, discriminator, optimiser, random stream."""
 
     def __init__(
-        self, task: Task, backbone: Backbone, settings: Settings, streams: Streams
+        self,
+        card: TaskCard,
+        source: TaskCard,
+        backbone: Backbone,
+        settings: Settings,
+        streams: Streams,
     ) -> None:
-        words = backbone.label_word_ids(task.card)
-        start = start_prompt(backbone, task.card, settings.tuning, streams.root)
+        start = start_prompt(backbone, card, settings.tuning, streams.root)
         self.prompt = nn.Parameter(start.to(backbone.device, torch.float32))  # [P, H]
-        self._name, self._backbone = task.card.name, backbone
+        self._name, self._backbone = card.name, backbone
         self._settings = settings.methods.optima
-        self._words = torch.tensor([word[0] for word in words], device=backbone.device)
+        self._words = _first_tokens(source, backbone)
         tuning = settings.tuning
         self._optimizer = make_optimizer(tuning.optimizer, self.prompt, tuning.weight_decay)
         self.discriminator = Discriminator(
@@ -203,3 +208,19 @@ class _Adaptation:
         hidden, scores = self.read(rows, found)
         domain = self.discriminator.loss(hidden, source=True)
         return (divergence(clean, scores) + entropy(scores) - weight * domain).mean()
+
+
+def _first_tokens(card: TaskCard, backbone: Backbone) -> Tensor:
+    """The label words' first tokens [C] behind the card's template.
+
+    Raises:
+        UserError: two words have the same.
+    """
+    firsts = [word[0] for word in backbone.label_word_ids(card)]
+    if len(set(firsts)) < len(firsts):
+        words = ", ".join(repr(card.label_words[label]) for label in card.labels)
+        raise UserError(
+            f"{card.name}: OPTIMA reads the first token of each label word, and two of {words} "
+            f"start with the same token of {backbone.name}; choose other words or another method."
+        )
+    return torch.tensor(firsts, device=backbone.device)

@@ -150,6 +150,12 @@ class TaskCard(BaseModel):
             return {_as_text(key): _as_text(item) for key, item in value.items()}
         return value
 
+    @field_validator("label_words")
+    @classmethod
+    def _words_stand_alone(cls, words: dict[str, str]) -> dict[str, str]:
+        """White space around a word is not part of it: what stands before it, the template says."""
+        return {label: word.strip() for label, word in words.items()}
+
     @field_validator("columns")
     @classmethod
     def _check_columns(cls, columns: dict[str, str]) -> dict[str, str]:
@@ -210,7 +216,7 @@ class TaskCard(BaseModel):
         words: dict[str, str] = {}
         for label in self.labels:
             word = self.label_words[label]
-            if not word.strip():
+            if not word:
                 raise ValueError(f"the label word of {label!r} is empty")
             if word in words:
                 raise ValueError(

@@ -215,7 +215,7 @@ def _guess_words(values: Sequence[str] | dict[str, int]) -> tuple[dict[str, str]
         return firsts, shown.format(_pairs(firsts), "the first words of the labels; CHECK THESE")
     if len(set(words.values())) < len(labels):
         words = {label: label for label in labels}
-    return words, shown.format(_pairs(words), "CHECK THESE: they must differ in their first token")
+    return words, shown.format(_pairs(words), "CHECK THESE: none may begin another")
 
 
 def _words_of(label: str) -> list[str]:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import ctranslate2
-from rows import answer, beside, fill, here, rows_of, task
+from rows import answer, before_answer, beside, fill, here, rows_of, task
 from text_tokenizer import TextTokenizer
 from tokenizers import Tokenizer
 
@@ -23,8 +23,7 @@ def probabilities(rows: list[dict[str, str]]) -> list[list[float]]:
     """p(label) of each label for each row, from the log-probabilities of the labels' words."""
     room = task["max_length"] - beside
     texts = tokenizer.encode([fill(row, template) for row in rows], room)
-    if not task["encoder_decoder"]:
-        texts = [ids[:-1] if ids[-1:] == [task["end_id"]] else ids for ids in texts]
+    texts = [before_answer(ids) for ids in texts]
     inputs = [[str(i) for i in task["prompt_ids"] + ids] for ids in texts]
     words = [[str(i) for i in word] for word in task["label_word_ids"]]
     sources = [source for source in inputs for _ in words]

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import torch
-from rows import answer, beside, fill, here, rows_of, task
+from rows import answer, before_answer, beside, fill, here, rows_of, task
 from text_tokenizer import TextTokenizer
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
@@ -22,9 +22,8 @@ template = tokenizer.template(task["template"])
 def probabilities(row: dict[str, str]) -> list[float]:
     """p(label) of each label, from the log-probabilities of the labels' words."""
     room = task["max_length"] - beside + task["prompt_length"]  # the tokenizer puts it before
-    ids = torch.tensor(tokenizer.encode([fill(row, template)], room))
-    if not task["encoder_decoder"] and ids[0, -1] == task["end_id"]:
-        ids = ids[:, :-1]
+    (read,) = tokenizer.encode([fill(row, template)], room)
+    ids = torch.tensor([before_answer(read)])
     scores = []
     for word in task["label_word_ids"]:
         before = torch.tensor([task["decoder_start"]]) if task["encoder_decoder"] else ids

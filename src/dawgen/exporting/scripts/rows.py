@@ -13,8 +13,9 @@ from typing import Any
 
 here = Path(__file__).resolve().parent
 task = json.loads((here / "task.json").read_text("utf-8"))
-# Tokens that a text leaves room for: the prompt, and a causal model's answer.
-beside = task["prompt_length"] + (0 if task["encoder_decoder"] else 8)
+beside = task["prompt_length"]
+if not task["encoder_decoder"]:  # room for the longest answer, of which the text below has one
+    beside += max(len(word) for word in task["label_word_ids"]) - task["answer_tokens"]
 
 
 def in_words(read: Callable[[Path], Any]) -> Callable[[Path], Any]:
@@ -40,8 +41,16 @@ def text_of(row: dict[str, str], role: str) -> str:
 
 
 def fill(row: dict[str, str], template: str) -> str:
-    """The template with the row's texts in place."""
-    return re.sub(r"\{(text[12])\}", lambda m: text_of(row, m[1]), template)
+    """The template with the row's texts in place; a causal model's has an answer behind it."""
+    filled = re.sub(r"\{(text[12])\}", lambda m: text_of(row, m[1]), template)
+    return filled + task["answer"]
+
+
+def before_answer(ids: list[int]) -> list[int]:
+    """The ids of what :func:`fill` gives, up to where a label's word goes on."""
+    if task["encoder_decoder"]:
+        return ids
+    return ids[: len(ids) - (ids[-1:] == [task["end_id"]]) - task["answer_tokens"]]
 
 
 def separator_of(text: str) -> str:
