@@ -46,8 +46,8 @@ Layers, later ones winning: these defaults, the task card's `decoding` section, 
 ({", ".join(f"`{name}`" for name in preset_names())}), `--config settings.yaml`, `-s name=value`.
 A list or a mapping is one value, so a later mix of sources replaces an earlier one; a dotted name
 (`synthesis.first_sentences.captions=0.5`) changes one entry.
-With `-s`, a setting that takes text takes the whole value as it is (`-s tracking.project=123`), outer
-quotes removed. Other values are read as YAML without comments.
+With `-s`, a setting that takes text takes the whole value as it is (`-s tracking.project=123`),
+outer quotes removed. Other values are read as YAML without comments.
 `dawgen settings` prints them all with the values that hold. Defaults are published ones where
 the text names their source, else ours.
 """
