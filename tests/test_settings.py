@@ -167,7 +167,13 @@ def keys(tree: dict[str, Any], prefix: str = "") -> set[str]:
 def test_the_papers_presets_spell_out_the_defaults() -> None:
     """All that bears on results is there, and is the default: `Settings()` is the paper's."""
     written = yaml.safe_load(preset_file("t5-large").read_text())
-    ours = {"seed", "backbone.revision", "backbone.device", "backbone.trust_remote_code"}
+    ours = {
+        "seed",
+        "on_empty",
+        "backbone.revision",
+        "backbone.device",
+        "backbone.trust_remote_code",
+    }
     ours |= {"synthesis.first_sentences", "synthesis.engine", "synthesis.batch_size"}
     ours |= {"synthesis.quantization", "synthesis.shard_rows", "synthesis.keep_rejected"}
     ours |= {f"synthesis.{name}" for name in DecodingSettings.model_fields}  # left to the card

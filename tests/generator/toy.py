@@ -39,6 +39,10 @@ class ToyBackbone:
     def encode_source(self, text: str, prompt_length: int) -> list[int]:
         return self.text_ids(text)
 
+    @contextmanager
+    def warning_of_cut_sources(self, work: str, sources: int) -> Iterator[None]:
+        yield
+
     def text_room(self, prompt_length: int) -> None:
         return None
 

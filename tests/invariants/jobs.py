@@ -30,7 +30,7 @@ SETTINGS = {
     "synthesis.first_sentences": "few-shots",
     "synthesis.rows_per_label": 6,
     "synthesis.max_new_tokens": 12,
-    "synthesis.max_attempts_factor": 50,
+    "synthesis.max_attempts_factor": 200,
     "tuning.prompt_length": 4,
     "tuning.optimizer": "adamw",
     "tuning.learning_rate": 0.01,

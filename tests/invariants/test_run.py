@@ -411,7 +411,7 @@ def test_every_command_that_is_printed_runs(
     page = (tmp_path / name / "report.html").read_text("utf-8")
     assert escape(shlex.join(["--out", name])) in page
 
-    script, _ = printed(dawgen("export", "--to", "peft", "--", name), "python ")
+    script, *_ = printed(dawgen("export", "--to", "peft", "--", name), "python ")
     assert Path(script).is_file()
     assert not script.startswith("-")
 

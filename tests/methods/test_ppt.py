@@ -75,9 +75,7 @@ def test_the_start_is_the_stored_prompt_and_nothing_trains_twice(
     tensor = safetensors.torch.load_file(folder / "adapter_model.safetensors")["prompt_embeddings"]
     assert job.start is not None
     assert torch.equal(job.start, tensor)
-    untrained = start_prompt(
-        backbone, backbone.label_word_ids(three_way()), settings.tuning, ppt.SEED
-    )
+    untrained = start_prompt(backbone, three_way(), settings.tuning, ppt.SEED)
     assert not torch.equal(job.start, untrained)
     assert_unchanged(backbone, before)
 

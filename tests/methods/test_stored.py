@@ -7,7 +7,7 @@ from threading import Event, Thread
 import pytest
 import torch
 
-from dawgen import atomic
+from dawgen import locking
 from dawgen.methods.stored import prompt_folder, stored_prompt
 
 
@@ -15,7 +15,7 @@ def test_a_second_one_that_comes_meanwhile_waits_and_trains_nothing(
     tiny_bart, tmp_path, monkeypatch
 ):
     begun, waiting, trained, found = Event(), Event(), [], []
-    monkeypatch.setattr(atomic, "say", lambda message: waiting.set())
+    monkeypatch.setattr(locking, "say", lambda message: waiting.set())
 
     def train():
         trained.append(1)

@@ -26,7 +26,7 @@ from dawgen.generator.generator import Generator
 from dawgen.generator.outer import OuterLoss
 from dawgen.generator.scoring import distinction, score_all, score_own, score_rest
 from dawgen.generator.weights import TokenWeights, equal_weights
-from dawgen.progress import progress
+from dawgen.progress import progress, warn
 from dawgen.prompts import cycle_tokens
 from dawgen.repeatable import repeatable
 
@@ -86,7 +86,7 @@ def fit_generator(
         max_length=settings.max_length,
         write_first=write_first,
     )
-    _check_pairs(card, examples, settings)
+    _warn_without_pairs(card, examples, settings)
     tuner = Tuner(card, backbone, settings, streams)
     history: list[dict[str, float]] = []
     per_epoch = steps_per_epoch(examples, settings.batch_size)
@@ -295,13 +295,13 @@ def _every_log_prob(
     return torch.cat([p for p, _ in parts], dim=1), torch.cat([m for _, m in parts])
 
 
-def _check_pairs(card: TaskCard, shots: Sequence[Shot], settings: GeneratorSettings) -> None:
-    """(4) compares two rows of a label: with one row per label, dawgen would be FewGen."""
+def _warn_without_pairs(card: TaskCard, shots: Sequence[Shot], settings: GeneratorSettings) -> None:
+    """Warn that (4), which compares two rows of a label, has nothing to compare."""
     alone = steps_per_epoch(shots, 1) == 1
     if alone and settings.method == "dawgen" and settings.dist_weight:
-        raise UserError(
-            f"{card.name}: generator tuning has 1 row per label, and (4) compares two rows of a "
-            "label; give it more rows, or set generator.method to fewgen."
+        warn(
+            f"{card.name}: generator tuning has 1 row per label, so (4) has no two rows of a label "
+            "to compare and dawgen is FewGen here; give it more rows."
         )
 
 

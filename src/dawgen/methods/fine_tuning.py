@@ -54,7 +54,8 @@ def without_template(card: TaskCard, backbone: Backbone) -> TaskCard:
     else:
         template = "{text1}\n{text2}\n" if card.is_pair else "{text1}\n"
     names = {label: label for label in card.labels}
-    return card.model_copy(update={"template": template, "label_words": names})
+    changes = {"template": template, "causal_template": None, "label_words": names}
+    return card.model_copy(update=changes)
 
 
 def name_ids(card: TaskCard, backbone: Backbone) -> list[list[int]]:
