@@ -18,12 +18,12 @@ from transformers.utils import logging
 from benchmarks.models import load
 from dawgen.backbone import Backbone
 from dawgen.backbone.linear import slacken
-from dawgen.hardware import peak_memory_mib
+from dawgen.decoding import Decoding, Generation, Request, TransformersEngine
+from dawgen.decoding.base import allowed_tokens, read_ids
+from dawgen.decoding.ctranslate2 import CTranslate2Engine
+from dawgen.decoding.sampling import Sampler
+from dawgen.machine.hardware import peak_memory_mib
 from dawgen.prompts.initialise import cycle_tokens, from_tokens
-from dawgen.synthesis.engines import Decoding, Generation, Request, TransformersEngine
-from dawgen.synthesis.engines.base import allowed_tokens, read_ids
-from dawgen.synthesis.engines.ctranslate2 import CTranslate2Engine
-from dawgen.synthesis.engines.sampling import Sampler
 from dawgen.synthesis.sources import corpus_lines
 from dawgen.tasks import load_card, load_rows, packaged_data
 

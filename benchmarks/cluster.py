@@ -19,7 +19,7 @@ from pathlib import Path
 from time import perf_counter
 
 from benchmarks.measure import commit
-from dawgen.hardware import hardware, versions
+from dawgen.machine.hardware import hardware, versions
 from dawgen.tasks import load_card, packaged_data
 
 PIECES = 8

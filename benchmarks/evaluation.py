@@ -11,8 +11,8 @@ import torch
 
 from benchmarks.measure import Bar, Job, main
 from benchmarks.peers import peft_batch, peft_model, prepare
+from dawgen.backbone.counting import mean_forward
 from dawgen.backbone.shape import shape_of
-from dawgen.counting import mean_forward
 from dawgen.evaluation import predict
 
 BATCH = 32

@@ -18,9 +18,9 @@ from typing import Any
 import torch
 from transformers.utils import logging
 
-from dawgen.bench.measure import _peak_mib, _reset_peaks
-from dawgen.counting import peak_flops
-from dawgen.hardware import hardware, versions
+from dawgen.backbone.counting import peak_flops
+from dawgen.machine.hardware import hardware, versions
+from dawgen.machine.meter import _peak_mib, _reset_peaks
 
 
 @dataclass(frozen=True)

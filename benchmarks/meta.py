@@ -20,7 +20,7 @@ from dawgen.generator.examples import Batch, epoch_batches, make_shots
 from dawgen.generator.fit import label_prompt_start
 from dawgen.generator.outer import OuterLoss
 from dawgen.generator.scoring import score_all, score_own
-from dawgen.layers import build_settings
+from dawgen.settings.layers import build_settings
 from dawgen.streams import Streams
 from dawgen.tasks import load_card, load_rows, packaged_data, sample_shots
 

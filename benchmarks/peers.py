@@ -13,8 +13,8 @@ from benchmarks.measure import Job
 from benchmarks.models import load
 from dawgen.backbone import Backbone
 from dawgen.backbone.linear import slacken
-from dawgen.layers import build_settings
 from dawgen.prompts.initialise import cycle_tokens, from_tokens
+from dawgen.settings.layers import build_settings
 from dawgen.tasks import Row, TaskCard, load_card, load_rows, packaged_data
 from dawgen.tuning.rows import EncodedRows, encode
 

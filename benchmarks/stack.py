@@ -10,7 +10,7 @@ from functools import partial
 
 from benchmarks.measure import Bar, Job, Share, main
 from benchmarks.tuning import our_steps
-from dawgen.layers import build_settings
+from dawgen.settings.layers import build_settings
 
 ARMS_AT_ONCE = 5
 

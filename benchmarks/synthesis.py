@@ -22,9 +22,9 @@ import torch
 
 from benchmarks.arms import ARMS, Job, serve
 from benchmarks.models import SHAPES
-from dawgen.hardware import hardware, versions
-from dawgen.layers import build_settings
+from dawgen.machine.hardware import hardware, versions
 from dawgen.settings import GeneratorSettings, SynthesisSettings
+from dawgen.settings.layers import build_settings
 
 
 def measure(job: Job, arms: str, repeats: int) -> dict[str, dict[str, Any]]:

@@ -18,8 +18,8 @@ from torch import nn
 from benchmarks.measure import Bar, Job, main
 from benchmarks.peers import PADDED, Setting, peft_batch, peft_model, prepare
 from dawgen.backbone import linear as products
+from dawgen.backbone.counting import mean_backward, mean_forward
 from dawgen.backbone.shape import shape_of
-from dawgen.counting import mean_backward, mean_forward
 from dawgen.tuning.combine import Draw
 from dawgen.tuning.gradients import both_gradients, joint_gradient
 from dawgen.tuning.rows import join

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dawgen.atomic import sweep, whole_file, write_text
+from dawgen.storage.atomic import sweep, whole_file, write_text
 
 
 def test_text_that_utf_8_does_not_have_is_escaped(tmp_path: Path) -> None:

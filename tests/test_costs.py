@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from dawgen import costs
-from dawgen.bench.measure import Cost
-from dawgen.costs import Costs, Limits
 from dawgen.errors import UserError
-from dawgen.runs import RunFolder
+from dawgen.machine.meter import Cost
+from dawgen.pipeline import limits as costs
+from dawgen.pipeline.limits import Costs, Limits
+from dawgen.storage.folder import RunFolder
 
 
 class Fixed:

@@ -10,8 +10,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from dawgen.backbone import Backbone
 from dawgen.backbone import linear as products
+from dawgen.backbone.counting import peak_flops
 from dawgen.backbone.shape import Shape, Work, shape_of
-from dawgen.counting import peak_flops
 
 
 @pytest.fixture(params=["tiny_bart", "tiny_t5", "tiny_gpt2"])

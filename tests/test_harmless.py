@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dawgen.harmless import hide_secrets, without_secrets
-from dawgen.layers import build_settings, dump_settings
-from dawgen.seals import read_seal, set_seal
-from dawgen.tracking import _flat
+from dawgen.pipeline.tracking import _flat
+from dawgen.settings.layers import build_settings, dump_settings
+from dawgen.storage.seals import read_seal, set_seal
+from dawgen.terminal.harmless import hide_secrets, without_secrets
 
 HUB = "hf_" + "Q" * 34
 OAUTH = "hf_oauth_eyJhbGciOiJFZERTQSJ9.eyJzdWIi-_x.c2lnbmF0dXJl"

@@ -8,10 +8,17 @@ from threading import Event, Thread
 
 import pytest
 
-from dawgen.atomic import sweep, whole_file
 from dawgen.errors import UserError
-from dawgen.locking import acquire, locked, locked_target, refuse_links, refuse_links_between, turn
-from dawgen.runs import RunFolder
+from dawgen.storage.atomic import sweep, whole_file
+from dawgen.storage.folder import RunFolder
+from dawgen.storage.locking import (
+    acquire,
+    locked,
+    locked_target,
+    refuse_links,
+    refuse_links_between,
+    turn,
+)
 
 
 @pytest.mark.parametrize("make", [os.symlink, os.link])
@@ -67,7 +74,7 @@ def test_a_system_without_locks_is_no_hindrance(
     def flock(*_: object) -> None:
         raise OSError(38, "Function not implemented")
 
-    monkeypatch.setattr("dawgen.locking.fcntl.flock", flock)
+    monkeypatch.setattr("dawgen.storage.locking.fcntl.flock", flock)
     with locked(tmp_path / ".lock", tmp_path):
         assert (tmp_path / ".lock").exists()
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from dawgen import machine
-from dawgen.machine import choose_threads, control_groups, free_bytes, usable_cores
+from dawgen.machine.limits import choose_threads, control_groups, free_bytes, usable_cores
+from dawgen.machine.limits import limits as machine
 
 CPU = torch.device("cpu")
 

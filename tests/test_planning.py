@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from dawgen import pipeline
 from dawgen.backbone import load_backbone
-from dawgen.bench.measure import Cost
-from dawgen.job import load_job
-from dawgen.layers import build_settings
-from dawgen.planned import Plan, Range, StagePlan, exactly
-from dawgen.planning import plan
+from dawgen.machine.meter import Cost
+from dawgen.pipeline import run as pipeline
+from dawgen.pipeline.plan import plan
+from dawgen.pipeline.planned import Plan, Range, StagePlan, exactly
+from dawgen.settings.layers import build_settings
+from dawgen.tasks.job import load_job
 from tests.invariants.jobs import dawgen
 
 SHORT = [

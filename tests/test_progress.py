@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from dawgen.progress import hushed, say, shown, warn
+from dawgen.terminal.progress import hushed, say, shown, warn
 
 
 def test_shown_text_is_one_line_that_moves_no_terminal() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from dawgen.repeatable import repeatable
+from dawgen.streams import repeatable
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dawgen.errors import UserError
-from dawgen.runs import RunFolder, folder_hash, write_json
+from dawgen.storage.folder import RunFolder, folder_hash, write_json
 
 
 def _build(text: str):
@@ -71,7 +71,7 @@ def test_a_folder_that_is_not_ours_is_not_touched(tmp_path: Path) -> None:
 
 def test_a_second_process_is_told(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from dawgen.runs import RunFolder\n"
+        "import sys; from pathlib import Path; from dawgen.storage.folder import RunFolder\n"
         "from dawgen.errors import UserError\n"
         "try:\n"
         "    with RunFolder(Path(sys.argv[1])).lock(): print('held')\n"

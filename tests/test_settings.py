@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
-from dawgen.decoding_settings import DecodingSettings
 from dawgen.errors import UserError
-from dawgen.layers import as_overrides, build_settings, dump_settings, preset_names
 from dawgen.settings import Settings
+from dawgen.settings.decoding import DecodingSettings
+from dawgen.settings.layers import as_overrides, build_settings, dump_settings, preset_names
 from dawgen.tasks import load_card, parse_card
 
 
@@ -143,7 +143,7 @@ def test_an_unknown_preset_names_the_known() -> None:
 
 
 def preset_file(name: str) -> Path:
-    return Path(__file__).parents[1] / "src/dawgen/presets" / f"{name}.yaml"
+    return Path(__file__).parents[1] / "src/dawgen/settings/presets" / f"{name}.yaml"
 
 
 def test_the_tiny_preset_holds_only_what_differs() -> None:

@@ -7,8 +7,8 @@ from collections import Counter
 import pytest
 
 from dawgen.errors import UserError
-from dawgen.shots import prepare_shots
 from dawgen.tasks import Row, TaskCard
+from dawgen.tasks.shots import prepare_shots
 
 CARD = TaskCard(
     name="toy",

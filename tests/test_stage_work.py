@@ -10,11 +10,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from dawgen.backbone import Backbone
 from dawgen.backbone import linear as products
 from dawgen.generator import fit_generator
-from dawgen.job import Job
-from dawgen.layers import build_settings
-from dawgen.stage_work import Counter
+from dawgen.pipeline.stage_work import Counter
+from dawgen.settings.layers import build_settings
 from dawgen.streams import Streams
 from dawgen.tasks import Row, Shots, load_card
+from dawgen.tasks.job import Job
 from dawgen.tuning import fit_prompts, planned_arms
 
 CARD = load_card("sick")

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from dawgen.errors import UserError
-from dawgen.texts import as_labels, as_texts
+from dawgen.tasks.texts import as_labels, as_texts
 
 ONE = [("a b",), ("c d",)]
 TWO = [("a b", "c"), ("c d", "e")]

@@ -9,11 +9,11 @@ import pytest
 
 from dawgen.bench.cells import Cell, Order
 from dawgen.errors import UserError
-from dawgen.layers import build_settings
 from dawgen.methods import Task
+from dawgen.pipeline.tracking import no_tracking, tracked
 from dawgen.settings import Settings
+from dawgen.settings.layers import build_settings
 from dawgen.tasks import Shots, load_card
-from dawgen.tracking import no_tracking, tracked
 from tests.invariants.conftest import model_folder  # noqa: F401
 from tests.invariants.jobs import files_of, write_job
 
@@ -26,7 +26,7 @@ def test_nothing_is_on_by_default(tmp_path: Path) -> None:
 
 
 def test_a_missing_tracker_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dawgen.tracking.find_spec", lambda name: None)
+    monkeypatch.setattr("dawgen.pipeline.tracking.find_spec", lambda name: None)
     settings, _ = build_settings(overrides=["tracking.to=[wandb]"])
     with pytest.raises(UserError, match="wandb, which is not installed: pip install wandb"):
         tracked(settings, tmp_path).__enter__()

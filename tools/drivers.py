@@ -23,10 +23,10 @@ import numpy as np
 from benchmarks.measure import commit
 from dawgen.backbone import Backbone, load_backbone
 from dawgen.evaluation import predict, score
-from dawgen.hardware import hardware, versions
-from dawgen.layers import build_settings
+from dawgen.machine.hardware import hardware, versions
 from dawgen.methods.prompted import PromptJob, tune
 from dawgen.settings import Settings
+from dawgen.settings.layers import build_settings
 from dawgen.streams import Streams
 from dawgen.synthesis import SyntheticRow, load_synthetic
 from dawgen.tasks import Row, TaskCard, load_card, load_rows

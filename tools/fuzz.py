@@ -41,7 +41,7 @@ def read_card(data: bytes, folder: Path) -> object:
 
 def read_settings(data: bytes, folder: Path) -> object:
     """A settings file."""
-    from dawgen.layers import build_settings
+    from dawgen.settings.layers import build_settings
 
     return build_settings(file=Path(_file(folder / "settings.yaml", data)))
 
@@ -78,14 +78,14 @@ def read_prompt(data: bytes, folder: Path) -> object:
 
 def read_checkpoint(data: bytes, folder: Path) -> object:
     """The state of a stopped loop."""
-    from dawgen.checkpoint import Checkpoint
+    from dawgen.storage.checkpoint import Checkpoint
 
     return Checkpoint(Path(_file(folder / "state", data)), "the loop").load()
 
 
 def read_seal(data: bytes, folder: Path) -> object:
     """A stage's seal."""
-    from dawgen.seals import read_seal as read
+    from dawgen.storage.seals import read_seal as read
 
     _file(folder / "fingerprint.json", data)
     return read(folder)
@@ -131,14 +131,14 @@ def fuzz_one(name: str, seconds: int, keep: str) -> None:
     import atheris
 
     with atheris.instrument_imports(include=["dawgen", "yaml", "json"]):
-        import dawgen.checkpoint
         import dawgen.prompts
-        import dawgen.seals
         import dawgen.settings
+        import dawgen.storage.checkpoint
+        import dawgen.storage.seals
         import dawgen.synthesis
         import dawgen.tasks.load  # noqa: F401
-    from dawgen import progress
     from dawgen.errors import UserError
+    from dawgen.terminal import progress
 
     progress.console.quiet = True
     folder, corpus = Path(tempfile.mkdtemp()), Path(tempfile.mkdtemp())

@@ -30,7 +30,7 @@ SMALL = [
     "tuning.prompt_length=4", "tuning.optimizer=adamw", "tuning.learning_rate=0.01",
     "tuning.batch_size=4", "tuning.synthetic_batch_size=4", "tuning.steps=6", "tuning.eval_every=3",
 ]  # fmt: skip
-CAUSAL = ["backbone.max_length=256", "synthesis.max_attempts_factor=40"]
+CAUSAL = ["synthesis.cleaning.skip=[cut off, broken text, too short, other script, empty]"]
 
 
 def causal_model(folder: Path) -> Path:

@@ -23,10 +23,10 @@ from scipy.stats import spearmanr
 from benchmarks.measure import commit
 from dawgen.backbone import load_backbone
 from dawgen.evaluation import score
-from dawgen.hardware import hardware, versions
-from dawgen.layers import build_settings
+from dawgen.machine.hardware import hardware, versions
 from dawgen.methods import METHODS, Task
 from dawgen.settings import Settings
+from dawgen.settings.layers import build_settings
 from dawgen.streams import Streams
 from dawgen.synthesis import SyntheticRow, load_synthetic
 from dawgen.tasks import Row, Shots, TaskCard

@@ -16,8 +16,8 @@ import typer.main
 from pydantic import BaseModel
 
 from dawgen.cli import app
-from dawgen.layers import preset_names
 from dawgen.settings import Settings
+from dawgen.settings.layers import preset_names
 from tools.results_page import results_page
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -40,7 +40,7 @@ def settings_page() -> str:
     """Every setting: its name, its default, what it does."""
     head = f"""# Settings
 
-*Made from `src/dawgen/settings.py` by `python -m tools.make_docs`.*
+*Made from `src/dawgen/settings/tree.py` by `python -m tools.make_docs`.*
 
 Layers, later ones winning: these defaults, the task card's `decoding` section, a preset
 ({", ".join(f"`{name}`" for name in preset_names())}), `--config settings.yaml`, `-s name=value`.

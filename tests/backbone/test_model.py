@@ -9,8 +9,8 @@ import torch
 
 from dawgen.backbone import Backbone
 from dawgen.errors import UserError
-from dawgen.progress import hushed
 from dawgen.tasks import Row, TaskCard
+from dawgen.terminal.progress import hushed
 
 SHAPES = ("tiny_bart", "tiny_t5", "tiny_gpt2")
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from dawgen.backbone import Backbone
-from dawgen.synthesis.engines import Decoding, Request, TransformersEngine
-from dawgen.synthesis.engines.base import allowed_tokens
+from dawgen.decoding import Decoding, Request, TransformersEngine
+from dawgen.decoding.base import allowed_tokens
 from dawgen.tasks import Row, TaskCard
 
 CARD = TaskCard(

@@ -10,9 +10,9 @@ from dawgen import methods
 from dawgen.bench.data import load_data
 from dawgen.bench.grid import Grid
 from dawgen.errors import UserError
-from dawgen.job import rows_hash
-from dawgen.runs import RunFolder
+from dawgen.storage.folder import RunFolder
 from dawgen.tasks import load_card, load_rows, sample_shots
+from dawgen.tasks.job import rows_hash
 from tests.bench.toys import gold
 from tests.invariants.jobs import rows, write_rows
 

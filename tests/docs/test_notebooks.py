@@ -39,7 +39,7 @@ def run(name: str, given: dict[str, Any]) -> str:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_notebook_holds_no_outputs_and_its_settings_exist(name: str) -> None:
-    from dawgen.layers import build_settings
+    from dawgen.settings.layers import build_settings
 
     for cell in cells(name):
         assert cell["outputs"] == []

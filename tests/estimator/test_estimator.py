@@ -16,9 +16,9 @@ from sklearn.utils import estimator_checks
 
 import dawgen
 from dawgen.backbone import Backbone
-from dawgen.classifier import Classifier
 from dawgen.errors import UserError
-from dawgen.estimator import DawgenClassifier
+from dawgen.pipeline.estimator import DawgenClassifier
+from dawgen.use.classifier import Classifier
 from tests.invariants.jobs import SETTINGS, sentence
 
 

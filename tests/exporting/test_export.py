@@ -20,15 +20,15 @@ from huggingface_hub import ModelCard
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
 from dawgen.backbone import Backbone, load_backbone
-from dawgen.classifier import Classifier
 from dawgen.errors import UserError
 from dawgen.exporting import export_run, planned_uploads, push
 from dawgen.exporting.checkpoint import with_prefix
 from dawgen.exporting.export import local_base
 from dawgen.prompts import random_normal, save_prompt
-from dawgen.runs import write_json
-from dawgen.seals import set_seal
 from dawgen.settings import BackboneSettings
+from dawgen.storage.folder import write_json
+from dawgen.storage.seals import set_seal
+from dawgen.use.classifier import Classifier
 from tests.invariants.jobs import CARD, dawgen, rows
 
 KINDS = ("peft", "hf", "ctranslate2")

@@ -21,7 +21,7 @@ from time import perf_counter
 
 import numpy as np
 
-from dawgen.hardware import hardware
+from dawgen.machine.hardware import hardware
 from tests.backbone.test_formats import probabilities
 from tests.faults.damage import WAYS, artefacts, mend
 from tests.faults.grids import KilledGrid

@@ -58,7 +58,8 @@ class Outcome:
 
 def main() -> None:
     """Serve until standard input ends."""
-    from dawgen import checkpoint, cli, pipeline  # noqa: F401 - to have it imported once
+    from dawgen import cli, pipeline  # noqa: F401 - to have it imported once
+    from dawgen.storage import checkpoint
 
     checkpoint.EVERY, checkpoint.SHARE = 0.0, float("inf")  # a checkpoint after every step
     for line in sys.stdin:

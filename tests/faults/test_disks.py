@@ -6,7 +6,7 @@ import os
 import platform
 from pathlib import Path
 
-from dawgen.runs import RunFolder
+from dawgen.storage.folder import RunFolder
 from tests.faults.harness import NOTHING, Harness, left_over
 from tests.faults.server import Disturbance
 from tests.faults.test_kills import assert_equal

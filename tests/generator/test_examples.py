@@ -7,10 +7,10 @@ from collections import Counter
 import pytest
 
 from dawgen.backbone import Backbone
+from dawgen.decoding.base import Request, encode_sources
 from dawgen.errors import UserError
 from dawgen.generator.examples import Example, Shot, epoch_batches, make_shots, steps_per_epoch
 from dawgen.streams import Streams
-from dawgen.synthesis.engines.base import Request, encode_sources
 from dawgen.tasks import Row, load_card
 
 ROWS = [

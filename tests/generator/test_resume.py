@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from dawgen.checkpoint import Checkpoint
 from dawgen.generator import Generator, fit_generator
-from dawgen.stopping import Stopped
+from dawgen.storage.checkpoint import Checkpoint
+from dawgen.storage.stopping import Stopped
 from dawgen.streams import Streams
 from tests.generator.test_fit import CARD, ROWS, equal, settings
 from tests.tuning.test_resume import stop_at

@@ -126,7 +126,7 @@ def test_a_local_job_asks_for_no_network(
 def test_offline_refuses_the_network_to_the_whole_process() -> None:
     code = """
 import socket
-from dawgen.offline import go_offline
+from dawgen.machine.offline import go_offline
 go_offline()
 from dawgen.errors import UserError
 from dawgen.tasks import load_card, load_rows
@@ -166,7 +166,7 @@ def test_offline_leaves_processes_of_this_machine_alone(tmp_path: Path) -> None:
     """Sockets of the file system and pairs of sockets; and a forked process is offline too."""
     code = f"""
 import os, socket
-from dawgen.offline import go_offline
+from dawgen.machine.offline import go_offline
 go_offline()
 one, other = socket.socketpair()
 one.sendmsg([b"pair"])

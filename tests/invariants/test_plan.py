@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from dawgen.backbone import load_backbone
-from dawgen.job import load_job
-from dawgen.layers import build_settings
-from dawgen.planning import plan
-from dawgen.synthesis.engines import Generation, TransformersEngine
+from dawgen.decoding import Generation, TransformersEngine
+from dawgen.pipeline.plan import plan
+from dawgen.settings.layers import build_settings
+from dawgen.tasks.job import load_job
 from tests.invariants.jobs import SmallJob, dawgen
 
 

@@ -17,13 +17,13 @@ import pyarrow.parquet as pq
 import pytest
 import safetensors.torch
 
-from dawgen import predicting
-from dawgen.classifier import Classifier
 from dawgen.errors import UserError
 from dawgen.evaluation.output import output_names
 from dawgen.tasks import Row, load_card, load_rows, parse_card
 from dawgen.tasks.files import stream_file
 from dawgen.tasks.stream import stream_cells, stream_rows
+from dawgen.use import predicting
+from dawgen.use.classifier import Classifier
 from tests.invariants.jobs import Outcome, SmallJob, dawgen, rows, write_rows
 
 Finished = tuple[SmallJob, Path, Outcome]

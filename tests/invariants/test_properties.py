@@ -18,19 +18,19 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dawgen.checkpoint import _pack, _unpack
-from dawgen.cleaning_settings import CleaningSettings
 from dawgen.errors import UserError
-from dawgen.harmless import in_spreadsheet, on_terminal
-from dawgen.layers import build_settings, dump_settings
-from dawgen.seals import read_seal, set_seal
+from dawgen.settings.cleaning import CleaningSettings
+from dawgen.settings.layers import build_settings, dump_settings
+from dawgen.settings.yamltext import parse_yaml
+from dawgen.storage.checkpoint import _pack, _unpack
+from dawgen.storage.seals import read_seal, set_seal
 from dawgen.synthesis import Ledger, LedgerError, SyntheticRow
 from dawgen.synthesis.cleaner import Cleaner
 from dawgen.synthesis.cleaning import Candidate
 from dawgen.synthesis.text import normalise
 from dawgen.tasks import Row, TaskCard, load_rows
 from dawgen.tasks.card import parse_card
-from dawgen.yamltext import parse_yaml
+from dawgen.terminal.harmless import in_spreadsheet, on_terminal
 
 few = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 many = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))

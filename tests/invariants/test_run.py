@@ -17,10 +17,11 @@ import torch
 from markupsafe import escape
 from safetensors.torch import load_file
 
-from dawgen import pipeline, stages
 from dawgen.backbone import Backbone
+from dawgen.decoding import TransformersEngine
 from dawgen.generator.fit import Tuner
-from dawgen.synthesis.engines import TransformersEngine
+from dawgen.pipeline import run as pipeline
+from dawgen.pipeline import stages
 from tests.backbone.test_kinds import REFUSED, write_model
 from tests.invariants.jobs import Outcome, SmallJob, dawgen, files_of, rows, write_rows
 

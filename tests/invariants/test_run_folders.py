@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from dawgen.errors import UserError
-from dawgen.finished import open_run
-from dawgen.seals import renew_seal
+from dawgen.storage.seals import renew_seal
+from dawgen.use.finished import open_run
 from tests.invariants.jobs import Outcome, SmallJob, dawgen
 
 Finished = tuple[SmallJob, Path, Outcome]

@@ -16,7 +16,7 @@ import typer
 
 from dawgen.commands import synthesize
 from dawgen.commands.inspect import weight_lines, weight_style
-from dawgen.synthesis.engines import TransformersEngine
+from dawgen.decoding import TransformersEngine
 from dawgen.tasks.files import Table
 from tests.invariants.jobs import Outcome, SmallJob, dawgen, files_of
 

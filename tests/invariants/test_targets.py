@@ -12,12 +12,12 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from dawgen import predicting
-from dawgen.classifier import Classifier
 from dawgen.errors import UserError
-from dawgen.estimator import DawgenClassifier
 from dawgen.exporting import export, planned_uploads
-from dawgen.runs import RunFolder
+from dawgen.pipeline.estimator import DawgenClassifier
+from dawgen.storage.folder import RunFolder
+from dawgen.use import predicting
+from dawgen.use.classifier import Classifier
 from tests.invariants.jobs import Outcome, SmallJob, dawgen, files_of, rows, write_rows
 
 Finished = tuple[SmallJob, Path, Outcome]

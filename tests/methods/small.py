@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from dawgen.backbone import Backbone
-from dawgen.layers import build_settings
 from dawgen.methods import Task
 from dawgen.settings import Settings
+from dawgen.settings.layers import build_settings
 from dawgen.tasks import Row, Shots, TaskCard, load_card
 from tests.tuning.toy import CUES, FILLERS, toy_card, toy_rows
 

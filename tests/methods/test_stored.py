@@ -7,8 +7,8 @@ from threading import Event, Thread
 import pytest
 import torch
 
-from dawgen import locking
 from dawgen.methods.stored import prompt_folder, stored_prompt
+from dawgen.storage import locking
 
 
 def test_a_second_one_that_comes_meanwhile_waits_and_trains_nothing(

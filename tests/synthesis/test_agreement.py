@@ -8,8 +8,8 @@ from transformers import BertConfig, BertForSequenceClassification
 
 from dawgen.errors import UserError
 from dawgen.settings import Settings
-from dawgen.synthesis.agreement import agreement
 from dawgen.tasks import Row
+from dawgen.use.agreement import agreement
 from tests.conftest import word_tokenizer
 
 ROWS = [Row("a dog", "it runs", "follows")] * 3 + [Row("a cat", "no cat", "does_not")]

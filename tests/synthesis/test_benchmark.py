@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.arms import MAKE, Job, Texts
 from benchmarks.synthesis import table
-from dawgen.synthesis.engines import Decoding, Request
+from dawgen.decoding import Decoding, Request
 from tests.synthesis.helpers import random_prompts
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from transformers.cache_utils import DynamicLayer
 
-from dawgen.synthesis.engines.cache import InPlaceCache, InPlaceLayer, can_decode_in_place
-from dawgen.synthesis.engines.transformers import _fill_from_the_end
+from dawgen.decoding.cache import InPlaceCache, InPlaceLayer, can_decode_in_place
+from dawgen.decoding.transformers import _fill_from_the_end
 
 
 def states(rows: int, columns: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -6,7 +6,6 @@ import pytest
 import torch
 from huggingface_hub import DatasetCard
 
-from dawgen.job import rows_hash
 from dawgen.settings import SynthesisSettings
 from dawgen.synthesis import Ledger, SyntheticRow
 from dawgen.synthesis.card import dataset_card, plain
@@ -19,6 +18,7 @@ from dawgen.synthesis.provenance import (
 )
 from dawgen.synthesis.quality import quality
 from dawgen.tasks import Row
+from dawgen.tasks.job import rows_hash
 
 SHOTS = [Row("a dog runs", "it moves", "follows"), Row("a cat", "no cat", "does_not")]
 EVALUATION = [Row("x", "y z", "does_not")]

@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 import torch
 
+from dawgen.decoding import Decoding, choose_engine, decoding_of
+from dawgen.decoding.base import Request
+from dawgen.decoding.transformers import TransformersEngine
 from dawgen.errors import UserError
 from dawgen.settings import SynthesisSettings
-from dawgen.synthesis.engines import Decoding, choose_engine, decoding_of
-from dawgen.synthesis.engines.base import Request
-from dawgen.synthesis.engines.transformers import TransformersEngine
 from dawgen.tasks import TaskCard
 from tests.synthesis.helpers import random_prompts
 

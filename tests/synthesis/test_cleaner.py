@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from dawgen.cleaning_settings import CleaningSettings
+from dawgen.settings.cleaning import CleaningSettings
 from dawgen.synthesis import SyntheticRow
 from dawgen.synthesis.cleaner import Cleaner, balanced, keep_best
 from dawgen.synthesis.cleaning import Candidate

@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 
-from dawgen.cleaning_settings import RuleName
+from dawgen.settings.cleaning import RuleName
 from dawgen.synthesis.cleaning import (
     RULES,
     Candidate,

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from dawgen.backbone import Backbone
+from dawgen.decoding import Decoding, Request, TransformersEngine
+from dawgen.decoding import ctranslate2 as module
+from dawgen.decoding.baking import bake, prompt_ids
+from dawgen.decoding.base import allowed_tokens
+from dawgen.decoding.ctranslate2 import CTranslate2Engine
 from dawgen.errors import UserError
-from dawgen.synthesis.engines import Decoding, Request, TransformersEngine
-from dawgen.synthesis.engines import ctranslate2 as module
-from dawgen.synthesis.engines.baking import bake, prompt_ids
-from dawgen.synthesis.engines.base import allowed_tokens
-from dawgen.synthesis.engines.ctranslate2 import CTranslate2Engine
 from tests.synthesis.helpers import next_logits, random_prompts
 
 pytest.importorskip("ctranslate2")

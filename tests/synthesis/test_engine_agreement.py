@@ -11,9 +11,9 @@ import torch
 from scipy.stats import chisquare
 
 from dawgen.backbone import Backbone
-from dawgen.synthesis.engines import Decoding, Engine, Request, TransformersEngine
-from dawgen.synthesis.engines.base import allowed_tokens
-from dawgen.synthesis.engines.ctranslate2 import CTranslate2Engine
+from dawgen.decoding import Decoding, Engine, Request, TransformersEngine
+from dawgen.decoding.base import allowed_tokens
+from dawgen.decoding.ctranslate2 import CTranslate2Engine
 from tests.synthesis.helpers import next_logits, random_prompts
 
 SAMPLES = 20_000

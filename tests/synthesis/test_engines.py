@@ -14,13 +14,13 @@ from transformers import (
 
 from dawgen.backbone import Backbone, load_backbone
 from dawgen.backbone.calls import CallLimits
+from dawgen.decoding import Decoding, Generation, Request, TransformersEngine, states
+from dawgen.decoding import transformers as engine_module
+from dawgen.decoding.base import allowed_tokens, read_ids
+from dawgen.decoding.sampling import Sampler, contrasted
+from dawgen.decoding.states import PlainCausalState
 from dawgen.errors import UserError
 from dawgen.settings import BackboneSettings
-from dawgen.synthesis.engines import Decoding, Generation, Request, TransformersEngine, states
-from dawgen.synthesis.engines import transformers as engine_module
-from dawgen.synthesis.engines.base import allowed_tokens, read_ids
-from dawgen.synthesis.engines.sampling import Sampler, contrasted
-from dawgen.synthesis.engines.states import PlainCausalState
 from tests.conftest import word_tokenizer
 from tests.synthesis.helpers import next_logits, random_prompts
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from dawgen.synthesis.engines.noise import _mix, _shift, gumbel, uniform
+from dawgen.decoding.noise import _mix, _shift, gumbel, uniform
 
 
 def splitmix(x: int) -> int:

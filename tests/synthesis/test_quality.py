@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dawgen.cleaning_settings import CleaningSettings
 from dawgen.settings import SynthesisSettings
+from dawgen.settings.cleaning import CleaningSettings
 from dawgen.synthesis import Ledger, SyntheticRow
 from dawgen.synthesis.provenance import Provenance
 from dawgen.synthesis.quality import SAMPLE, quality, quality_lines

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dawgen.synthesis.engines import Decoding
-from dawgen.synthesis.engines.sampling import Sampler, contrasted
+from dawgen.decoding import Decoding
+from dawgen.decoding.sampling import Sampler, contrasted
 
 LOGITS = torch.tensor([[1.0, 5.0, 4.0, 3.0], [2.0, -1.0, 9.0, 0.0]])
 ALLOWED = torch.tensor([True, True, False, True])

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from dawgen.cleaning_settings import CleaningSettings
+from dawgen.decoding import Generation, Request, TransformersEngine
 from dawgen.errors import UserError
+from dawgen.settings.cleaning import CleaningSettings
 from dawgen.streams import Streams
 from dawgen.synthesis import SyntheticRow, load_synthetic, stage, synthesize
 from dawgen.synthesis.cleaner import keep_best
-from dawgen.synthesis.engines import Generation, Request, TransformersEngine
 from dawgen.synthesis.scoring import log_likelihoods
 from dawgen.synthesis.shards import read_shards
 from dawgen.synthesis.stage import _quotas

@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 
 from dawgen.errors import UserError
-from dawgen.harmless import in_spreadsheet, separated_line
-from dawgen.labelled import as_text
 from dawgen.tasks import load_card, load_rows
 from dawgen.tasks.files import read_file, stream_file
+from dawgen.terminal.harmless import in_spreadsheet, separated_line
+from dawgen.use.labelled import as_text
 
 DEMO = load_card("demo")
 ODD = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dawgen.layers import build_settings
+from dawgen.settings.layers import build_settings
 from dawgen.synthesis import SyntheticRow
 from dawgen.tasks import Row
 from tools.drivers import arms, first, surest, true_rows, unseen

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from dawgen import stopping
 from dawgen.backbone import Backbone
-from dawgen.checkpoint import Checkpoint
-from dawgen.stopping import Stopped
+from dawgen.storage import stopping
+from dawgen.storage.checkpoint import Checkpoint
+from dawgen.storage.stopping import Stopped
 from dawgen.tuning import Arm, TunedPrompt, fit_prompts
 from tests.tuning.toy import toy_card, toy_rows, toy_settings
 
@@ -109,14 +109,14 @@ def test_a_large_state_is_written_more_seldom(
 ) -> None:
     """A writing that takes 3 s is next due after 300 s, not after the 20 s asked for."""
     now = [0.0]
-    monkeypatch.setattr("dawgen.checkpoint.perf_counter", lambda: now[0])
+    monkeypatch.setattr("dawgen.storage.checkpoint.perf_counter", lambda: now[0])
     written: list[float] = []
 
     def slow(path: Path, content: bytes) -> None:
         written.append(now[0])
         now[0] += 3.0
 
-    monkeypatch.setattr("dawgen.checkpoint.write_bytes", slow)
+    monkeypatch.setattr("dawgen.storage.checkpoint.write_bytes", slow)
     with Checkpoint(tmp_path / "state", every=20).steps(lambda: {}) as step_done:
         for _ in range(700):
             now[0] += 1.0

@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from dawgen.atomic import move, partial_of, sweep, write_text
 from dawgen.backbone.registry import KnownBackbone
 from dawgen.errors import UserError
-from dawgen.locking import turn
+from dawgen.storage.atomic import move, partial_of, sweep, write_text
+from dawgen.storage.locking import turn
 
 PROVENANCE = "provenance.json"
 _ACCEPTED = "accepted-licences.json"

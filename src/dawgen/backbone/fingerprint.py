@@ -15,8 +15,8 @@ from transformers import PreTrainedModel
 from dawgen.backbone.cache import PROVENANCE
 from dawgen.backbone.gguf import find_gguf
 from dawgen.errors import UserError
-from dawgen.seals import file_hash
 from dawgen.settings import BackboneSettings
+from dawgen.storage.seals import file_hash
 
 TINY = "dawgen/tiny"
 _CONFIG, _ADAPTER = "config.json", "adapter_config.json"

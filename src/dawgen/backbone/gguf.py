@@ -248,7 +248,7 @@ def load_gguf_tokenizer(header: Header) -> PreTrainedTokenizerBase:
     from transformers import AutoTokenizer
     from transformers.integrations.gguf.gguf_tokenizer_mapping import GGUF_PRE_TOKENIZER_SPLITS
 
-    from dawgen.progress import warn
+    from dawgen.terminal.progress import warn
 
     tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
         header.path.parent, gguf_file=header.path.name

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from dawgen.atomic import write_bytes
 from dawgen.backbone.registry import KnownBackbone
 from dawgen.backbone.wheels import UnavailableError
 from dawgen.errors import UserError, disk_trouble
-from dawgen.seals import file_hash
+from dawgen.storage.atomic import write_bytes
+from dawgen.storage.seals import file_hash
 
 _SECONDS = 10.0
 _WANTED = (".safetensors", ".json", ".jinja", ".model", ".txt")

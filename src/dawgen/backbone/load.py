@@ -34,8 +34,8 @@ from dawgen.backbone.model import Backbone
 from dawgen.backbone.place import model_device, model_place
 from dawgen.backbone.recompute import recompute
 from dawgen.errors import UserError
-from dawgen.progress import say
 from dawgen.settings import BackboneSettings
+from dawgen.terminal.progress import say
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 

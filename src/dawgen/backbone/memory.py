@@ -19,7 +19,7 @@ from dawgen.backbone.calls import tokens_at_once
 from dawgen.backbone.recompute import is_recomputed
 from dawgen.backbone.shape import shape_of
 from dawgen.errors import UserError
-from dawgen.machine import free_bytes
+from dawgen.machine.limits import free_bytes
 
 if TYPE_CHECKING:
     from dawgen.backbone.model import Backbone

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from dawgen.backbone.inputs import encode_rows
 from dawgen.backbone.text_tokenizer import TextTokenizer
 from dawgen.errors import UserError
-from dawgen.progress import is_hushed, warn
 from dawgen.tasks.row import Row
+from dawgen.terminal.progress import is_hushed, warn
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedTokenizerBase

@@ -19,10 +19,10 @@ from pathlib import Path
 from time import sleep
 from typing import BinaryIO
 
-from dawgen.atomic import move, partial_of, sweep, whole_file
 from dawgen.backbone.registry import KnownBackbone, ModelFile, Part
 from dawgen.errors import UserError
-from dawgen.progress import progress
+from dawgen.storage.atomic import move, partial_of, sweep, whole_file
+from dawgen.terminal.progress import progress
 
 PIP = (sys.executable, "-m", "pip")
 _CHUNK, _MEGABYTE = 1 << 20, 1_000_000

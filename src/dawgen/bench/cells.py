@@ -14,19 +14,19 @@ from typing import Any
 import numpy as np
 
 import dawgen
-from dawgen.bench.measure import Cost
 from dawgen.errors import UserError
 from dawgen.evaluation import overlap, score
-from dawgen.hardware import hardware, versions
-from dawgen.harmless import hide_secrets, without_secrets
-from dawgen.job import rows_hash
-from dawgen.layers import dump_settings
+from dawgen.machine.hardware import hardware, versions
+from dawgen.machine.meter import Cost
 from dawgen.methods.base import Prediction, Task
-from dawgen.runs import fingerprint, write_json, write_text
 from dawgen.settings import Settings
+from dawgen.settings.layers import dump_settings
+from dawgen.storage.folder import fingerprint, write_json, write_text
 from dawgen.streams import Streams
 from dawgen.synthesis.sources import source_hashes
 from dawgen.tasks import Shots
+from dawgen.tasks.job import rows_hash
+from dawgen.terminal.harmless import hide_secrets, without_secrets
 
 _TRACEBACK_LINES = 12
 _ONLY_SPEED: dict[str, Any] = {

@@ -9,7 +9,7 @@ import typer
 
 from dawgen.commands.options import ClusterAddress, WorkerGpus
 from dawgen.errors import UserError
-from dawgen.harmless import in_shell
+from dawgen.terminal.harmless import in_shell
 
 _TABLES = ("1", "2", "3", "all")
 Tasks = Annotated[str | None, typer.Option(help="Only these tasks, separated by commas.")]

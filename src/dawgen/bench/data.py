@@ -9,10 +9,10 @@ from pathlib import Path
 from dawgen.bench.cells import folder_name
 from dawgen.bench.grid import Data, Grid
 from dawgen.errors import UserError
-from dawgen.job import rows_hash
 from dawgen.methods.base import Source
 from dawgen.streams import Streams
 from dawgen.tasks import Row, Shots, TaskCard, load_card, load_rows, sample_shots
+from dawgen.tasks.job import rows_hash
 
 TEST_SEED = 0
 """Draws the test rows of every grid, whatever the seeds of its cells."""

@@ -13,10 +13,10 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from dawgen.errors import UserError
-from dawgen.layers import as_overrides, build_settings, preset_names
-from dawgen.section import Positive, Section
 from dawgen.settings import Settings
-from dawgen.yamltext import parse_yaml
+from dawgen.settings.layers import as_overrides, build_settings, preset_names
+from dawgen.settings.section import Positive, Section
+from dawgen.settings.yamltext import parse_yaml
 
 Names = Annotated[list[str], Field(min_length=1)]
 

@@ -19,17 +19,17 @@ from dawgen.bench.cells import (
 )
 from dawgen.bench.data import TaskData, load_data
 from dawgen.bench.grid import Grid, grid_settings
-from dawgen.bench.measure import Meter
 from dawgen.bench.spread import fingerprint_on, work_on
 from dawgen.bench.work import Done, Holder, units, work
 from dawgen.cluster import Cluster
 from dawgen.errors import UserError
 from dawgen.evaluation.published import TRANSFER
+from dawgen.machine.meter import Meter
 from dawgen.methods.base import Task
-from dawgen.progress import say
-from dawgen.runs import RunFolder
 from dawgen.settings import Settings
+from dawgen.storage.folder import RunFolder
 from dawgen.tasks import Shots
+from dawgen.terminal.progress import say
 
 _ACROSS = ("ppt", "spot")
 """Methods whose stored prompts hang on no shots and lie by their fingerprint: one folder serves

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from dawgen.bench.cells import Order
-from dawgen.bench.measure import Meter
 from dawgen.bench.work import Done, Holder, work
 from dawgen.cluster import Cluster, backbone_fingerprint
+from dawgen.machine.meter import Meter
 from dawgen.settings import BackboneSettings
 
 _HOLDERS: dict[str, Holder] = {}

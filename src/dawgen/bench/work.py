@@ -10,11 +10,11 @@ from typing import TypeVar
 from dawgen import methods
 from dawgen.backbone import Backbone, load_backbone
 from dawgen.bench.cells import Order
-from dawgen.bench.measure import Cost, Meter
+from dawgen.machine.meter import Cost, Meter
 from dawgen.methods.base import Prediction
 from dawgen.methods.prompted import PromptJob
-from dawgen.progress import say
 from dawgen.settings import BackboneSettings
+from dawgen.terminal.progress import say
 from dawgen.tuning import TunedPrompt
 
 Found = TypeVar("Found")

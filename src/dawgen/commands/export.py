@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dawgen.commands.options import MachineSet
-from dawgen.harmless import in_shell
+from dawgen.terminal.harmless import in_shell
 
 Run = Annotated[Path, typer.Argument(help="A finished run folder.")]
 

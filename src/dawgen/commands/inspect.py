@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.text import Text
 
 from dawgen.errors import UserError
-from dawgen.progress import shown
-from dawgen.reading import as_dawgen_writes, read_json
+from dawgen.storage.reading import as_dawgen_writes, read_json
+from dawgen.terminal.progress import shown
 
 WEIGHTS = "token-weights.json"
 END = "<end>"

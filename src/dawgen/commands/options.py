@@ -9,9 +9,9 @@ import typer
 
 if TYPE_CHECKING:
     from dawgen.backbone import Backbone
-    from dawgen.job import Job
-    from dawgen.runs import RunFolder
     from dawgen.settings import Settings
+    from dawgen.storage.folder import RunFolder
+    from dawgen.tasks.job import Job
 
 Task = Annotated[str, typer.Argument(help="A shipped card's name or a card file (YAML).")]
 Train = Annotated[
@@ -47,7 +47,7 @@ Config = Annotated[Path | None, typer.Option(help="Settings from a YAML file.")]
 
 def read_settings(preset: str | None, config: Path | None, over: list[str] | None) -> Settings:
     """The settings of a command from its options."""
-    from dawgen.layers import build_settings
+    from dawgen.settings.layers import build_settings
 
     return build_settings(preset=preset, file=config, overrides=over or [])[0]
 
@@ -57,8 +57,8 @@ def open_stage(
 ) -> tuple[RunFolder, Job, Backbone]:
     """The run folder, the job and the backbone of a stage that runs alone."""
     from dawgen.backbone import load_backbone
-    from dawgen.job import load_job
-    from dawgen.runs import RunFolder
+    from dawgen.storage.folder import RunFolder
+    from dawgen.tasks.job import load_job
 
     job = load_job(task, settings, **files)
     backbone = load_backbone(settings.backbone)

@@ -27,9 +27,9 @@ def plan(
     config: Config = None,
 ) -> None:
     """Time, memory, disk, energy and cost of `dawgen run` here, from a probe of seconds."""
-    from dawgen import planning
     from dawgen.backbone import load_backbone
-    from dawgen.job import load_job
+    from dawgen.pipeline import plan as planning
+    from dawgen.tasks.job import load_job
 
     settings = read_settings(preset, config, over)
     job = load_job(task, settings, train=train, dev=dev, test=test)

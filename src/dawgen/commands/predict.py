@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from dawgen.commands.options import MachineSet
-from dawgen.harmless import on_terminal
+from dawgen.terminal.harmless import on_terminal
 
 OnEmpty = Literal["error", "skip", "null"]
 
@@ -40,7 +40,7 @@ def predict(
     over: MachineSet = None,
 ) -> None:
     """Label new rows with a tuned prompt, in constant memory; a stopped one goes on."""
-    from dawgen import predicting
+    from dawgen.use import predicting
 
     if out is not None:
         count, before = predicting.predict_file(
@@ -60,11 +60,11 @@ def _print(
     on_empty: OnEmpty,
 ) -> None:
     """CSV on standard output, chunk by chunk."""
-    from dawgen import predicting
-    from dawgen.classifier import Classifier
-    from dawgen.finished import open_run
-    from dawgen.labelled import as_text
     from dawgen.tasks.stream import stream_cells
+    from dawgen.use import predicting
+    from dawgen.use.classifier import Classifier
+    from dawgen.use.finished import open_run
+    from dawgen.use.labelled import as_text
 
     card, _ = open_run(folder, overrides)
     _, rows = predicting.begun(stream_cells(card, source, on_empty), source)

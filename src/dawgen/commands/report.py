@@ -35,7 +35,7 @@ def report(
 
 def _write(folders: list[Path], out: Path | None) -> Path:
     from dawgen.report import write_bench_report, write_comparison, write_report
-    from dawgen.runs import RunFolder
+    from dawgen.storage.folder import RunFolder
 
     for folder in folders:
         if folder.is_dir():

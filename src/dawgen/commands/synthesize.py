@@ -29,9 +29,9 @@ from dawgen.errors import UserError
 
 if TYPE_CHECKING:
     from dawgen.cluster import Cluster
-    from dawgen.job import Job
-    from dawgen.runs import RunFolder
     from dawgen.settings import Settings
+    from dawgen.storage.folder import RunFolder
+    from dawgen.tasks.job import Job
 
 
 def register(app: typer.Typer) -> None:
@@ -74,10 +74,10 @@ def synthesize(
     config: Config = None,
 ) -> None:
     """Write labelled rows with a tuned generator, or import rows; fills OUT/synthetic."""
-    from dawgen.stages import held
+    from dawgen.pipeline.stages import held
 
     if classifier is not None:
-        from dawgen.synthesis.agreement import check_classifier
+        from dawgen.use.agreement import check_classifier
 
         check_classifier(classifier)
     settings = _changed(read_settings(preset, config, over), rows, keep_rejected)
@@ -111,7 +111,7 @@ def _write(
     cluster: Cluster | None,
     **files: str | None,
 ) -> tuple[RunFolder, Job, Callable[[], object]]:
-    from dawgen import stages
+    from dawgen.pipeline import stages
     from dawgen.synthesis.preview import preview_lines
 
     home = _generator(generator or out / "generator")
@@ -135,11 +135,11 @@ def _import(
     out: Path,
     **files: str | None,
 ) -> tuple[RunFolder, Job, Callable[[], object]]:
-    from dawgen import importing
     from dawgen.backbone import load_backbone
-    from dawgen.job import load_job
-    from dawgen.runs import RunFolder
+    from dawgen.storage.folder import RunFolder
+    from dawgen.synthesis import importing
     from dawgen.synthesis.shards import load_foreign
+    from dawgen.tasks.job import load_job
 
     home = _generator(generator) if generator else None
     job, folder = load_job(task, settings, **files), RunFolder(out)
@@ -176,11 +176,11 @@ def _show(lines: list[str]) -> None:
 
 def _report(folder: RunFolder, job: Job, settings: Settings, classifier: Path | None) -> None:
     """Print the quality report; with a classifier, ask it first and write what it says."""
-    from dawgen.runs import write_json
-    from dawgen.seals import renew_seal
+    from dawgen.storage.folder import write_json
+    from dawgen.storage.seals import renew_seal
     from dawgen.synthesis import load_synthetic
-    from dawgen.synthesis.agreement import agreement
     from dawgen.synthesis.quality import quality_lines
+    from dawgen.use.agreement import agreement
 
     path = folder.path / "synthetic" / "quality.json"
     report = json.loads(path.read_text("utf-8"))

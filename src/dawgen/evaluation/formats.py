@@ -9,7 +9,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from dawgen.evaluation.tables import Figure, Line, Table
-from dawgen.harmless import separated_line
+from dawgen.terminal.harmless import separated_line
 
 _MISSING, _FAILED, _SINGLE = "–", "!", "†"
 _LATEX = {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from dawgen.atomic import whole_file
+from dawgen.storage.atomic import whole_file
 
 if TYPE_CHECKING:
     from dawgen.tasks import Row, TaskCard

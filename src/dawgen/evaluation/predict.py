@@ -12,8 +12,8 @@ from torch import Tensor
 
 from dawgen.backbone.memory import most_tokens, run_calls
 from dawgen.errors import UserError
-from dawgen.progress import progress
-from dawgen.repeatable import repeatable
+from dawgen.streams import repeatable
+from dawgen.terminal.progress import progress
 
 if TYPE_CHECKING:
     from dawgen.backbone import Backbone

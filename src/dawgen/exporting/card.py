@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from huggingface_hub import EvalResult, ModelCardData
 
 from dawgen.backbone.registry import known_backbone
-from dawgen.reading import as_dawgen_writes, read_json
+from dawgen.storage.reading import as_dawgen_writes, read_json
 from dawgen.synthesis.card import plain, table
 from dawgen.synthesis.provenance import model_licence, model_name
 

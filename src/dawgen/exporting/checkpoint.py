@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from tokenizers import AddedToken, Tokenizer
 from transformers import PreTrainedTokenizerFast
 
+from dawgen.decoding.baking import bake
 from dawgen.errors import UserError
-from dawgen.synthesis.engines.baking import bake
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,21 +9,21 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dawgen.atomic import whole_folder
 from dawgen.backbone import load_backbone
 from dawgen.backbone.load import quiet
 from dawgen.backbone.place import model_place
 from dawgen.backbone.text import answered
+from dawgen.decoding.baking import prompt_ids
+from dawgen.decoding.base import Decoding
+from dawgen.decoding.ctranslate2 import CTranslate2Engine, UnsupportedError
 from dawgen.errors import UserError
 from dawgen.exporting.card import is_local, model_card
-from dawgen.finished import load_run_prompt, open_run
-from dawgen.locking import locked_target, refuse_links_between
 from dawgen.prompts import save_prompt
-from dawgen.runs import write_json, write_text
-from dawgen.synthesis.engines.baking import prompt_ids
-from dawgen.synthesis.engines.base import Decoding
-from dawgen.synthesis.engines.ctranslate2 import CTranslate2Engine, UnsupportedError
+from dawgen.storage.atomic import whole_folder
+from dawgen.storage.folder import write_json, write_text
+from dawgen.storage.locking import locked_target, refuse_links_between
 from dawgen.synthesis.provenance import model_name
+from dawgen.use.finished import load_run_prompt, open_run
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,7 +46,7 @@ def export_run(run: Path, to: str, out: Path, overrides: Sequence[str] = ()) -> 
     Args:
         to: one of :data:`KINDS`.
         out: the new folder.
-        overrides: see :func:`dawgen.finished.open_run`.
+        overrides: see :func:`dawgen.use.finished.open_run`.
 
     Raises:
         UserError: no finished run, a kind that does not exist, or ``out`` is there already.

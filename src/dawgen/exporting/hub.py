@@ -13,8 +13,8 @@ from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
 from dawgen.errors import UserError
 from dawgen.exporting.export import export_run
-from dawgen.locking import refuse_links
-from dawgen.seals import check_seal
+from dawgen.storage.locking import refuse_links
+from dawgen.storage.seals import check_seal
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def planned_uploads(
         model: the repository for the prompt, such as ``owner/name``; None for none.
         dataset: the one for the synthetic rows, likewise.
         to: the form of the prompt, see :func:`dawgen.exporting.export_run`.
-        overrides: see :func:`dawgen.finished.open_run`.
+        overrides: see :func:`dawgen.use.finished.open_run`.
 
     Raises:
         UserError: nothing to push, a name that is none, or a card that the hub would refuse.

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from dawgen.errors import UserError
-from dawgen.progress import warn
+from dawgen.terminal.progress import warn
 
 if TYPE_CHECKING:
     from dawgen.backbone import Backbone

@@ -18,7 +18,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from dawgen.checkpoint import Checkpoint, State, optimizer_state, restore_optimizer
 from dawgen.errors import UserError
 from dawgen.generator import meta, objectives
 from dawgen.generator.examples import Batch, Shot, epoch_batches, make_shots, steps_per_epoch
@@ -26,9 +25,10 @@ from dawgen.generator.generator import Generator
 from dawgen.generator.outer import OuterLoss
 from dawgen.generator.scoring import distinction, score_all, score_own, score_rest
 from dawgen.generator.weights import TokenWeights, equal_weights
-from dawgen.progress import progress, warn
 from dawgen.prompts import cycle_tokens
-from dawgen.repeatable import repeatable
+from dawgen.storage.checkpoint import Checkpoint, State, optimizer_state, restore_optimizer
+from dawgen.streams import repeatable
+from dawgen.terminal.progress import progress, warn
 
 if TYPE_CHECKING:
     from dawgen.backbone import Backbone

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import safetensors.torch
 from torch import Tensor
 
-from dawgen.atomic import write_bytes, write_text
 from dawgen.errors import UserError
 from dawgen.generator.weights import TokenWeights
 from dawgen.prompts import load_label_prompts, save_label_prompts
+from dawgen.storage.atomic import write_bytes, write_text
 
 if TYPE_CHECKING:
     from dawgen.backbone import Backbone

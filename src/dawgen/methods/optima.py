@@ -50,8 +50,8 @@ from dawgen.methods.perturb import (
     reversal_strength,
 )
 from dawgen.methods.transfer import as_target
-from dawgen.progress import progress
-from dawgen.repeatable import repeatable
+from dawgen.streams import repeatable
+from dawgen.terminal.progress import progress
 from dawgen.tuning.combine import Passes
 from dawgen.tuning.develop import DevScore, dev_scores
 from dawgen.tuning.gradients import clip, cross_entropy

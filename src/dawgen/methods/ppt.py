@@ -26,11 +26,10 @@ from dawgen.methods.base import Task
 from dawgen.methods.next_sentence import Document, NextSentencePairs, kinds_of, read_documents
 from dawgen.methods.prompted import PromptJob
 from dawgen.methods.stored import Trained, stored_prompt
-from dawgen.progress import progress
-from dawgen.repeatable import repeatable
-from dawgen.runs import fingerprint
 from dawgen.settings import TuningSettings
-from dawgen.streams import Streams
+from dawgen.storage.folder import fingerprint
+from dawgen.streams import Streams, repeatable
+from dawgen.terminal.progress import progress
 from dawgen.tuning import Arm
 from dawgen.tuning.gradients import both_gradients, clip
 from dawgen.tuning.rows import JoinedRows, encode

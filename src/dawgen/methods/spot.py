@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from dawgen.errors import UserError
-from dawgen.job import rows_hash
 from dawgen.methods.base import Task
 from dawgen.methods.prompted import PromptJob
 from dawgen.methods.stored import Trained, stored_prompt
 from dawgen.methods.transfer import labelled_rows
 from dawgen.streams import Streams
+from dawgen.tasks.job import rows_hash
 from dawgen.tuning import Arm, fit_prompts
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 import dawgen
-from dawgen.locking import turn
 from dawgen.prompts import load_prompt, save_prompt
-from dawgen.runs import RunFolder, fingerprint, write_log
+from dawgen.storage.folder import RunFolder, fingerprint, write_log
+from dawgen.storage.locking import turn
 
 if TYPE_CHECKING:
     from dawgen.backbone import Backbone

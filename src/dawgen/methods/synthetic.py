@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from dawgen.job import Job
-from dawgen.locking import turn
 from dawgen.methods.base import Task
 from dawgen.methods.prompted import Prepare, PromptJob
-from dawgen.runs import RunFolder
+from dawgen.pipeline.stages import generator_stage, synthesis_stage
 from dawgen.settings import Combine
-from dawgen.stages import generator_stage, synthesis_stage
+from dawgen.storage.folder import RunFolder
+from dawgen.storage.locking import turn
 from dawgen.synthesis import SyntheticRow, load_synthetic
+from dawgen.tasks.job import Job
 from dawgen.tuning import Arm
 
 if TYPE_CHECKING:

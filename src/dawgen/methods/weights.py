@@ -23,8 +23,8 @@ from dawgen.backbone.calls import call_cost, pieces, tokens_at_once
 from dawgen.errors import UserError
 from dawgen.evaluation.predict import label_probabilities
 from dawgen.methods.base import Prediction
-from dawgen.progress import progress
-from dawgen.repeatable import repeatable
+from dawgen.streams import repeatable
+from dawgen.terminal.progress import progress
 from dawgen.tuning.combine import Passes
 from dawgen.tuning.develop import DevScore, dev_scores
 from dawgen.tuning.rows import EncodedRows

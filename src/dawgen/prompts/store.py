@@ -18,10 +18,10 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from dawgen.atomic import write_bytes
 from dawgen.errors import UserError
-from dawgen.progress import warn
-from dawgen.reading import read_json
+from dawgen.storage.atomic import write_bytes
+from dawgen.storage.reading import read_json
+from dawgen.terminal.progress import warn
 
 if TYPE_CHECKING:
     from dawgen.backbone import Backbone

@@ -15,11 +15,11 @@ from dawgen.evaluation.formats import as_text, title
 from dawgen.evaluation.results import Results, read_results
 from dawgen.evaluation.statistics import mean_std, sign_flip_test
 from dawgen.evaluation.tables import Line, Table, build_tables
-from dawgen.reading import as_dawgen_writes
 from dawgen.report.bars import Dot, dots_chart
 from dawgen.report.charts import LEFT, RIGHT, WIDTH, figure, mark, scale, ticks
 from dawgen.report.environment import render_page
-from dawgen.runs import write_text
+from dawgen.storage.folder import write_text
+from dawgen.storage.reading import as_dawgen_writes
 
 REFERENCE = "dawgen-surgery"
 """The method that the others are held to, where it has cells."""

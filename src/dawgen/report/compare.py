@@ -13,13 +13,13 @@ from markupsafe import Markup
 
 from dawgen.errors import UserError
 from dawgen.evaluation.statistics import paired_bootstrap
-from dawgen.reading import as_dawgen_writes
 from dawgen.report.charts import Bar, Line, bar_chart, line_chart
 from dawgen.report.environment import render_page
 from dawgen.report.read import Rows, RunFiles, is_number, read_run
 from dawgen.report.results import MAJORITY, OURS, Result, duration, results
 from dawgen.report.tokens import ShotText, shot_texts
-from dawgen.runs import write_text
+from dawgen.storage.folder import write_text
+from dawgen.storage.reading import as_dawgen_writes
 
 _MARK = b"dawgen runs</p>"
 """What every page of this kind has in it."""

@@ -12,9 +12,8 @@ import torch
 
 from dawgen.backbone.memory import run_calls
 from dawgen.evaluation.predict import bucket
-from dawgen.repeatable import repeatable
-from dawgen.runs import write_json
-from dawgen.streams import Streams
+from dawgen.storage.folder import write_json
+from dawgen.streams import Streams, repeatable
 
 if TYPE_CHECKING:
     from dawgen.backbone import Backbone

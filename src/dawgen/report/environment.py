@@ -14,7 +14,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from dawgen.harmless import visible
+from dawgen.terminal.harmless import visible
 
 _UNSAFE = re.compile("[<>&\u2028\u2029\x7f-\x9f]")
 

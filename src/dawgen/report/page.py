@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from dawgen.reading import as_dawgen_writes
 from dawgen.report import predictions, results, rows, training
 from dawgen.report.environment import render_page
 from dawgen.report.read import RunFiles, read_run
 from dawgen.report.tokens import shot_texts
-from dawgen.runs import write_text
+from dawgen.storage.folder import write_text
+from dawgen.storage.reading import as_dawgen_writes
 
 
 def write_report(folder: Path) -> Path:

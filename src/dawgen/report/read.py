@@ -8,11 +8,11 @@ from typing import Any
 
 from dawgen.errors import UserError
 from dawgen.evaluation.output import output_names
-from dawgen.harmless import hide_secrets, without_secrets
-from dawgen.reading import parse_json, read_json, read_text
+from dawgen.storage.reading import parse_json, read_json, read_text
 from dawgen.tasks import load_card
 from dawgen.tasks.bounds import loaded
 from dawgen.tasks.parquet import parquet_records
+from dawgen.terminal.harmless import hide_secrets, without_secrets
 
 Rows = list[dict[str, Any]]
 WEIGHTS = "token-weights.json"

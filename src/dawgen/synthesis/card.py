@@ -10,7 +10,6 @@ from typing import Any
 
 import yaml
 
-from dawgen.job import rows_hash
 from dawgen.settings import SynthesisSettings
 from dawgen.synthesis.ledger import Ledger
 from dawgen.synthesis.provenance import (
@@ -23,6 +22,7 @@ from dawgen.synthesis.provenance import (
 )
 from dawgen.synthesis.rows import SyntheticRow
 from dawgen.tasks import TaskCard
+from dawgen.tasks.job import rows_hash
 
 SAMPLES_PER_LABEL = 3
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from dawgen.cleaning_settings import CleaningSettings
+from dawgen.settings.cleaning import CleaningSettings
 from dawgen.synthesis import cleaning
 from dawgen.synthesis.duplicates import Duplicates
 from dawgen.synthesis.rows import SyntheticRow

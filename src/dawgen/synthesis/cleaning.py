@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from dawgen.cleaning_settings import RuleName
+from dawgen.settings.cleaning import RuleName
 from dawgen.synthesis.text import (
     has_broken_characters,
     has_letter,

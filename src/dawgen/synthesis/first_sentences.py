@@ -7,7 +7,6 @@ from typing import Protocol
 
 import numpy as np
 
-from dawgen.progress import warn
 from dawgen.streams import Streams
 from dawgen.synthesis.sources import (
     GENERATED,
@@ -16,6 +15,7 @@ from dawgen.synthesis.sources import (
     usable_sentences,
 )
 from dawgen.tasks import Row, TaskCard
+from dawgen.terminal.progress import warn
 
 Choice = str | Mapping[str, float]
 """The setting ``synthesis.first_sentences``: one source, or shares by source."""

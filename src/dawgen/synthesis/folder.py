@@ -6,15 +6,15 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from dawgen.progress import warn
-from dawgen.runs import write_json, write_text
-from dawgen.seals import is_as_written, write_hash
+from dawgen.storage.folder import write_json, write_text
+from dawgen.storage.seals import is_as_written, write_hash
 from dawgen.synthesis.card import dataset_card
 from dawgen.synthesis.ledger import Ledger
 from dawgen.synthesis.provenance import Provenance
 from dawgen.synthesis.quality import quality
 from dawgen.synthesis.rows import SyntheticRow
 from dawgen.synthesis.shards import read_shard, shard_path, write_shard
+from dawgen.terminal.progress import warn
 
 QUALITY = "quality.json"
 

@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dawgen.backbone import Backbone
-from dawgen.job import Job
-from dawgen.progress import shown
 from dawgen.prompts import load_label_prompts
 from dawgen.settings import Settings
 from dawgen.streams import Streams
@@ -17,6 +15,8 @@ from dawgen.synthesis.ledger import Ledger
 from dawgen.synthesis.rows import SyntheticRow
 from dawgen.synthesis.stage import synthesize
 from dawgen.tasks import TaskCard
+from dawgen.tasks.job import Job
+from dawgen.terminal.progress import shown
 
 
 def preview_lines(

@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from dawgen.progress import shown
 from dawgen.streams import Streams
 from dawgen.synthesis import cleaning, diversity
 from dawgen.synthesis.diversity import Tokens, tokens
@@ -17,6 +16,7 @@ from dawgen.synthesis.provenance import Provenance
 from dawgen.synthesis.rows import SyntheticRow
 from dawgen.synthesis.text import normalise, pair_key
 from dawgen.tasks import Row
+from dawgen.terminal.progress import shown
 
 SAMPLE = 1000
 """Texts that self-BLEU looks at, and unlabelled sentences that the rows are compared with."""

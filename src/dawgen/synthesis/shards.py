@@ -9,8 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dawgen.atomic import whole_file
 from dawgen.errors import UserError
+from dawgen.storage.atomic import whole_file
 from dawgen.synthesis.rows import SyntheticRow
 from dawgen.tasks import TaskCard, load_rows
 from dawgen.tasks.bounds import loaded

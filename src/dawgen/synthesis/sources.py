@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from dawgen.errors import UserError
-from dawgen.seals import file_hash
+from dawgen.storage.seals import file_hash
 from dawgen.synthesis.text import has_broken_characters, has_letter, normalise, word_count
 from dawgen.tasks import Row, TaskCard, read_table
 from dawgen.tasks.bounds import MOST_BYTES, check_size, lines_of

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from dawgen.cluster import Cluster, worker_backbone
+from dawgen.decoding import Decoding, Engine, Generation, Request, TransformersEngine
 from dawgen.errors import UserError
 from dawgen.settings import BackboneSettings
-from dawgen.synthesis.engines import Decoding, Engine, Generation, Request, TransformersEngine
 from dawgen.synthesis.scoring import Texts, score_batch
 
 

@@ -11,13 +11,11 @@ from time import perf_counter
 from torch import Tensor
 
 from dawgen.backbone import Backbone
+from dawgen.decoding import Engine, choose_engine, decoding_of
 from dawgen.errors import UserError
-from dawgen.progress import progress, warn
-from dawgen.repeatable import repeatable
 from dawgen.settings import SynthesisSettings
-from dawgen.streams import Streams
+from dawgen.streams import Streams, repeatable
 from dawgen.synthesis.cleaner import PASSED, Cleaner, balanced, keep_best
-from dawgen.synthesis.engines import Engine, choose_engine, decoding_of
 from dawgen.synthesis.first_sentences import choose_first_sentences
 from dawgen.synthesis.folder import describe, finished_shard, keep_shard, write_rows
 from dawgen.synthesis.ledger import LabelAccount, Ledger
@@ -26,6 +24,7 @@ from dawgen.synthesis.rows import SyntheticRow
 from dawgen.synthesis.spread import Spread
 from dawgen.synthesis.writer import Attempt, Writer
 from dawgen.tasks import Row, TaskCard
+from dawgen.terminal.progress import progress, warn
 
 ATTEMPTS_PER_ROUND = 512
 """Texts asked for between two looks at what is still missing; bounds memory and overshoot."""

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from dawgen.backbone import Backbone
+from dawgen.decoding import Engine, Generation, Request
 from dawgen.streams import Streams
 from dawgen.synthesis import cleaning
 from dawgen.synthesis.cleaner import Cleaner
-from dawgen.synthesis.engines import Engine, Generation, Request
 from dawgen.synthesis.rows import SyntheticRow
 from dawgen.synthesis.scoring import Score, label_ratios, log_likelihoods
 from dawgen.synthesis.sources import GENERATED, FirstSentence

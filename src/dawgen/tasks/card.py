@@ -29,11 +29,11 @@ from pydantic import (
     model_validator,
 )
 
-from dawgen.decoding_settings import DecodingSettings
 from dawgen.errors import UserError
-from dawgen.harmless import in_shell
+from dawgen.settings.decoding import DecodingSettings
+from dawgen.settings.yamltext import parse_yaml
 from dawgen.tasks.row import Row
-from dawgen.yamltext import parse_yaml
+from dawgen.terminal.harmless import in_shell
 
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _ROLES = ("text1", "text2", "label")

@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from dawgen.errors import UserError
-from dawgen.progress import say
 from dawgen.tasks.bounds import check_rows, check_size
 from dawgen.tasks.card import TaskCard
 from dawgen.tasks.files import Table, read_file
 from dawgen.tasks.labels import LabelReader, is_unlabelled
 from dawgen.tasks.row import Row
+from dawgen.terminal.progress import say
 
 _SPLITS = ("train", "dev", "test")
 

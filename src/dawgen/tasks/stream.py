@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from dawgen.progress import warn
 from dawgen.tasks.card import TaskCard
 from dawgen.tasks.files import Table, stream_file
 from dawgen.tasks.load import cell_text, check_column, load_rows
 from dawgen.tasks.row import Row
+from dawgen.terminal.progress import warn
 
 OnEmpty = Literal["error", "skip", "null"]
 """What becomes of a row whose text is empty: an error, left out, or kept without a label."""

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from dawgen.checkpoint import Checkpoint
 from dawgen.errors import UserError
-from dawgen.progress import progress
-from dawgen.repeatable import repeatable
 from dawgen.settings import TuningSettings
+from dawgen.storage.checkpoint import Checkpoint
+from dawgen.streams import repeatable
+from dawgen.terminal.progress import progress
 from dawgen.tuning.arm import Arm, TunedPrompt
 from dawgen.tuning.combine import Draw
 from dawgen.tuning.develop import dev_scores

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from dawgen.checkpoint import Checkpoint
+from dawgen.storage.checkpoint import Checkpoint
 from dawgen.tuning.record import Pending
 from dawgen.tuning.state import ArmState
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from dawgen.checkpoint import optimizer_state, restore_optimizer
 from dawgen.errors import UserError
-from dawgen.progress import warn
 from dawgen.settings import TuningSettings
+from dawgen.storage.checkpoint import optimizer_state, restore_optimizer
+from dawgen.terminal.progress import warn
 from dawgen.tuning.arm import Arm, TunedPrompt
 from dawgen.tuning.combine import Plan
 from dawgen.tuning.develop import DevScore

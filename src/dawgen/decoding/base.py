@@ -1,0 +1,111 @@
+"""What synthesis asks of an engine and gets back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from dawgen.backbone import Backbone
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One text to write: continue ``source`` ("" for nothing) under the label's prompt.
+
+    ``seed`` names the request's own random numbers.
+    """
+
+    source: str
+    label: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """A written text, how many tokens it took (end mark included), and if it ended by itself."""
+
+    text: str
+    tokens: int
+    finished: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """How the next token is chosen.
+
+    In this order: the other labels' prompts are set against the label's own (``contrast``);
+    the penalty divides (or, where negative, multiplies) the scores of tokens the text already
+    holds (Keskar et al. 2019); tokens that may not be written go, and before
+    ``min_new_tokens`` the end mark; the temperature divides what is left; the ``top_k``
+    largest stay, of these the likeliest that make up ``top_p`` (Holtzman et al. 2020), of
+    these the ones at least ``min_p`` times as likely as the likeliest (Nguyen et al. 2025);
+    one is sampled.
+
+    Attributes:
+        temperature: 0 is greedy.
+        top_k: 0 is the whole vocabulary.
+        top_p: 1 is all of them.
+        min_p: 0 is all of them.
+        repetition_penalty: 1 is none; one for all labels, or C, one a label. Only the text
+            being written counts, not its source.
+        contrast: see :func:`dawgen.decoding.sampling.contrasted`; 0 is none.
+        min_new_tokens: tokens a text has at least, end mark not counted.
+        max_new_tokens: tokens a text has at most, end mark included.
+        batch_size: rows decoded at once; changes speed and memory, with ctranslate2 the texts too.
+    """
+
+    temperature: float = 1.0
+    top_k: int = 10
+    top_p: float = 1.0
+    min_p: float = 0.0
+    repetition_penalty: float | tuple[float, ...] = 1.0
+    contrast: float = 0.0
+    min_new_tokens: int = 0
+    max_new_tokens: int = 50
+    batch_size: int = 64
+
+    def penalty(self, label: int) -> float:
+        """The repetition penalty of texts under this label."""
+        penalty = self.repetition_penalty
+        return penalty[label] if isinstance(penalty, tuple) else penalty
+
+
+class Engine(Protocol):
+    """Anything that samples texts under label prompts."""
+
+    name: str
+
+    def generate(self, requests: Sequence[Request]) -> list[Generation]:
+        """One generation a request, in the requests' order. The same requests, the same texts."""
+        ...
+
+
+def allowed_tokens(backbone: Backbone) -> Tensor:
+    """[V] bool: tokens that may be written. Specials, unknown and padding rows may not."""
+    size = int(backbone.head.weight.shape[0])
+    allowed = torch.zeros(size, dtype=torch.bool)
+    allowed[[i for i in backbone.ordinary_token_ids() if i < size]] = True
+    allowed[backbone.end_id] = True
+    return allowed.to(backbone.device)
+
+
+def read_ids(backbone: Backbone, ids: Sequence[int]) -> Generation:
+    """A row of written ids as a text, cut at its end mark."""
+    end = backbone.end_id
+    finished = end in ids
+    text = ids[: list(ids).index(end)] if finished else ids
+    return Generation(backbone.decode(text), len(text) + finished, finished)
+
+
+def encode_sources(
+    backbone: Backbone, requests: Sequence[Request], prompt_length: int
+) -> list[tuple[int, ...]]:
+    """Each request's source as token ids, every text encoded once."""
+    texts = dict.fromkeys(request.source for request in requests)
+    with backbone.warning_of_cut_sources("writing", len(texts)):
+        ids = {text: tuple(backbone.encode_source(text, prompt_length)) for text in texts}
+    return [ids[request.source] for request in requests]

@@ -1,0 +1,233 @@
+"""Decoding by a model of transformers in a loop of our own; the reference engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from dawgen.backbone import Backbone
+from dawgen.backbone.memory import is_out_of_memory, run_calls
+from dawgen.decoding.base import (
+    Decoding,
+    Generation,
+    Request,
+    allowed_tokens,
+    encode_sources,
+    read_ids,
+)
+from dawgen.decoding.sampling import Sampler
+from dawgen.decoding.states import (
+    CausalState,
+    EncoderDecoderState,
+    PlainCausalState,
+    PromptCache,
+    Source,
+    State,
+    reads_behind_prompts,
+)
+from dawgen.errors import UserError
+
+DROP = 1 / 8
+"""Finished rows leave the batch when they are this share of it."""
+
+
+class TransformersEngine:
+    """Batches of like source length; label prompts read once; finished rows leave.
+
+    Counted in tokens through the model for N rows of S source and T text tokens behind a
+    prompt of P: plain batched decoding reads N·(P+S) and then N·max(T), padding included. Here
+    a causal model reads C·P once, then N·S and the sum of T. The prompt of a
+    sequence-to-sequence model meets its source in the bidirectional encoder, so there it is
+    N·(P+S), less what rows share.
+
+    A text depends on its request's seed only: not on its batch, nor on who left it when.
+    """
+
+    name = "transformers"
+
+    def __init__(self, backbone: Backbone, prompts: Tensor, decoding: Decoding) -> None:
+        """prompts: [C,P,H], one soft prompt a label."""
+        self.backbone = backbone
+        self.prompts = prompts.detach().to(backbone.device)
+        self.decoding = decoding
+        self.sampler = Sampler(allowed_tokens(backbone), backbone.end_id, decoding)
+        self.label_prompts: PromptCache | None = None
+        self.one_length = False
+        if not backbone.is_encoder_decoder:
+            self.one_length = not reads_behind_prompts(backbone)
+            if not self.one_length:
+                with torch.inference_mode():
+                    self.label_prompts = PromptCache(backbone, self.prompts)
+        self._check()
+
+    @torch.inference_mode()
+    def _check(self) -> None:
+        """See that token by token the model says what it says in one pass.
+
+        Raises:
+            UserError: it does not, as where its memory is of a kind that is not known here.
+        """
+        try:
+            ours, theirs = self._both_ways()
+        except Exception as error:  # a foreign model can fail in any of its lines
+            if isinstance(error, UserError) or is_out_of_memory(error):
+                raise
+            raise UserError(
+                f"{self.backbone.name} cannot write token by token here "
+                f"({type(error).__name__}); take another backbone."
+            ) from error
+        tolerance = 1e-2 if self.backbone.dtype == torch.float32 else 0.3
+        if not torch.allclose(ours, theirs, atol=tolerance, rtol=tolerance / 10):
+            raise UserError(
+                f"{self.backbone.name} says something else token by token than in one pass, so its "
+                "texts cannot be trusted; take another backbone."
+            )
+
+    def _both_ways(self) -> tuple[Tensor, Tensor]:
+        """log p of some tokens behind sources of two lengths: by steps, and in one pass [2,6]."""
+        backbone, length = self.backbone, self.prompts.shape[1]
+        target = backbone.ordinary_token_ids()[:6]
+        texts = ("a", "a") if self.one_length else ("a", "a a a")
+        sources = [backbone.encode_source(text, length) for text in texts]
+        state = self._start_rows([(0, tuple(source)) for source in sources], len(target))
+        hidden, found = state.first, []
+        for token in target:
+            found.append(backbone.head.logits(hidden).log_softmax(-1)[:, token])
+            hidden = state.read(torch.tensor([token] * 2, device=backbone.device))
+        prompts = self.prompts[[0, 0]].to(backbone.dtype)
+        scores = backbone.token_log_probs(prompts, sources, [target, target])
+        return torch.stack(found, dim=1).float(), scores.log_probs.view(2, len(target)).float()
+
+    @torch.inference_mode()
+    def generate(self, requests: Sequence[Request]) -> list[Generation]:
+        """One generation a request, in the requests' order.
+
+        Raises:
+            UserError: memory does not hold a single row.
+        """
+        length = self.prompts.shape[1]
+        sources = encode_sources(self.backbone, requests, length)
+        copies = len(self.prompts) if self._contrast else 1
+        beside = length + self.decoding.max_new_tokens
+        sizes = [copies * (beside + len(source)) for source in sources]
+        written: dict[int, Generation] = {}
+
+        def work(batch: list[int]) -> None:
+            ids = self._write([requests[i] for i in batch], [sources[i] for i in batch])
+            texts = [read_ids(self.backbone, row) for row in ids.tolist()]
+            written.update(zip(batch, texts, strict=True))
+
+        run_calls(
+            self.backbone, list(self._batches([len(source) for source in sources])), sizes, work
+        )
+        return [written[i] for i in range(len(requests))]
+
+    def batches(self, requests: Sequence[Request]) -> list[list[int]]:
+        """The requests' places, batch by batch as they are decoded."""
+        sources = encode_sources(self.backbone, requests, self.prompts.shape[1])
+        return list(self._batches([len(source) for source in sources]))
+
+    @torch.inference_mode()
+    def log_probs(self, label: int, source: Sequence[int], target: Sequence[int]) -> list[float]:
+        """log p(x_t | x_<t, source, label's prompt) of the target's ids, allowed tokens only.
+
+        Read token by token, as when writing; the decoding settings play no part.
+        """
+        state = self._start_rows([(label, tuple(source))], len(target))
+        hidden, found = state.first, []
+        for token in target:
+            scores = self.backbone.head.logits(hidden)
+            scores[:, self.sampler.forbidden] = -torch.inf
+            found.append(float(scores.log_softmax(-1)[0, token]))
+            hidden = state.read(torch.tensor([token], device=self.backbone.device))
+        return found
+
+    def _batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:
+        """Indices in batches, shortest sources first."""
+        order = sorted(range(len(lengths)), key=lambda i: (lengths[i], i))
+        batch: list[int] = []
+        for i in order:
+            full = len(batch) == self.decoding.batch_size
+            if batch and (full or (self.one_length and lengths[i] != lengths[batch[0]])):
+                yield batch
+                batch = []
+            batch.append(i)
+        if batch:
+            yield batch
+
+    def _write(self, requests: Sequence[Request], sources: Sequence[tuple[int, ...]]) -> Tensor:
+        """Token ids [B,max_new_tokens] of a batch; behind an end mark they mean nothing."""
+        device, longest = self.backbone.device, self.decoding.max_new_tokens
+        state = self._start([r.label for r in requests], sources)
+        labels = torch.tensor([r.label for r in requests], device=device)
+        seeds = torch.tensor([r.seed for r in requests], dtype=torch.int64, device=device)
+        texts = torch.full((len(requests), longest), self.backbone.end_id, device=device)
+        rows = torch.arange(len(requests), device=device)  # of texts, in the state's order
+        written = texts.clone()
+        going = torch.ones_like(rows, dtype=torch.bool)
+        hidden = state.first
+        for step in range(longest):
+            scores = self._scores(hidden)
+            chosen = self.sampler.choose(scores, written[:, :step], labels, seeds)
+            written[:, step] = chosen
+            going &= chosen != self.backbone.end_id
+            left = int(going.sum())
+            if not left or step + 1 == longest:
+                break
+            if len(rows) - left >= DROP * len(rows) and not isinstance(state, PlainCausalState):
+                texts[rows] = written
+                stay = _fill_from_the_end(going)
+                state.keep(self._copies(stay))
+                rows, labels, seeds = rows[stay], labels[stay], seeds[stay]
+                written, going, chosen = written[stay], going[stay], chosen[stay]
+            hidden = state.read(self._copies_of(chosen))
+        texts[rows] = written
+        return texts
+
+    def _start(self, labels: Sequence[int], sources: Sequence[tuple[int, ...]]) -> State:
+        rows = list(zip(labels, sources, strict=True))
+        if self._contrast:
+            every = range(len(self.prompts))
+            rows = [(label, source) for source in sources for label in every]
+        return self._start_rows(rows, self.decoding.max_new_tokens)
+
+    def _start_rows(self, rows: Sequence[Source], columns: int) -> State:
+        if self.label_prompts is not None:
+            return CausalState(self.backbone, self.label_prompts, rows, columns)
+        if self.backbone.is_encoder_decoder:
+            return EncoderDecoderState(self.backbone, self.prompts, rows, columns)
+        return PlainCausalState(self.backbone, self.prompts, rows)
+
+    # With contrast the state holds every text C times, once under each label's prompt.
+
+    def _scores(self, hidden: Tensor) -> Tensor:
+        """Logits [B,V], with contrast [B,C,V]."""
+        logits = self.backbone.head.logits(hidden)
+        return logits.view(-1, len(self.prompts), logits.shape[1]) if self._contrast else logits
+
+    def _copies(self, rows: Tensor) -> Tensor:
+        """The state's rows [N] or [N·C] that hold the texts ``rows`` [N]."""
+        if not self._contrast:
+            return rows
+        count = len(self.prompts)
+        return (rows[:, None] * count + torch.arange(count, device=rows.device)).flatten()
+
+    def _copies_of(self, chosen: Tensor) -> Tensor:
+        """Chosen tokens [B] for each of the state's rows."""
+        return chosen.repeat_interleave(len(self.prompts)) if self._contrast else chosen
+
+    @property
+    def _contrast(self) -> bool:
+        return self.decoding.contrast > 0
+
+
+def _fill_from_the_end(going: Tensor) -> Tensor:
+    """Indices [N] of the rows that go on, as few as possible of them moved: the places of
+    finished rows are taken by the last ones."""
+    count = int(going.sum())
+    stay = torch.arange(count, device=going.device)
+    holes = (~going[:count]).nonzero()[:, 0]
+    stay[holes] = count + going[count:].nonzero()[:, 0]
+    return stay

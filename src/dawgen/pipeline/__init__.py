@@ -1,0 +1,1 @@
+"""The main job: stages in order (run), what they cost (plan, limits), what is recorded."""

@@ -1,0 +1,121 @@
+"""What the stages of a run cost, and stopping between two of them when it is enough."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from dawgen.backbone.counting import peak_flops
+from dawgen.backbone.shape import Work
+from dawgen.errors import UserError
+from dawgen.machine.hardware import peak_memory_mib
+from dawgen.machine.meter import Cost, Meter
+
+if TYPE_CHECKING:
+    from dawgen.backbone import Backbone
+    from dawgen.storage.folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a run is to stop; None is never. Only whole stages are stopped between."""
+
+    hours: float | None = None
+    kwh: float | None = None
+
+
+NO_LIMITS = Limits()
+
+
+@dataclass
+class Costs:
+    """Measures stage after stage.
+
+    Raises:
+        UserError: a limit of energy without codecarbon to measure it.
+    """
+
+    limits: Limits = NO_LIMITS
+    meter: Meter = field(default_factory=Meter)
+    spent: dict[str, Cost] = field(default_factory=dict)
+    start: float = field(default_factory=perf_counter)
+
+    def __post_init__(self) -> None:
+        if self.limits.kwh is not None and not self.meter.measures_energy:
+            raise UserError(
+                "--max-kwh needs codecarbon to measure energy; "
+                "install it with: pip install 'dawgen[energy]'."
+            )
+
+    @contextmanager
+    def stage(self, run: RunFolder, name: str) -> Iterator[None]:
+        """Measure a stage into its record in ``run.json``, unless a limit is reached before it.
+
+        Raises:
+            UserError: the run has used up its hours or its kWh.
+        """
+        self._check(name)
+        with self.meter.measure() as cost:
+            yield
+        self.spent[name] = cost
+        run.stages[name] |= {
+            "peak_memory_mib": cost.peak_memory_mib,
+            "peak_gpu_memory_mib": cost.peak_gpu_memory_mib,
+            "energy_kwh": cost.energy_kwh,
+        }
+
+    def _check(self, name: str) -> None:
+        hours, kwh = (perf_counter() - self.start) / 3600, self._kwh()
+        more = f"before the stage {name!r}; finished stages are kept, and the same command with a"
+        if self.limits.hours is not None and hours >= self.limits.hours:
+            raise UserError(
+                f"stopped after {hours:.3g} hours (--max-hours {self.limits.hours:g}) {more} "
+                f"larger --max-hours goes on from there."
+            )
+        if self.limits.kwh is not None and kwh is not None and kwh >= self.limits.kwh:
+            raise UserError(
+                f"stopped after {kwh:.3g} kWh (--max-kwh {self.limits.kwh:g}) {more} "
+                f"larger --max-kwh goes on from there."
+            )
+
+    def _kwh(self) -> float | None:
+        known = [cost.energy_kwh for cost in self.spent.values() if cost.energy_kwh is not None]
+        return sum(known) if known else None
+
+    def add_work(
+        self, run: RunFolder, backbone: Backbone, work: Mapping[str, Callable[[], Work]]
+    ) -> float:
+        """Put the counted work of the stages that were not skipped into their records.
+
+        Returns:
+            The peak that the shares are of, FLOP/s.
+        """
+        peak = peak_flops(backbone.device, backbone.dtype)
+        for name, count in work.items():
+            if not run.stages[name]["skipped"]:
+                seconds = float(run.stages[name]["seconds"])
+                run.stages[name]["work"] = count().record(seconds, peak)
+        return peak
+
+    def summary(self, run: RunFolder, peak: float, kept: int, prompts: int) -> dict[str, Any]:
+        """What ``run.json`` says of the whole; energy only of stages that this run made."""
+        return {
+            "peak_flops_per_second": round(peak),
+            "peak_memory_mib": max(
+                peak_memory_mib(), *(cost.peak_memory_mib for cost in self.spent.values())
+            ),
+            "energy": {
+                "kwh": self._kwh(),
+                "kwh_per_1000_kept_rows": self._per(run, "synthesis", kept / 1000),
+                "kwh_per_tuned_prompt": self._per(run, "tuning", prompts),
+            },
+        }
+
+    def _per(self, run: RunFolder, name: str, count: float) -> float | None:
+        energy = self.spent[name].energy_kwh
+        if energy is None or run.stages[name]["skipped"] or not count:
+            return None
+        return energy / count

@@ -1,0 +1,187 @@
+"""What a run will take, from a probe of a few seconds on this machine and counted work.
+
+Each stage is begun for real, on a few rows or steps, and timed; the whole of it is as much longer
+as its counted FLOPs are more. How many rows will be rejected is known only once the generator is
+tuned, and how long its texts will be: of synthesis the plan says the least and the most.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from itertools import islice
+from math import ceil
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+import torch
+
+from dawgen.backbone.calls import tokens_at_once
+from dawgen.backbone.memory import fitting_tokens
+from dawgen.decoding.from_settings import decoding_of
+from dawgen.evaluation import predict
+from dawgen.generator.examples import epoch_batches
+from dawgen.generator.fit import Tuner, label_prompt_start
+from dawgen.machine.meter import Cost, Meter
+from dawgen.pipeline.planned import Plan, Range, StagePlan, exactly
+from dawgen.pipeline.stage_work import Counter
+from dawgen.settings.cleaning import RuleName
+from dawgen.streams import Streams
+from dawgen.synthesis import synthesize
+from dawgen.synthesis.first_sentences import writes_first
+from dawgen.terminal.progress import hushed
+from dawgen.tuning import fit_prompts, planned_arms
+
+if TYPE_CHECKING:
+    from dawgen.backbone import Backbone
+    from dawgen.settings import Settings, SynthesisSettings
+    from dawgen.tasks.job import Job
+
+GENERATOR_STEPS, TUNING_STEPS, ROWS_A_LABEL = 2, 2, 12
+_REPORT_BYTES = 2 << 20
+_PREDICTION_BYTES = 200
+
+
+def plan(job: Job, backbone: Backbone, settings: Settings) -> Plan:
+    """Probe every stage and count the rest."""
+    probe = _Probe(Counter.of(job, backbone, settings), Meter())
+    with hushed():
+        stages = [probe.generator(), probe.synthesis(), probe.tuning(), probe.evaluation()]
+    tokens = fitting_tokens(backbone, graph=True)
+    return Plan(stages, probe.disk_bytes(), tokens, probe.attempts())
+
+
+class _Probe:
+    """Runs a little of each stage."""
+
+    def __init__(self, count: Counter, meter: Meter) -> None:
+        self.count, self.meter = count, meter
+        self.job, self.backbone, self.settings = count.job, count.backbone, count.settings
+        self.row_bytes = 0.0
+
+    def cost(self, work: Callable[[], object]) -> Cost:
+        """What the work costs."""
+        with self.meter.measure() as cost:
+            work()
+        return cost
+
+    def generator(self) -> StagePlan:
+        """A few steps on real batches, after one that is not timed."""
+        chosen, streams = self.settings.generator, Streams(self.settings.seed)
+        tuner = Tuner(self.job.card, self.backbone, chosen, streams)
+        every = epoch_batches(self.count.shots(), chosen.batch_size, streams, 0)
+        batches = list(islice(every, GENERATOR_STEPS + 1))
+        tuner.step(batches[0])
+        timed = batches[1:] or batches
+        cost = self.cost(lambda: [tuner.step(batch) for batch in timed])
+        return StagePlan("generator", cost, exactly(self.count.generator_steps() / len(timed)))
+
+    def synthesis(self) -> StagePlan:
+        """A few rows under the prompts that tuning starts from, of the few shots' length.
+
+        What such prompts write says nothing of what tuned ones will, so every row counts as kept:
+        what is measured is the time of a token, with its share of scoring and cleaning.
+        """
+        job, chosen, count = self.job, self._synthesis, self.count
+        rows = min(self._rows_a_label(), chosen.rows_per_label)
+        cleaning = chosen.cleaning.model_copy(update={"skip": get_args(RuleName), "balance": None})
+        few = chosen.model_copy(
+            update={
+                "rows_per_label": rows,
+                "cleaning": cleaning,
+                "min_label_ratio": 0.0,
+                "oversample": 1.0,
+                "shortest_text": 1.0,
+            }
+        )
+        length = self.settings.generator.prompt_length
+        prompts = label_prompt_start(job.card, self.backbone, length)
+        with tempfile.TemporaryDirectory() as folder, self.meter.measure() as cost:
+            made = synthesize(
+                job.card,
+                job.shots.train,
+                prompts,
+                self.backbone,
+                few,
+                Streams(self.settings.seed),
+                Path(folder),
+            )
+            size = sum(file.stat().st_size for file in Path(folder).iterdir())
+            self.row_bytes = size / max(1, len(made.rows))
+        # Without reading the corpora, which is done once and is nothing beside the rest.
+        writing = made.speed.seconds / cost.wall_seconds
+        cost.wall_seconds, cost.cpu_seconds = made.speed.seconds, cost.cpu_seconds * writing
+        attempts, tokens = self.attempts(), count.text_tokens(self._longest_text())
+        least, most = attempts.least * tokens[0], attempts.most * tokens[1]
+        return StagePlan("synthesis", cost, Range(least, most).scaled(1 / made.speed.tokens))
+
+    def attempts(self) -> Range:
+        """Texts that synthesis writes, from as many as it wants to as many as it may."""
+        chosen = self._synthesis
+        wanted = chosen.rows_per_label * chosen.oversample * len(self.job.card.labels)
+        return Range(wanted, wanted * chosen.max_attempts_factor)
+
+    @property
+    def _synthesis(self) -> SynthesisSettings:
+        return self.settings.synthesis.for_card(self.job.card)
+
+    def _rows_a_label(self) -> int:
+        """A GPU takes as long for a few rows as for a batch of them."""
+        full = ceil(self._synthesis.batch_size / len(self.job.card.labels))
+        return max(ROWS_A_LABEL, full) if self.backbone.device.type == "cuda" else ROWS_A_LABEL
+
+    def _longest_text(self) -> int:
+        """Most tokens that the generator may write for a text."""
+        job, length = self.job, self.settings.generator.prompt_length
+        first = writes_first(self._synthesis.first_sentences)
+        return decoding_of(
+            self._synthesis, job.card, job.shots.train, self.backbone, length, writes_first=first
+        ).max_new_tokens
+
+    def tuning(self) -> StagePlan:
+        """A few steps of all arms; the few shots stand in for synthetic rows."""
+        job, tuning = self.job, self.settings.tuning
+        made, steps = job.shots.train, min(TUNING_STEPS, tuning.steps)
+        few = tuning.model_copy(update={"steps": steps, "eval_every": steps})
+        arms = planned_arms(tuning, self.settings.seed)
+        cost = self.cost(
+            lambda: fit_prompts(
+                job.card, arms, job.shots.train, job.shots.dev, made, self.backbone, few
+            )
+        )
+        return StagePlan("tuning", cost, exactly(self._times_tuning(steps)))
+
+    def _times_tuning(self, steps: int) -> float:
+        """How much more the whole is than ``steps`` steps between two looks."""
+        made = self.job.shots.train
+        whole, look = self.count.tuning(made).flops, self.count.tuning(made, steps=0).flops
+        one = self.count.tuning(made, steps=1).flops - 2 * look
+        return whole / (steps * one + 2 * look)
+
+    def evaluation(self) -> StagePlan:
+        """A full call's rows, spread over all."""
+        job, settings = self.job, self.settings
+        rows = job.test if job.test is not None else job.shots.dev
+        tokens = tokens_at_once(self.backbone.device, settings.evaluation.tokens_per_batch)
+        length = settings.tuning.prompt_length
+        sizes = [len(i) + length for i in self.backbone.encode_rows(job.card, rows, length)]
+        wanted = max(8, round(tokens * len(sizes) / max(1, sum(sizes))))
+        few = rows[:: max(1, len(rows) // wanted)]
+        prompt = self.backbone.embed(
+            torch.tensor(self.backbone.ordinary_token_ids()[:length], device=self.backbone.device)
+        )
+        cost = self.cost(
+            lambda: predict(self.backbone, job.card, prompt, few, tokens_per_batch=tokens)
+        )
+        return StagePlan("evaluation", cost, exactly(self.count.evaluation_share(few)))
+
+    def disk_bytes(self) -> int:
+        """Prompts, rows, predictions and the report."""
+        settings, labels = self.settings, len(self.job.card.labels)
+        hidden = self.backbone.hidden_size
+        prompts = labels * settings.generator.prompt_length
+        prompts += len(planned_arms(settings.tuning, 0)) * settings.tuning.prompt_length
+        rows = labels * settings.synthesis.rows_per_label
+        scored = len(self.job.test or self.job.shots.dev)
+        found = 4 * hidden * prompts + self.row_bytes * rows + _PREDICTION_BYTES * scored
+        return round(found) + _REPORT_BYTES

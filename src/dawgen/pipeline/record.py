@@ -1,0 +1,61 @@
+"""The record of a run: everything one needs to judge its figures or to make them again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import dawgen
+from dawgen.backbone import Backbone
+from dawgen.machine.hardware import hardware, peak_memory_mib, versions
+from dawgen.settings import Settings
+from dawgen.storage.folder import RunFolder
+from dawgen.storage.seals import file_hash
+from dawgen.tasks.job import Job, rows_hash
+from dawgen.terminal.harmless import hide_secrets
+from dawgen.use.finished import kept_hashes
+
+
+def run_record(
+    run: RunFolder,
+    job: Job,
+    settings: Settings,
+    preset: str | None,
+    command: Sequence[str],
+    shared: int | None,
+    backbone: Backbone,
+) -> dict[str, Any]:
+    """The content of ``run.json``: what was asked, of what, by what, on what, and how long."""
+    files = ("scores.json", "predictions.parquet")
+    record = {
+        "dawgen": dawgen.__version__,
+        "task": job.card.name,
+        "seed": settings.seed,
+        "preset": preset,
+        "command": list(command),
+        "rows": {
+            "train": len(job.shots.train),
+            "dev": len(job.shots.dev),
+            "test": len(job.test) if job.test is not None else None,
+        },
+        "data": {
+            "train": rows_hash(job.shots.train),
+            "dev": rows_hash(job.shots.dev),
+            "test": rows_hash(job.test),
+        },
+        "overlap": shared,
+        "stages": run.stages,
+        "peak_memory_mib": peak_memory_mib(),
+        "hardware": hardware(),
+        "trust_remote_code": settings.backbone.trust_remote_code,
+        "backbone": {
+            "name": backbone.name,
+            "fingerprint": backbone.fingerprint,
+            "dtype": settings.backbone.dtype,
+            "quantization": backbone.quantization,
+        },
+        "files": {name: file_hash(run.path / name) for name in files} | kept_hashes(run.path),
+        "versions": versions(),
+    }
+    hidden: dict[str, Any] = hide_secrets(record)
+    return hidden

@@ -1,0 +1,167 @@
+"""What each stage of a run computes, counted from its settings and the lengths of its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dawgen.backbone.counting import mean_backward, mean_forward
+from dawgen.backbone.shape import Shape, Work, shape_of
+from dawgen.generator.examples import Shot, make_shots, steps_per_epoch
+from dawgen.synthesis.first_sentences import writes_first
+from dawgen.tuning import planned_arms
+
+if TYPE_CHECKING:
+    from dawgen.backbone import Backbone
+    from dawgen.settings import Settings, TuningSettings
+    from dawgen.tasks import Row
+    from dawgen.tasks.job import Job
+
+Sizes = list[tuple[float, float, float]]
+"""(source, target, scored) tokens of rows."""
+
+
+@dataclass(frozen=True)
+class Counter:
+    """Counts stages of one job on one backbone."""
+
+    job: Job
+    backbone: Backbone
+    settings: Settings
+    shape: Shape
+
+    @classmethod
+    def of(cls, job: Job, backbone: Backbone, settings: Settings) -> Counter:
+        """With the backbone's shape."""
+        return cls(job, backbone, settings, shape_of(backbone))
+
+    # --- the generator --------------------------------------------------------------
+
+    def generator_steps(self) -> int:
+        """Steps of the whole fit."""
+        generator = self.settings.generator
+        return generator.epochs * steps_per_epoch(self.shots(), generator.batch_size)
+
+    def generator(self, steps: int | None = None) -> Work:
+        """Tuning the label prompts: passes of step a. to c. over C·batch rows a step.
+
+        Plain: own prompt forward and backward, the C - 1 others forward. With token weights also
+        a backward for the look-ahead, all C forward and backward at it, and the derivative: a
+        forward pass's worth through the gradient's graph, four by central differences.
+        """
+        chosen, labels = self.settings.generator, len(self.job.card.labels)
+        sizes = self._text_sizes()
+        forward, backward = mean_forward(self.shape, sizes), mean_backward(self.shape, sizes)
+        row = forward + backward + forward * (labels - 1)
+        if chosen.method != "plain":
+            row = row + backward + (forward + backward) * labels
+            row = row + forward * (1 if chosen.meta_gradient == "jvp" else 4)
+        shots = self.shots()
+        examples = sum(len(shot.examples) for shot in shots) / len(shots)
+        rows = chosen.batch_size * labels * examples
+        return row * (rows * (self.generator_steps() if steps is None else steps))
+
+    def shots(self) -> list[Shot]:
+        """The few shots as the generator learns them."""
+        chosen = self.settings.generator
+        return make_shots(
+            self.job.card,
+            self.job.shots.train,
+            self.backbone,
+            prompt_length=chosen.prompt_length,
+            max_length=chosen.max_length,
+            write_first=writes_first(self.settings.synthesis.first_sentences),
+            tell=False,
+        )
+
+    def _text_sizes(self) -> Sizes:
+        length = self.settings.generator.prompt_length
+        return [
+            (length + len(example.source), self._lead + len(example.target), len(example.target))
+            for shot in self.shots()
+            for example in shot.examples
+        ]
+
+    @property
+    def _lead(self) -> int:
+        return len(self.backbone.decoder_start) if self.backbone.is_encoder_decoder else 0
+
+    # --- synthesis ------------------------------------------------------------------
+
+    def synthesis(self, attempts: int, tokens: float) -> Work:
+        """Writing ``tokens`` tokens in so many attempts, and scoring them under every label.
+
+        Sources are as long as the few shots'. A token written sees half of its text on average.
+        """
+        labels, sizes = len(self.job.card.labels), self._text_sizes()
+        source = sum(size[0] for size in sizes) / len(sizes)
+        text = tokens / max(1, attempts)
+        write = self.shape.forward(source, self._lead + text, text)
+        score = self.shape.forward(source, self._lead + text, text) * labels
+        return (write + score) * attempts
+
+    def text_tokens(self, longest: int) -> tuple[float, float]:
+        """Tokens written for a row: the few shots' mean, without a first text, and the most."""
+        shots = self.shots()
+        texts = max(len(shot.examples) for shot in shots)
+        return sum(len(shot.examples[-1].target) for shot in shots) / len(shots), longest * texts
+
+    # --- tuning ---------------------------------------------------------------------
+
+    def tuning(self, synthetic: Sequence[Row], steps: int | None = None) -> Work:
+        """All arms' steps, forward and backward, and the looks at the development rows."""
+        tuning = self.settings.tuning
+        count = tuning.steps if steps is None else steps
+        real = self._label_sizes(self.job.shots.train, tuning.prompt_length)
+        made = self._label_sizes(synthetic, tuning.prompt_length)
+        work = Work()
+        arms = planned_arms(tuning, self.settings.seed)
+        for arm in arms:
+            drawn_real, drawn_made = _drawn(arm.combine, tuning, len(real), len(made))
+            work = work + self._both(real) * drawn_real + self._both(made) * drawn_made
+        looks = 1 + count // tuning.eval_every + bool(count % tuning.eval_every)
+        dev = self._label_sizes(self.job.shots.dev, tuning.prompt_length)
+        return work * count + mean_forward(self.shape, dev) * (len(dev) * looks * len(arms))
+
+    def _both(self, sizes: Sizes) -> Work:
+        return mean_forward(self.shape, sizes) + mean_backward(self.shape, sizes)
+
+    def _label_sizes(self, rows: Sequence[Row], prompt_length: int) -> Sizes:
+        inputs = self.backbone.encode_rows(self.job.card, rows, prompt_length)
+        lead = max(1, self._lead) if self.backbone.is_encoder_decoder else 0
+        return [(prompt_length + len(ids), lead, 0.0) for ids in inputs]
+
+    # --- evaluation -----------------------------------------------------------------
+
+    def evaluation(self) -> Work:
+        """The rows under every tuned prompt, and under none."""
+        rows = self.job.test if self.job.test is not None else self.job.shots.dev
+        length = self.settings.tuning.prompt_length
+        arms = len(planned_arms(self.settings.tuning, self.settings.seed))
+        prompted = mean_forward(self.shape, self._label_sizes(rows, length))
+        bare = mean_forward(self.shape, self._label_sizes(rows, 0))
+        return (prompted * arms + bare) * len(rows)
+
+    def evaluation_share(self, few: Sequence[Row]) -> float:
+        """How much more the stage is than scoring ``few`` of its rows under one prompt."""
+        sizes = self._label_sizes(few, self.settings.tuning.prompt_length)
+        return self.evaluation().flops / (mean_forward(self.shape, sizes).flops * len(few))
+
+
+def _drawn(
+    combine: str, tuning: TuningSettings, real_rows: int, synthetic_rows: int
+) -> tuple[float, float]:
+    """Real and synthetic rows of an arm's mean step."""
+    real = min(tuning.batch_size, real_rows)
+    synthetic = min(tuning.synthetic_batch_size, synthetic_rows)
+    if combine == "mixed":
+        both = min(tuning.batch_size + tuning.synthetic_batch_size, real_rows + synthetic_rows)
+        share = real_rows / max(1, real_rows + synthetic_rows)
+        return both * share, both * (1 - share)
+    if "-then-" in combine:
+        return real / 2, synthetic / 2
+    return (
+        0.0 if combine == "synthetic" else float(real),
+        0.0 if combine == "real" else float(synthetic),
+    )

@@ -1,0 +1,102 @@
+"""The curves of a run sent to TensorBoard, Weights & Biases or MLflow, through accelerate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dawgen.errors import UserError
+from dawgen.terminal.harmless import hide_secrets
+
+if TYPE_CHECKING:
+    from dawgen.settings import Settings
+
+OnStep = Callable[[Mapping[str, Any]], None]
+Track = Callable[[str], OnStep | None]
+"""Gives back, for a stage's name, what is to be called with each entry of its log."""
+
+HOME = "tracking"
+"""The folder of a run in which trackers write, links too."""
+
+
+def no_tracking(stage: str) -> OnStep | None:
+    """Nothing is sent anywhere."""
+    return None
+
+
+@contextmanager
+def tracked(settings: Settings, folder: Path) -> Iterator[Track]:
+    """Start the trackers that ``tracking.to`` names, and end them; nothing without any.
+
+    What they write locally comes to lie in ``folder/tracking``.
+
+    Raises:
+        UserError: a tracker is not installed, or does not start.
+    """
+    chosen = settings.tracking.to
+    if not chosen:
+        yield no_tracking
+        return
+    for name in chosen:
+        if find_spec(name) is None:
+            raise UserError(
+                f"tracking.to has {name}, which is not installed: pip install {name}, or take it "
+                "out of the settings."
+            )
+    from accelerate import Accelerator
+
+    home = folder / HOME
+    home.mkdir(parents=True, exist_ok=True)
+    accelerator = Accelerator(log_with=list(chosen), project_dir=home)
+    try:
+        accelerator.init_trackers(settings.tracking.project, config=_flat(settings))
+    except Exception as error:  # each tracker raises its own
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+        raise UserError(f"Tracking with {', '.join(chosen)} did not start ({reason}).") from error
+    try:
+        yield _Steps(accelerator.log).of
+    finally:
+        accelerator.end_training()
+
+
+class _Steps:
+    """Steps of one stage after the other: trackers want them to rise."""
+
+    def __init__(self, log: Callable[..., None]) -> None:
+        self._log, self._last = log, -1
+
+    def of(self, stage: str) -> OnStep:
+        """What logs a stage's entries, each under the stage's or its arm's name."""
+        first = self._last + 1
+
+        def on_step(entry: Mapping[str, Any]) -> None:
+            step = first + int(entry.get("step", 0))
+            self._last = max(self._last, step)
+            name = f"{stage}/{entry['arm']}" if "arm" in entry else stage
+            values = {
+                f"{name}/{key}": float(value)
+                for key, value in entry.items()
+                if key != "step" and isinstance(value, int | float)
+            }
+            self._log(values, step=step)
+
+        return on_step
+
+
+def _flat(settings: Settings) -> dict[str, str | int | float | bool]:
+    """Every setting by its dotted name, as trackers show them."""
+
+    def parts(tree: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+        for key, value in tree.items():
+            if isinstance(value, dict) and value:
+                yield from parts(value, f"{prefix}{key}.")
+            else:
+                yield f"{prefix}{key}", value
+
+    return {
+        key: value if isinstance(value, str | int | float | bool) else str(value)
+        for key, value in parts(hide_secrets(settings.model_dump(mode="json")), "")
+    }

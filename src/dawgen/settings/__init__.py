@@ -1,0 +1,25 @@
+"""Settings: the tree, its layers (defaults < preset < file < -s), and the presets."""
+
+from dawgen.settings.tree import (
+    BackboneSettings,
+    Combine,
+    EvaluationSettings,
+    GeneratorSettings,
+    NoiseSettings,
+    Settings,
+    SynthesisSettings,
+    TrackingSettings,
+    TuningSettings,
+)
+
+__all__ = [
+    "BackboneSettings",
+    "Combine",
+    "EvaluationSettings",
+    "GeneratorSettings",
+    "NoiseSettings",
+    "Settings",
+    "SynthesisSettings",
+    "TrackingSettings",
+    "TuningSettings",
+]

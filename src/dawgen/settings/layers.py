@@ -1,0 +1,279 @@
+"""Settings from their layers, later ones winning.
+
+The defaults of :mod:`dawgen.settings`, the task card's `decoding` section, a preset (what differs
+for one backbone), the user's YAML file, the command line's ``-s key=value``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+import numpy as np
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from dawgen.backbone.registry import known_backbone
+from dawgen.errors import UserError
+from dawgen.settings import BackboneSettings, Settings
+from dawgen.settings.yamltext import parse_yaml
+from dawgen.terminal.harmless import hide_secrets
+
+
+def preset_names() -> list[str]:
+    """Names of the presets shipped with the package."""
+    folder = resources.files("dawgen.settings") / "presets"
+    return sorted(
+        p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml")
+    )
+
+
+def _preset(name: str) -> dict[str, Any]:
+    if name not in preset_names():
+        raise UserError(f"There is no preset {name!r}; choose one of {', '.join(preset_names())}.")
+    text = (resources.files("dawgen.settings") / "presets" / f"{name}.yaml").read_text("utf-8")
+    tree = dict(yaml.safe_load(text))
+    base = tree.pop("preset", None)  # the one that it takes everything else from
+    return _merge(_preset(base), tree, Settings) if base else tree
+
+
+def _preset_for(tree: Mapping[str, Any]) -> str | None:
+    """The preset whose backbone the user named, if any; the shipped one by default."""
+    path = str(tree.get("backbone", {}).get("path", BackboneSettings().path))
+    known = known_backbone(path)
+    paths = (path, known.path, known.name) if known else (path,)
+    for name in preset_names():
+        if _preset(name).get("backbone", {}).get("path") in paths:
+            return name
+    return None
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        raise UserError(f"There is no settings file {path}.") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not a text file in UTF-8; save it as one.") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}.") from None
+    tree = parse_yaml(text, str(path))
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        raise UserError(
+            f"{path}: settings must be 'name: value' lines, not a {type(tree).__name__}."
+        )
+    found: dict[str, Any] = {}
+    for key, value in tree.items():
+        found = _put(found, str(key).split("."), value, Settings)
+    return found
+
+
+def _merge(
+    base: Mapping[str, Any], over: Mapping[str, Any], section: type[BaseModel] | None
+) -> dict[str, Any]:
+    """Sections are merged; a value takes the other's place, also where both are mappings."""
+    merged = dict(base)
+    for key, value in over.items():
+        inner = _section(section, key)
+        if inner and isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
+            merged[key] = _merge(merged[key], value, inner)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _section(model: type[BaseModel] | None, key: str) -> type[BaseModel] | None:
+    """What the entry is made of, if it is a section and no value."""
+    field = model.model_fields.get(key) if model else None
+    kind = field.annotation if field else None
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+
+
+def _override(tree: Mapping[str, Any], override: str | tuple[str, Any]) -> dict[str, Any]:
+    """The tree with `tuning.steps=100` in it; `a.b.c=1` changes one entry where b is a mapping."""
+    if isinstance(override, tuple):
+        return _put(tree, override[0].split("."), override[1], Settings)
+    key, mark, value = override.partition("=")
+    if not mark or not key.strip():
+        raise UserError(
+            f"-s {override!r}: write it as section.name=value, such as tuning.steps=500."
+        )
+    path = key.strip().split(".")
+    return _put(tree, path, _value(value.strip(), _kind_of(path)), Settings)
+
+
+class _NoComments(yaml.SafeLoader):
+    """On the command line a # is part of the value."""
+
+    def scan_to_next_token(self) -> None:
+        while self.peek() == " ":
+            self.forward()
+        if self.peek() != "#":
+            super().scan_to_next_token()
+
+
+def _value(text: str, kind: Any) -> Any:
+    """The value that a text stands for in a setting of this type.
+
+    Where a setting takes text, YAML's 123, no, or `model: v2` is the text as it stands; quotes,
+    null where the setting can be empty, and {...} and [...] where it takes such are read as YAML.
+    """
+    if not text:
+        return text
+    try:
+        parsed: Any = parse_yaml(text, "-s", _NoComments)
+    except UserError:
+        return text
+    taken = _alternatives(kind)
+    if str not in taken or (isinstance(parsed, str) and text[0] in "\"'"):
+        return parsed
+    if parsed is None:
+        return None if NoneType in taken else text
+    return parsed if type(parsed) in taken and text[0] in "{[" else text
+
+
+def _kind_of(path: list[str]) -> Any:
+    """The annotation of the setting of that name; None for a section or an unknown name."""
+    model: type[BaseModel] | None = Settings
+    for name in path[:-1]:
+        model = _section(model, name)
+    field = model.model_fields.get(path[-1]) if model else None
+    return None if field is None or _section(model, path[-1]) else field.annotation
+
+
+def _alternatives(kind: Any) -> set[Any]:
+    """The types of a value that an annotation allows; a choice among words is text."""
+    if get_origin(kind) in (Union, UnionType):
+        return set().union(*map(_alternatives, get_args(kind)))
+    if get_origin(kind) is Literal:
+        return {type(word) for word in get_args(kind)}
+    return {get_origin(kind) or kind}
+
+
+def _put(
+    tree: Mapping[str, Any], path: list[str], value: Any, section: type[BaseModel] | None
+) -> dict[str, Any]:
+    key, *rest = path
+    if not rest:
+        return _merge(tree, {key: value}, section)
+    below = tree.get(key)
+    below = below if isinstance(below, Mapping) else {}
+    return {**tree, key: _put(below, rest, value, _section(section, key))}
+
+
+def as_overrides(tree: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Settings such as `{"tuning.steps": 500}` as :func:`build_settings` takes them."""
+    if not isinstance(tree, Mapping):
+        raise UserError(
+            "Settings come as a dictionary such as {'tuning.steps': 500}; this is of type "
+            f"{type(tree).__name__}."
+        )
+    return [(str(key), _as_plain(key, value)) for key, value in tree.items()]
+
+
+def _as_plain(key: object, value: object) -> Any:
+    """The value with paths, models and numbers of numpy as a YAML file would hold them."""
+
+    def plain(part: Any) -> Any:
+        if isinstance(part, os.PathLike):
+            return os.fspath(part)
+        if isinstance(part, BaseModel):
+            return part.model_dump(mode="json", exclude_unset=True)
+        if isinstance(part, np.generic):
+            return part.item()
+        raise UserError(f"setting {str(key)!r} cannot be of type {type(part).__name__}.")
+
+    return json.loads(json.dumps(value, ensure_ascii=False, default=plain))
+
+
+def settings_from(
+    settings: Settings | Mapping[str, Any] | None, preset: str | None
+) -> tuple[Settings, str | None]:
+    """Settings as they are, or built from a dictionary; with the name of the preset.
+
+    Raises:
+        UserError: neither, or as :func:`build_settings`.
+    """
+    if isinstance(settings, Settings):
+        return settings, preset
+    return build_settings(preset=preset, overrides=as_overrides(settings or {}))
+
+
+def _known_keys(model: type[BaseModel] = Settings, prefix: str = "") -> list[str]:
+    keys = []
+    for name in model.model_fields:
+        inner = _section(model, name)
+        keys += _known_keys(inner, f"{prefix}{name}.") if inner else [f"{prefix}{name}"]
+    return keys
+
+
+def _explain(error: ValidationError, where: str) -> UserError:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        known = _known_keys()
+        near = [k for k in known if k.rpartition(".")[2] == key][:1]  # the section forgotten
+        near = near or difflib.get_close_matches(key, known, n=1, cutoff=0.6)
+        if not near:
+            tail = key.rpartition(".")[2]
+            near = [k for k in known if k.rpartition(".")[2] == tail][:1]
+        hint = f"did you mean {near[0]!r}?" if near else "`dawgen settings` lists them all."
+        return UserError(f"{where}there is no setting {key!r}; {hint}")
+    message = first["msg"].removeprefix("Value error, ")
+    return UserError(f"{where}setting {key!r} cannot be {first['input']!r}: {message}.")
+
+
+def _refuse_foreign_code(tree: Mapping[str, Any], file: Path | None) -> None:
+    """Running code that comes with a model is for the user to allow, not for a file."""
+    section = tree.get("backbone")
+    if isinstance(section, Mapping) and section.get("trust_remote_code"):
+        raise UserError(
+            f"{file}: a settings file cannot allow a model's own code to run; leave "
+            "backbone.trust_remote_code out of it, and if you have read that code, say "
+            "-s backbone.trust_remote_code=true."
+        )
+
+
+def build_settings(
+    *,
+    preset: str | None = None,
+    file: str | Path | None = None,
+    overrides: Iterable[str | tuple[str, Any]] = (),
+) -> tuple[Settings, str | None]:
+    """Settings from their layers, and the name of the preset that was used.
+
+    Without ``preset`` the one made for the chosen backbone applies, where there is one.
+
+    Args:
+        overrides: texts such as ``tuning.steps=500``, or pairs of a name and a value.
+
+    Raises:
+        UserError: an unknown or ill-typed setting, an unknown preset, an unreadable file.
+    """
+    file = Path(file) if file else None
+    user = _read_yaml(file) if file else {}
+    _refuse_foreign_code(user, file)
+    for override in overrides:
+        user = _override(user, override)
+    name = preset or _preset_for(user if isinstance(user.get("backbone", {}), dict) else {})
+    tree = _merge(_preset(name), user, Settings) if name else user
+    try:
+        return Settings.model_validate(tree), name
+    except ValidationError as error:
+        raise _explain(error, f"{file}: " if file else "") from None
+
+
+def dump_settings(settings: BaseModel) -> str:
+    """The tree as YAML, every value spelled out; settings without secrets, cards as they are."""
+    tree = settings.model_dump(mode="json")
+    if isinstance(settings, Settings):
+        tree = hide_secrets(tree)
+    return yaml.safe_dump(tree, sort_keys=False)

@@ -1,0 +1,1 @@
+"""The run folder: fingerprints, whole files, locks, checkpoints, hashes, stopping."""

@@ -1,0 +1,125 @@
+"""Stopping when asked to: Ctrl-C and SIGTERM end the work at the next safe point.
+
+Nearly every point is safe, since files are whole or not there at all; the signal then stops the
+work at once. A loop that keeps its state (:mod:`dawgen.storage.checkpoint`) first finishes its
+step, so that nothing of it is lost, but within ``PATIENCE`` seconds. Some calls into the model take
+longer than that and hear no signal; a thread then ends the process as `kill -9` would, which a run
+folder outlasts too.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+SIGNALS = (int(signal.SIGINT), int(signal.SIGTERM))
+PATIENCE = 3.0
+"""Seconds that a step may still take after the signal."""
+LAST = 4.0
+"""Seconds after which the process ends wherever it is."""
+SENTENCE = "dawgen: stopped; what was done is kept, and the same command goes on from there."
+
+
+class Stopped(BaseException):
+    """The user, or the machine's scheduler, wants the work to stop."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.exit_code = 128 + number
+
+
+class _State:
+    asked: int | None = None
+    deferred = 0
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Turn the signals into :class:`Stopped` for a while; does nothing off the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before: dict[int, Any] = {number: signal.getsignal(number) for number in SIGNALS}
+    before[signal.SIGALRM] = signal.getsignal(signal.SIGALRM)
+    _State.asked, _State.deferred = None, 0
+    for number in SIGNALS:
+        signal.signal(number, _on_signal)
+    signal.signal(signal.SIGALRM, _on_patience_over)
+    try:
+        with _last_resort():
+            yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        _State.asked = None
+
+
+@contextmanager
+def _last_resort() -> Iterator[None]:
+    """A thread that hears the signals even while a long call keeps Python from running."""
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    over = threading.Event()
+    before = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
+    thread = threading.Thread(target=_watch, args=(ours, over), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        signal.set_wakeup_fd(before)
+        theirs.close()
+        thread.join()
+        ours.close()
+
+
+def _watch(signals: socket.socket, over: threading.Event) -> None:
+    while heard := signals.recv(1):
+        if heard[0] in SIGNALS and not over.wait(LAST):
+            os.write(2, f"{SENTENCE}\n".encode())
+            os._exit(128 + heard[0])
+
+
+@contextmanager
+def whole_steps() -> Iterator[None]:
+    """Within it a signal waits for the next :func:`check`, PATIENCE seconds at most."""
+    _State.deferred += 1
+    try:
+        yield
+    finally:
+        _State.deferred -= 1
+
+
+def asked() -> bool:
+    """Whether somebody wants the work to stop."""
+    return _State.asked is not None
+
+
+def check() -> None:
+    """Raises Stopped if somebody wants the work to stop."""
+    if _State.asked is not None:
+        raise Stopped(_State.asked)
+
+
+def leave(code: int) -> None:
+    """End a stopped process at once: taking down a large model can take longer than stopping."""
+    os._exit(code)
+
+
+def _on_signal(number: int, frame: FrameType | None) -> None:
+    again = _State.asked is not None
+    _State.asked = number
+    if again or not _State.deferred:
+        raise Stopped(number)
+    signal.setitimer(signal.ITIMER_REAL, PATIENCE)
+
+
+def _on_patience_over(number: int, frame: FrameType | None) -> None:
+    check()

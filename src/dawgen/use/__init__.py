@@ -1,0 +1,1 @@
+"""Using a finished run: open it, predict, classify, compare reader and writer."""

@@ -1,0 +1,185 @@
+"""Labelling new rows with a finished run."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import dawgen
+from dawgen.errors import UserError
+from dawgen.evaluation.output import output_names
+from dawgen.storage.folder import fingerprint, folder_hash
+from dawgen.storage.seals import file_hash
+from dawgen.tasks import Row, TaskCard
+from dawgen.tasks.stream import Cells, OnEmpty, has_texts, stream_cells
+from dawgen.terminal.progress import say
+from dawgen.use.classifier import Classifier, Text, check_threshold
+from dawgen.use.finished import open_run
+from dawgen.use.labelled import FORMATS, LabelledFile, plain_cell
+
+CHUNK = 1024
+"""Rows that are read, labelled and written together."""
+
+
+def predict_rows(folder: str | Path, rows: Sequence[Row]) -> tuple[TaskCard, np.ndarray]:
+    """The run's card, and p(label) [N,C] of the rows under its tuned prompt."""
+    classifier = Classifier.load(folder)
+    return classifier.card, classifier.of_rows(rows)
+
+
+def predict(
+    folder: str | Path,
+    rows: str | Path | Sequence[Text],
+    abstain_below: float | None = None,
+    overrides: Sequence[str] = (),
+    on_empty: OnEmpty = "null",
+) -> list[dict[str, Any]]:
+    """Label new rows with a finished run.
+
+    Args:
+        folder: the run folder.
+        rows: a file, or texts (pairs of texts for a pair task).
+        abstain_below: also say of each row whether no label is as likely as this.
+        overrides: see :func:`dawgen.use.finished.open_run`.
+        on_empty: what becomes of a file's row whose text is empty: ``null`` keeps it without a
+            label, ``skip`` leaves it out, ``error`` raises.
+
+    Returns:
+        For each row its texts, of a file all its cells, then ``prediction`` and ``p_<label>``
+        for every label, and ``abstain`` where a threshold was given; None where there is no text.
+    """
+    check_threshold(abstain_below)
+    classifier = Classifier.load(folder, overrides)
+    if isinstance(rows, str | Path):
+        given = list(stream_cells(classifier.card, str(rows), on_empty))
+    else:
+        given = [(row, {}) for row in classifier.as_rows(rows)]
+    return label_cells(classifier, given, abstain_below)
+
+
+def label_cells(
+    classifier: Classifier,
+    given: Sequence[tuple[Row, Cells]],
+    abstain_below: float | None = None,
+) -> list[dict[str, Any]]:
+    """Rows with their predictions behind their own cells, in the order of these.
+
+    A cell in a column that is called like one of ours gives way to it, unless the card names
+    it: see :func:`dawgen.evaluation.output.output_names`. Rows with an empty text have None.
+    """
+    card = classifier.card
+    full = [row for row, _ in given if has_texts(row)]
+    chances_of = iter(classifier.of_rows(full))
+    ours = ["prediction"] if abstain_below is None else ["prediction", "abstain"]
+    names = output_names(card, given[0][1] if given else (), ours)
+    hidden = {*ours, *(f"p_{label}" for label in card.labels)}
+    roles = {card.columns[role]: role for role in card.roles}
+    found = []
+    for row, cells in given:
+        chances = next(chances_of) if has_texts(row) else None
+        texts = {"text1": row.text1, "text2": row.text2}
+        record: dict[str, Any] = {}
+        for column, cell in (cells or dict.fromkeys(roles)).items():
+            if column in roles:
+                record[names[roles[column]]] = texts[roles[column]] or plain_cell(cell)
+            elif column not in hidden:
+                record[column] = plain_cell(cell)
+        found.append(record | _answer(card, chances, abstain_below))
+    return found
+
+
+def _answer(
+    card: TaskCard, chances: np.ndarray | None, abstain_below: float | None
+) -> dict[str, Any]:
+    """What a record says behind its row's cells; None for a row without probabilities [C]."""
+    names = ["prediction", *(f"p_{label}" for label in card.labels)]
+    names += [] if abstain_below is None else ["abstain"]
+    if chances is None:
+        return dict.fromkeys(names)
+    values = [card.labels[int(chances.argmax())], *(round(float(p), 6) for p in chances)]
+    values += [] if abstain_below is None else [bool(chances.max() < abstain_below)]
+    return dict(zip(names, values, strict=True))
+
+
+def label_chunks(
+    classifier: Classifier,
+    given: Iterator[tuple[Row, Cells]],
+    abstain_below: float | None = None,
+) -> Iterator[list[dict[str, Any]]]:
+    """Records of the rows in their order, ``CHUNK`` at a time."""
+    while chunk := list(itertools.islice(given, CHUNK)):
+        yield label_cells(classifier, chunk, abstain_below)
+
+
+def predict_file(
+    folder: Path,
+    source: str,
+    out: Path,
+    abstain_below: float | None = None,
+    overrides: Sequence[str] = (),
+    on_empty: OnEmpty = "null",
+) -> tuple[int, int]:
+    """Label a file of any size in constant memory; a stopped one goes on where it was.
+
+    Args:
+        out: its ending tells the format; it appears when every row is labelled.
+        overrides: see :func:`dawgen.use.finished.open_run`.
+        on_empty: see :func:`predict`.
+
+    Returns:
+        How many rows it holds, and how many of them had been labelled before.
+    """
+    check_threshold(abstain_below)
+    check_out(out, source, folder)
+    card, _ = open_run(folder, overrides)
+    first, given = begun(stream_cells(card, source, on_empty), source)
+    classifier = Classifier.load(folder, overrides)
+    mark = fingerprint(
+        {
+            "dawgen": dawgen.__version__,
+            "prompt": folder_hash(folder / "prompt"),
+            "card": card.model_dump(mode="json"),
+            "backbone": classifier.fingerprint,
+            "rows": file_hash(Path(source)) if Path(source).is_file() else None,
+            "columns": list(first[1]),
+            "abstain_below": abstain_below,
+            "on_empty": on_empty,
+        }
+    )
+    with LabelledFile.open(out, mark) as file:
+        before = file.rows
+        if before:
+            say(f"{before:,} rows of {source} are labelled already; going on behind them.")
+        for chunk in label_chunks(classifier, itertools.islice(given, before, None), abstain_below):
+            file.append(chunk)
+        file.finish()
+        return file.rows, before
+
+
+def begun(
+    given: Iterator[tuple[Row, Cells]], source: str
+) -> tuple[tuple[Row, Cells], Iterator[tuple[Row, Cells]]]:
+    """The first row, and all rows; a wrong file is told before a model is loaded."""
+    first = next(given, None)
+    if first is None:
+        raise UserError(f"{source} has no rows whose texts are not empty.")
+    return first, itertools.chain([first], given)
+
+
+def check_out(out: Path, source: str, folder: Path) -> None:
+    """Refuse a place that tells no format or would cost a file, before any work is done."""
+    if out.suffix.lower() not in FORMATS:
+        raise UserError(f"--out {out}: its ending must be one of {', '.join(FORMATS)}.")
+    above = next(place for place in out.absolute().parents if place.exists())
+    if not above.is_dir():
+        raise UserError(f"--out {out}: {above} is a file and no folder; name another place.")
+    if out.is_dir():
+        raise UserError(f"--out {out} is a folder; name a file.")
+    if Path(source).is_file() and out.exists() and out.samefile(source):
+        raise UserError(f"--out {out} is the file that is read; name another one.")
+    if out.exists() and out.parent.resolve() == folder.resolve():
+        raise UserError(f"--out {out} is a file of the run itself; name another one.")
