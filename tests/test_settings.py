@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +139,7 @@ def test_an_unreadable_file_names_its_line(tmp_path: Path) -> None:
 
 
 def test_an_unknown_preset_names_the_known() -> None:
-    with pytest.raises(UserError, match="no preset 'big'; choose one of flan-t5-large"):
+    with pytest.raises(UserError, match="no preset 'big'; choose one of causal, flan-t5-large"):
         build_settings(preset="big")
 
 
@@ -180,6 +181,7 @@ def test_the_papers_presets_spell_out_the_defaults() -> None:
     ours |= {"tuning.baseline", "backbone.checkpointing"}
     ours |= {"tuning.tokens_per_batch", "evaluation.tokens_per_batch"}
     ours |= {"tracking.to", "tracking.project"}
+    ours |= {"generator.learning_rate_unit", "tuning.learning_rate_unit"}
     assert keys(Settings().model_dump()) - keys(written) == ours
     built = {name: build_settings(preset=name)[0] for name in ("t5-large", "flan-t5-large")}
     for name, path in (
@@ -248,3 +250,28 @@ def test_the_batch_is_only_speed_where_rows_have_their_own_seeds(
     over: list[str], expected: set[str]
 ) -> None:
     assert build_settings(overrides=over)[0].synthesis.only_speed() == expected
+
+
+def test_a_causal_model_without_a_preset_takes_the_rule_for_causal_models(tmp_path: Path) -> None:
+    def preset_of(config: dict[str, object] | None, file: str = "config.json") -> str | None:
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        folder.mkdir()
+        (folder / file).write_text(json.dumps(config))
+        return build_settings(overrides=[f"backbone.path={folder}"])[1]
+
+    assert preset_of({"architectures": ["LlamaForCausalLM"]}) == "causal"
+    assert preset_of({}, "weights.gguf") == "causal"
+    assert preset_of({"architectures": ["T5ForConditionalGeneration"]}) is None
+    assert preset_of({"architectures": ["XCausalLM"], "is_encoder_decoder": True}) is None
+    assert preset_of(None) is None
+    assert build_settings(overrides=["backbone.path=owner/never-fetched"])[1] is None
+
+
+def test_the_named_causal_models_take_the_same_rule() -> None:
+    rule = build_settings(preset="causal")[0].model_dump(exclude={"backbone"})
+    for name in ("smollm2", "gemma3"):
+        settings, preset = build_settings(overrides=[f"backbone.path={name}"])
+        assert preset == name
+        assert settings.backbone.path == f"dawgen/{name}"
+        assert settings.backbone.dtype == "bf16"
+        assert settings.model_dump(exclude={"backbone"}) == rule

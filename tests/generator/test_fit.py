@@ -215,6 +215,13 @@ def test_batches_without_two_rows_of_a_label_are_not_silent(
     assert "1 row per label" in capsys.readouterr().err
 
 
+def test_rates_in_units_of_the_embedding(tiny_gpt2: Backbone) -> None:
+    absolute = fit(tiny_gpt2, learning_rate=0.02, epochs=1)
+    rate = 0.02 / tiny_gpt2.embedding_scale
+    relative = fit(tiny_gpt2, learning_rate=rate, learning_rate_unit="embedding", epochs=1)
+    torch.testing.assert_close(relative.prompts, absolute.prompts)
+
+
 def test_a_single_sentence_task(backbone: Backbone) -> None:
     rows = [
         Row("a great film", None, "positive"),

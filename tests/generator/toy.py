@@ -39,6 +39,9 @@ class ToyBackbone:
     def encode_source(self, text: str, prompt_length: int) -> list[int]:
         return self.text_ids(text)
 
+    def rate_unit(self, unit: str) -> float:
+        return 1.0
+
     @contextmanager
     def warning_of_cut_sources(self, work: str, sources: int) -> Iterator[None]:
         yield

@@ -252,6 +252,17 @@ class TestCheckpoint:
         assert plain.history[-1]["real_loss"] == smooth.history[-1]["real_loss"]
         assert plain.history[-1]["dev_loss"] != smooth.history[-1]["dev_loss"]
 
+    def test_rates_in_units_of_the_embedding(self, tiny_gpt2):
+        """A rate of 1 / scale in these units is a rate of 1."""
+        words = tiny_gpt2.embed(torch.arange(len(tiny_gpt2.table()))).float()
+        scale = words.square().mean().sqrt().item()
+        assert tiny_gpt2.embedding_scale == pytest.approx(scale, rel=1e-5)
+        (absolute,) = fit(tiny_gpt2, [Arm("p", 13, "real", learning_rate=0.03)])
+        arm = [Arm("p", 13, "real", learning_rate=0.03 / scale)]
+        (relative,) = fit(tiny_gpt2, arm, learning_rate_unit="embedding")
+        torch.testing.assert_close(relative.prompt, absolute.prompt)
+        assert relative.history[-1]["learning_rate"] == pytest.approx(0.03)
+
     def test_an_odd_number_of_steps_is_looked_at_to_its_end(self, tiny_bart):
         (tuned,) = fit(tiny_bart, [ARMS[0]], steps=5, eval_every=3)
         assert [r["step"] for r in tuned.history if "dev_accuracy" in r] == [0, 3, 5]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -110,6 +111,21 @@ class Backbone(BackboneText):
         special = {*self.tokenizer.all_special_ids, *self.texts.special.values()}
         size = min(len(self.tokenizer), self.table().shape[0])
         return [i for i in range(size) if i not in special]
+
+    @cached_property
+    def embedding_scale(self) -> float:
+        """Root mean square of the entries of the model's word vectors, as it embeds them.
+
+        Of 4,096 rows of the table at most, spread evenly over it.
+        """
+        rows = len(self.table())
+        ids = torch.arange(0, rows, max(1, rows // 4096), device=self.device)
+        with torch.no_grad():
+            return float(self.embed(ids).float().square().mean().sqrt())
+
+    def rate_unit(self, unit: str) -> float:
+        """What a prompt's learning rate in this unit is multiplied by."""
+        return self.embedding_scale if unit == "embedding" else 1.0
 
     def embed(self, ids: Tensor) -> Tensor:
         """ids [...] -> vectors [...,H] as the model itself embeds them."""

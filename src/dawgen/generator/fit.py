@@ -141,7 +141,8 @@ class Tuner:
         self.dist_weight = settings.dist_weight if settings.method == "dawgen" else 0.0
         self.start = label_prompt_start(card, backbone, settings.prompt_length)
         self.prompts = self.start.clone().requires_grad_()
-        self.optimizer = torch.optim.Adam([self.prompts], lr=settings.learning_rate)
+        rate = backbone.rate_unit(settings.learning_rate_unit) * settings.learning_rate
+        self.optimizer = torch.optim.Adam([self.prompts], lr=rate)
         self.network: TokenWeights | None = None
         if settings.method != "plain":
             rng = streams.torch("generator", "weights")

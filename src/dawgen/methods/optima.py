@@ -155,6 +155,7 @@ class _Adaptation:
         self.prompt = nn.Parameter(start.to(backbone.device, torch.float32))  # [P, H]
         self._name, self._backbone = card.name, backbone
         self._settings = settings.methods.optima
+        self._unit = backbone.rate_unit(settings.tuning.learning_rate_unit)
         self._words = _first_tokens(source, backbone)
         tuning = settings.tuning
         self._optimizer = make_optimizer(tuning.optimizer, self.prompt, tuning.weight_decay)
@@ -188,7 +189,7 @@ class _Adaptation:
             )
         (gradient,) = torch.autograd.grad(loss, self.prompt)
         self.prompt.grad = clip(gradient[None], s.max_grad_norm)[0]
-        rate = rate_at(step, s.steps, s.learning_rate, "cosine")
+        rate = rate_at(step, s.steps, self._unit * s.learning_rate, "cosine")
         self._optimizer.param_groups[0]["lr"] = rate
         self._optimizer.step()
 

@@ -82,7 +82,7 @@ def pretrained(task: Task, backbone: Backbone, settings: Settings) -> Tensor:
     kinds = kinds_of(card)
     documents = read_documents(settings.methods.ppt.corpus)
     own = {"corpus", "tuning_learning_rate", "tuning_batch_size", "tuning_epochs"}
-    shared = {"prompt_length", "init", "optimizer", "max_grad_norm"}
+    shared = {"prompt_length", "init", "optimizer", "max_grad_norm", "learning_rate_unit"}
     inputs = {
         "backbone": backbone.fingerprint,
         "max_length": backbone.max_length,
@@ -117,11 +117,12 @@ def pretrain(
     start = start_prompt(backbone, card, tuning, SEED)
     prompt = nn.Parameter(start.to(backbone.device, torch.float32))
     optimizer = make_optimizer(tuning.optimizer, prompt, ppt.weight_decay)
+    unit = backbone.rate_unit(tuning.learning_rate_unit)
     log: list[dict[str, Any]] = []
     losses: list[float] = []
     with progress("pre-training a prompt", ppt.steps, "steps") as advance:
         for step in range(1, ppt.steps + 1):
-            rate = noam(step, ppt.learning_rate, ppt.warmup_steps)
+            rate = noam(step, unit * ppt.learning_rate, ppt.warmup_steps)
             rows = pairs.take(ppt.batch_size)
             loss, gradient = _gradient(card, rows, prompt, words, backbone, tuning)
             if not math.isfinite(loss):

@@ -176,7 +176,8 @@ class _Training:
         self.tuned = weights
         if self.prompt.numel():
             self.tuned = [*weights, self.prompt]
-            rate, decay = fine.prompt_learning_rate, settings.tuning.weight_decay
+            unit = backbone.rate_unit(settings.tuning.learning_rate_unit)
+            rate, decay = unit * fine.prompt_learning_rate, settings.tuning.weight_decay
             self.optimizers.append(_optimizer(fine.optimizer, [self.prompt], rate, decay))
         self.looks: dict[int, DevScore] = {}
         self.losses: list[float] = []

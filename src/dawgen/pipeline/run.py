@@ -100,6 +100,11 @@ def run(
     job = load_job(str(task), settings, train=train, dev=dev, test=test)
     backbone = load_backbone(settings.backbone)
     backbone.label_word_ids(job.card)
+    if preset is None and not backbone.is_encoder_decoder:
+        warn(
+            f"{backbone.name} is a causal model and no preset was chosen, so the settings are the "
+            "published ones of T5; --preset causal holds those for causal models."
+        )
     folder = RunFolder(Path(out))
     _check_before(job, backbone, settings)
     costs = Costs(limits)

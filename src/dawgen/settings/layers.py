@@ -19,11 +19,15 @@ import numpy as np
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from dawgen.backbone.kind import is_causal
 from dawgen.backbone.registry import known_backbone
 from dawgen.errors import UserError
 from dawgen.settings import BackboneSettings, Settings
 from dawgen.settings.yamltext import parse_yaml
 from dawgen.terminal.harmless import hide_secrets
+
+_CAUSAL = "causal"
+"""The preset of causal models that have none of their own."""
 
 
 def preset_names() -> list[str]:
@@ -51,7 +55,7 @@ def _preset_for(tree: Mapping[str, Any]) -> str | None:
     for name in preset_names():
         if _preset(name).get("backbone", {}).get("path") in paths:
             return name
-    return None
+    return _CAUSAL if is_causal(path) else None
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

@@ -30,6 +30,9 @@ Combine = Literal[
 ]
 
 
+RateUnit = Literal["absolute", "embedding"]
+
+
 class BackboneSettings(Section):
     """The frozen language model."""
 
@@ -74,6 +77,8 @@ class GeneratorSettings(Section):
     """Vectors a label (ours, not published: the task prompt's length)."""
     learning_rate: Rate = 5e-3
     """Of the label prompts (FewGen's prefix)."""
+    learning_rate_unit: RateUnit = "absolute"
+    """`embedding`: the rate is in units of the root mean square of the model's word vectors."""
     batch_size: Positive = 2
     """Rows per label and step (FewGen: 2)."""
     epochs: Positive = 20
@@ -191,6 +196,9 @@ class TuningSettings(Section):
     """(Lester et al.: Adafactor)."""
     learning_rate: Rate = 0.3
     """(Lester et al.: 0.3)."""
+    learning_rate_unit: RateUnit = "absolute"
+    """`embedding`: the rate is in units of the root mean square of the model's word vectors, which
+    differs tenfold between models; it holds for the prompts of all methods."""
     schedule: Literal["constant", "linear", "cosine"] = "constant"
     """(Lester et al.: constant)."""
     warmup_steps: Annotated[int, Field(ge=0)] = 0

@@ -129,6 +129,7 @@ class _Stack:
     ) -> None:
         self.card, self.words, self.backbone, self.settings = card, words, backbone, settings
         self.pending = Pending(card, on_step)
+        self._unit = backbone.rate_unit(settings.learning_rate_unit)
 
     def update(self, step: int, running: Sequence[ArmState]) -> None:
         """One step of every running arm: rows, both gradients, surgery, optimiser."""
@@ -161,7 +162,8 @@ class _Stack:
 
     def _rate(self, step: int, state: ArmState) -> float:
         s = self.settings
-        return rate_at(step, s.steps, state.arm.learning_rate, s.schedule, s.warmup_steps)
+        peak = self._unit * state.arm.learning_rate
+        return rate_at(step, s.steps, peak, s.schedule, s.warmup_steps)
 
     def look(self, step: int, running: Sequence[ArmState]) -> None:
         """Score the development rows; keep the best prompts, stop arms out of patience."""
