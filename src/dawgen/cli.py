@@ -146,7 +146,7 @@ def tune(
     preset: Preset = None,
     config: Config = None,
 ) -> None:
-    """Tune the task's soft prompt on real and synthetic rows, and write OUT/prompt."""
+    """Tune the task's soft prompt on real and synthetic rows; fills OUT/prompt."""
     from dawgen.pipeline import stages
     from dawgen.synthesis import load_synthetic
     from dawgen.terminal.progress import say
