@@ -17,32 +17,38 @@ NAMES = ("tuning", "stack", "meta", "evaluation")
 HEAD = """\
 # Performance
 
-Written by `python -m benchmarks.page` from `benchmarks/results/*.json`; `make bench` measures anew.
-Every ratio is of medians within one run: each arm is a process of its own, and they are asked in
-turn. Arms of one thread on a CPU are compared by CPU seconds, which other work on the machine
-moves less than the clock; the clock's are beside them. Memory is what a process took above the
-loaded model. Rows are the demo task's (SNLI).
+`python -m benchmarks.page` writes this page from `benchmarks/results/*.json`. `make bench` repeats
+the measurements.
+
+Every ratio compares medians within one run. Each arm is a process of its own, and the arms run in
+turn. On a CPU, arms of one thread are compared by CPU seconds, which other work on the machine
+changes less than clock time. Clock seconds are beside them. Memory is what a process used above the
+loaded model. Rows are those of the demo task (SNLI).
 """
 
 HOW = """\
 ## What makes the difference
 
-- **Products.** PyTorch computes fp32 products by MKL, whose AVX-512 kernels run on Intel processors
-  only. Elsewhere dawgen asks oneDNN, which comes with PyTorch too (`backbone/linear.py`). The line
-  "ours, PyTorch's products" is dawgen without it.
-- **Length.** Rows are cut into calls of like length, whose number is weighed against their padding,
-  none larger than a processor's cache holds (`backbone/calls.py`).
+- **Matrix products.** PyTorch computes fp32 products with MKL, whose AVX-512 kernels run on Intel
+  processors only. On others, dawgen uses oneDNN, which is also part of PyTorch
+  (`backbone/linear.py`). The line "ours, PyTorch's products" is dawgen without it.
+- **Length.** Rows of similar length share a call. The number of calls is weighed against their
+  padding, and no call is larger than a processor's cache (`backbone/calls.py`).
 - **One pass.** Real and synthetic rows of all arms go through one forward and one backward pass.
-- **Label words only.** The head is computed for the label words, at one position.
-- **Meta-step.** The derivative of the token losses goes back through the look-ahead's own gradient,
-  and the outer loss comes in pieces of few rows (`generator/meta.py`, `generator/outer.py`).
-- **No kept logits.** A token's log-probability comes with its gradient by the hidden state, some
-  rows at a time; nothing as wide as the vocabulary is kept (`backbone/readout.py`).
+- **Label words only.** The head is computed for the label words, at one position. If words have
+  several tokens, a causal model reads each row once, and then the words after its keys and values.
+  This is 2 times as fast with 3 words and 15 times with 20 (`backbone/words.py`; GPT-2 shape,
+  8 layers of 384, rows of 50 tokens, one core).
+- **Meta-step.** The derivative of the token losses goes back through the look-ahead's own gradient.
+  The outer loss is computed in pieces of a few rows (`generator/meta.py`, `generator/outer.py`).
+- **No stored logits.** A token's log-probability is computed together with its gradient by the
+  hidden state, a few rows at a time. Nothing as wide as the vocabulary is stored
+  (`backbone/readout.py`).
 
-Not done: `torch.compile`, which on a CPU was no quicker than PyTorch's eager layers, slower than
-oneDNN's, and took two minutes to compile (the log has the figures; not measured on a GPU), and CUDA
-graphs (not measured). No figure on this page is from a GPU unless its table says so; there,
-`python -m benchmarks.tuning --big` and the others take the T5-large shape in bf16.
+Two things are not used. `torch.compile` was no faster on a CPU than PyTorch's eager layers, slower
+than oneDNN's, and took two minutes to compile. The log has the figures; it was not measured on a
+GPU. CUDA graphs were not measured. No figure on this page is from a GPU unless its table says so.
+On a GPU, `python -m benchmarks.tuning --big` and the others use the T5-large shape in bf16.
 """
 
 

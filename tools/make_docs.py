@@ -40,16 +40,23 @@ def settings_page() -> str:
     """Every setting: its name, its default, what it does."""
     head = f"""# Settings
 
-*Made from `src/dawgen/settings/tree.py` by `python -m tools.make_docs`.*
+*Generated from `src/dawgen/settings/tree.py` by `python -m tools.make_docs`.*
 
-Layers, later ones winning: these defaults, the task card's `decoding` section, a preset
-({", ".join(f"`{name}`" for name in preset_names())}), `--config settings.yaml`, `-s name=value`.
-A list or a mapping is one value, so a later mix of sources replaces an earlier one; a dotted name
-(`synthesis.first_sentences.captions=0.5`) changes one entry.
-With `-s`, a setting that takes text takes the whole value as it is (`-s tracking.project=123`),
-outer quotes removed. Other values are read as YAML without comments.
-`dawgen settings` prints them all with the values that hold. Defaults are published ones where
-the text names their source, else ours.
+Settings come from these layers; later ones override earlier ones:
+
+1. the defaults below,
+2. the `decoding` section of the task card,
+3. a preset ({", ".join(f"`{name}`" for name in preset_names())}),
+4. `--config settings.yaml`,
+5. `-s name=value`.
+
+`dawgen settings` prints the resulting values. A default is published if its text names the source;
+the others are ours.
+
+A list or a mapping is one value, so a later one replaces an earlier one. A dotted name changes one
+entry: `-s synthesis.first_sentences.captions=0.5`. With `-s`, a setting of type text takes the
+whole value (`-s tracking.project=123`), without outer quotes. Other values are read as YAML without
+comments.
 """
     return "\n".join([head, *_section(Settings, "", "The whole")])
 
@@ -89,10 +96,15 @@ def commands_page() -> str:
     """Every command: what it does, its arguments and options."""
     head = """# Command line
 
-*Made from the commands themselves by `python -m tools.make_docs`; `dawgen COMMAND --help` says the
+*Generated from the commands by `python -m tools.make_docs`. `dawgen COMMAND --help` prints the
 same.*
 
-Exit codes: 0 done, 2 you can mend it (the message says how), 1 our fault, 130 interrupted.
+| exit code | meaning |
+| --- | --- |
+| 0 | done |
+| 1 | a bug in dawgen |
+| 2 | an error that you can fix; the message says how |
+| 130, 143 | stopped by Ctrl-C or SIGTERM |
 """
     return "\n".join([head, *_commands(typer.main.get_command(app), ("dawgen",))])
 

@@ -1,4 +1,4 @@
-"""Few labelled examples in; a labelled synthetic dataset and a tuned soft prompt out.
+"""Turn a few labelled examples into a labelled synthetic dataset and a tuned soft prompt.
 
     import dawgen
 

@@ -1,6 +1,7 @@
 """The command line: each command is a few lines over the library.
 
-Exit codes: 0 done, 2 the user can mend it, 1 our fault, 130 or 143 stopped by Ctrl-C or SIGTERM.
+Exit codes: 0 done, 2 an error that the user can fix, 1 a bug, 130 or 143 stopped by Ctrl-C or
+SIGTERM.
 """
 
 from __future__ import annotations
@@ -41,13 +42,13 @@ if TYPE_CHECKING:
     from dawgen.pipeline.run import Result
 
 app = typer.Typer(
-    help="16 labelled examples a class in; a synthetic dataset and a tuned prompt out.",
+    help="Turn 16 labelled examples per class into a synthetic dataset and a tuned prompt.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-tasks_app = typer.Typer(help="List the shipped task cards, or write one for your own data.")
+tasks_app = typer.Typer(help="List the built-in tasks, or write a task card for your own data.")
 app.add_typer(tasks_app, name="tasks")
 
 
@@ -64,7 +65,7 @@ def run(
     max_hours: MaxHours = None,
     max_kwh: MaxKwh = None,
 ) -> None:
-    """The main job: generator, synthetic rows, tuned prompt, scores and report."""
+    """Run all stages: generator, synthetic rows, tuned prompt, scores and report."""
     from dawgen.pipeline import run as pipeline
     from dawgen.pipeline.limits import Limits
     from dawgen.settings.layers import build_settings
@@ -121,7 +122,7 @@ def fit_generator(
     preset: Preset = None,
     config: Config = None,
 ) -> None:
-    """Tune one soft prompt per label on the few shots; fills OUT/generator."""
+    """Tune one soft prompt per label on the few shots, and write OUT/generator."""
     from dawgen.pipeline import stages
 
     settings = read_settings(preset, config, over)
@@ -138,7 +139,7 @@ def tune(
     dev: Dev = None,
     synthetic: Annotated[
         str | None,
-        typer.Option(help="Synthetic rows: a folder or file, FewGen's JSON too; none: real only."),
+        typer.Option(help="Folder or file of synthetic rows. Default: real rows alone."),
     ] = None,
     out: Out = Path("runs/latest"),
     over: Set = None,
@@ -170,21 +171,19 @@ def evaluate(
     dev: Dev = None,
     test: Test = None,
     prompt: Annotated[
-        Path | None, typer.Option(help="A tuned prompt's folder, or a run folder.")
+        Path | None, typer.Option(help="Folder of a tuned prompt, or a run folder.")
     ] = None,
     method: Annotated[
-        str | None, typer.Option(help="A method to run and score, such as zero-shot.")
+        str | None, typer.Option(help="Method to run and score, such as zero-shot.")
     ] = None,
-    source: Annotated[
-        str | None, typer.Option(help="Methods of transfer: card of the source task.")
-    ] = None,
+    source: Annotated[str | None, typer.Option(help="Source task for transfer methods.")] = None,
     source_rows: Annotated[
         str | None, typer.Option(help="Labelled rows of the source task.")
     ] = None,
     unlabelled: Annotated[
-        str | None, typer.Option(help="OPTIMA: rows of the task, labels not looked at.")
+        str | None, typer.Option(help="Rows whose labels are not read; for optima.")
     ] = None,
-    out: Annotated[Path, typer.Option(help="Where scores and predictions go.")] = Path(
+    out: Annotated[Path, typer.Option(help="Folder for scores and predictions.")] = Path(
         "runs/evaluation"
     ),
     over: Set = None,
@@ -220,12 +219,12 @@ def evaluate(
 @app.command()
 def validate(
     task: Task,
-    data: Annotated[str | None, typer.Option(help="Rows to take the examples from.")] = None,
+    data: Annotated[str | None, typer.Option(help="File of rows to show.")] = None,
     over: Set = None,
     preset: Preset = None,
     config: Config = None,
 ) -> None:
-    """Show real rows through a card's template and label words, as the model gets them."""
+    """Show real rows in a card's template, with its label words, as the model reads them."""
     from dawgen.backbone import load_backbone
     from dawgen.tasks import example_rows, load_card, render_card
 
@@ -247,7 +246,7 @@ def validate(
 
 @app.command("settings")
 def show_settings(over: Set = None, preset: Preset = None, config: Config = None) -> None:
-    """Print every setting with its value, as YAML that --config takes."""
+    """Print all settings and their values, as YAML for --config."""
     from dawgen.settings.layers import dump_settings
 
     typer.echo(dump_settings(read_settings(preset, config, over)), nl=False)
@@ -255,7 +254,7 @@ def show_settings(over: Set = None, preset: Preset = None, config: Config = None
 
 @tasks_app.callback(invoke_without_command=True)
 def list_tasks(context: typer.Context) -> None:
-    """List the shipped task cards."""
+    """List the built-in tasks."""
     if context.invoked_subcommand:
         return
     from dawgen.tasks import list_cards
@@ -267,12 +266,10 @@ def list_tasks(context: typer.Context) -> None:
 
 @tasks_app.command("new")
 def new_task(
-    data: Annotated[str, typer.Argument(help="A data file with a heading.")],
-    out: Annotated[
-        Path | None, typer.Option(help="Where the card goes; NAME.yaml without.")
-    ] = None,
+    data: Annotated[str, typer.Argument(help="Data file with a header row.")],
+    out: Annotated[Path | None, typer.Option(help="Path of the card. Default: NAME.yaml.")] = None,
 ) -> None:
-    """Write a task card for a data file, and say what was guessed."""
+    """Write a task card for a data file, and print the guesses in it."""
     from dawgen.storage.atomic import write_text
     from dawgen.storage.locking import locked_target
     from dawgen.tasks import new_card
@@ -311,10 +308,10 @@ def root(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
     offline: Annotated[
-        bool, typer.Option("--offline", help="Refuse the network to dawgen and its libraries.")
+        bool, typer.Option("--offline", help="Block network access by dawgen and its libraries.")
     ] = False,
 ) -> None:
-    """Few labelled examples in; a synthetic dataset and a tuned prompt out."""
+    """Turn a few labelled examples into a synthetic dataset and a tuned prompt."""
     if offline:
         go_offline()
 

@@ -36,6 +36,29 @@ def test_every_picture_is_there() -> None:
             assert (DOCS / name).is_file(), f"{page.name}: {name}"
 
 
+def contributing(section: str) -> str:
+    page = (DOCS.parent / "CONTRIBUTING.md").read_text("utf-8")
+    return page.split(f"## {section}\n")[1].split("\n## ")[0]
+
+
+def test_the_map_has_every_package_and_every_file_named_is_there() -> None:
+    root = DOCS.parent
+    packages = {path.parent.name for path in root.glob("src/dawgen/*/__init__.py")}
+    mapped = re.findall(r"^\| `src/dawgen/(\w+)/` \|", contributing("The map"), re.MULTILINE)
+    assert sorted(mapped) == sorted(packages)
+    page = (root / "CONTRIBUTING.md").read_text("utf-8")
+    named = re.findall(r"`((?:src|tests|docs|tools)/[\w./-]*)`", page)
+    assert [path for path in named if "NAME" not in path and not (root / path).exists()] == []
+    for path in (path for path in named if "NAME" in path):
+        assert list((root / path).parent.iterdir())
+
+
+def test_a_glossary_term_has_one_meaning() -> None:
+    terms = re.findall(r"^\| ([a-z ]+) \| ", contributing("Glossary"), re.MULTILINE)[1:]
+    assert len(terms) == len(set(terms)) == 20
+    assert terms == sorted(terms)
+
+
 def write_csv(path: Path, start: int, count: int, *, labelled: bool = True) -> None:
     with path.open("w", newline="") as file:
         writer = csv.writer(file)

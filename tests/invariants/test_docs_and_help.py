@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import inspect
+import pydoc
 import re
 import shlex
 import subprocess
@@ -92,6 +94,14 @@ def test_every_function_that_the_method_page_names_exists() -> None:
     for name in names:
         module, _, function = name.rpartition(".")
         assert callable(getattr(import_module(module), function)), name
+
+
+def test_every_name_of_the_python_page_is_documented() -> None:
+    names = re.findall(r"^::: (.+)$", (ROOT / "docs" / "api.md").read_text("utf-8"), re.MULTILINE)
+    assert len(names) >= 15
+    for name in names:
+        assert pydoc.locate(name) is not None, name
+        assert inspect.getdoc(pydoc.locate(name)), name
 
 
 def test_links_between_the_pages_lead_somewhere() -> None:

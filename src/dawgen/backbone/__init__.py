@@ -1,4 +1,4 @@
-"""A frozen language model behind one small interface."""
+"""The frozen language model: loading, tokens, scores, models with a short name, their cache."""
 
 from __future__ import annotations
 

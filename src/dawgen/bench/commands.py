@@ -22,11 +22,11 @@ def register(app: typer.Typer) -> None:
 
 
 def bench(
-    grid: Annotated[str, typer.Argument(help="table1, table2, table3, or a grid file (YAML).")],
+    grid: Annotated[str, typer.Argument(help="table1, table2, table3, or path to a grid (YAML).")],
     data: Annotated[
-        Path | None, typer.Option(help="A folder with TASK/train.jsonl and TASK/test.jsonl.")
+        Path | None, typer.Option(help="Folder with TASK/train.jsonl and TASK/test.jsonl.")
     ] = None,
-    out: Annotated[Path, typer.Option(help="Where the cells go.")] = Path("results/latest"),
+    out: Annotated[Path, typer.Option(help="Folder for the cells.")] = Path("results/latest"),
     tasks: Tasks = None,
     methods: Annotated[
         str | None, typer.Option(help="Only these methods, separated by commas.")
@@ -35,24 +35,24 @@ def bench(
         str | None, typer.Option(help="Only these seeds, separated by commas.")
     ] = None,
     backbones: Annotated[
-        str | None, typer.Option(help="Backbones of the grid, or presets, separated by commas.")
+        str | None, typer.Option(help="Only these backbones, or presets, separated by commas.")
     ] = None,
     test_rows: Annotated[
-        int | None, typer.Option(min=1, help="Most test rows of a task, for all cells the same.")
+        int | None, typer.Option(min=1, help="Largest number of test rows per task.")
     ] = None,
     stack: Annotated[
-        int | None, typer.Option(min=1, help="Most prompts that train at once.")
+        int | None, typer.Option(min=1, help="Largest number of prompts that train together.")
     ] = None,
     cluster: ClusterAddress = None,
     worker_gpus: WorkerGpus = 0.0,
     over: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", "-s", metavar="KEY=VALUE", help="One setting, such as tuning.steps=500."
+            "--set", "-s", metavar="KEY=VALUE", help="Change a setting: tuning.steps=500."
         ),
     ] = None,
 ) -> None:
-    """Run a grid of tasks, seeds, methods and backbones; finished cells are skipped."""
+    """Run a grid of tasks, seeds, methods and backbones. Finished cells are skipped."""
     from dawgen.bench.grid import load_grid, narrow
     from dawgen.bench.run import run_grid
     from dawgen.cluster import Cluster
@@ -81,21 +81,19 @@ def bench(
 
 
 def tables(
-    folder: Annotated[Path, typer.Argument(help="What `dawgen bench` was given as --out.")],
-    table: Annotated[str, typer.Option(help="1, 2, 3 or all.")] = "all",
+    folder: Annotated[Path, typer.Argument(help="The --out folder of `dawgen bench`.")],
+    table: Annotated[str, typer.Option(help="Table: 1, 2, 3 or all.")] = "all",
     form: Annotated[
-        str, typer.Option("--format", help="terminal, markdown, csv or latex.")
+        str, typer.Option("--format", help="Format: terminal, markdown, csv or latex.")
     ] = "terminal",
     compare: Annotated[
         tuple[str, str] | None,
-        typer.Option(
-            metavar="METHOD METHOD", help="Test two against each other; METHOD@BACKBONE too."
-        ),
+        typer.Option(metavar="METHOD METHOD", help="Test two methods; METHOD@BACKBONE works too."),
     ] = None,
-    seeds: Annotated[bool, typer.Option("--seeds", help="Show every seed below its row.")] = False,
+    seeds: Annotated[bool, typer.Option("--seeds", help="Show every seed.")] = False,
     tasks: Tasks = None,
 ) -> None:
-    """The paper's tables from the cells of a benchmark, ours beside the paper's figures."""
+    """Print the paper's tables for a benchmark, with the paper's figures beside ours."""
     from dawgen.evaluation.compare import compare as compared
     from dawgen.evaluation.formats import FORMATS
     from dawgen.evaluation.results import read_results

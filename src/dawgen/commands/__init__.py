@@ -1,1 +1,1 @@
-"""Commands of the command line that are more than a few lines; importing them loads no torch."""
+"""The longer commands of the command line. Importing them does not load torch."""

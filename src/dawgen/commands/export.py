@@ -10,7 +10,7 @@ import typer
 from dawgen.commands.options import MachineSet
 from dawgen.terminal.harmless import in_shell
 
-Run = Annotated[Path, typer.Argument(help="A finished run folder.")]
+Run = Annotated[Path, typer.Argument(help="Folder of a finished run.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -21,13 +21,11 @@ def register(app: typer.Typer) -> None:
 
 def export(
     run: Run,
-    to: Annotated[str, typer.Option(help="peft, hf or ctranslate2.")],
-    out: Annotated[
-        Path | None, typer.Option(help="The new folder; RUN/exports/TO without.")
-    ] = None,
+    to: Annotated[str, typer.Option(help="Format: peft, hf or ctranslate2.")],
+    out: Annotated[Path | None, typer.Option(help="New folder. Default: RUN/exports/TO.")] = None,
     over: MachineSet = None,
 ) -> None:
-    """Write the tuned prompt so that it runs without dawgen, with a card and a script."""
+    """Export the tuned prompt for use without dawgen, with a model card and a script."""
     from dawgen.exporting import export_run
     from dawgen.exporting.export import local_base
 
@@ -46,10 +44,12 @@ def push(
     dataset: Annotated[
         str | None, typer.Option(help="Repository for the synthetic rows, such as me/mood-rows.")
     ] = None,
-    to: Annotated[str, typer.Option(help="Form of the prompt: peft, hf or ctranslate2.")] = "peft",
-    private: Annotated[bool, typer.Option("--private", help="Make new ones private.")] = False,
+    to: Annotated[str, typer.Option(help="Format: peft, hf or ctranslate2.")] = "peft",
+    private: Annotated[
+        bool, typer.Option("--private", help="Create private repositories.")
+    ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would go where; ask nobody.")
+        bool, typer.Option("--dry-run", help="List what would be uploaded, and upload nothing.")
     ] = False,
     over: MachineSet = None,
 ) -> None:

@@ -18,7 +18,7 @@ from dawgen.terminal.progress import shown
 WEIGHTS = "token-weights.json"
 END = "<end>"
 
-inspect_app = typer.Typer(help="Look at what a run has learnt.", no_args_is_help=True)
+inspect_app = typer.Typer(help="Show what a run has learnt.", no_args_is_help=True)
 
 
 def register(app: typer.Typer) -> None:
@@ -28,15 +28,15 @@ def register(app: typer.Typer) -> None:
 
 @inspect_app.callback()
 def inspect() -> None:
-    """Look at what a run has learnt."""
+    """Show what a run has learnt."""
 
 
 @inspect_app.command()
 def weights(
-    folder: Annotated[Path, typer.Argument(help="A run folder, or a generator's.")],
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON, with every figure.")] = False,
+    folder: Annotated[Path, typer.Argument(help="Run folder, or folder of a generator.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON with every figure.")] = False,
 ) -> None:
-    """Show weight and label ratio of every token of the few shots."""
+    """Print the weight and the label ratio of every token of the few shots."""
     texts = read_weights(folder)
     if as_json:
         typer.echo(json.dumps(texts, indent=2, ensure_ascii=False))

@@ -13,36 +13,34 @@ if TYPE_CHECKING:
     from dawgen.storage.folder import RunFolder
     from dawgen.tasks.job import Job
 
-Task = Annotated[str, typer.Argument(help="A shipped card's name or a card file (YAML).")]
+Task = Annotated[str, typer.Argument(help="Built-in task, or path to a task card (YAML).")]
 Train = Annotated[
     str | None, typer.Option(help="Labelled rows: JSONL, JSON, CSV, TSV, Parquet or hub:NAME.")
 ]
-Dev = Annotated[str | None, typer.Option(help="Rows for choosing the checkpoint.")]
-Test = Annotated[str | None, typer.Option(help="Rows to score.")]
-Out = Annotated[Path, typer.Option(help="The run folder.")]
+Dev = Annotated[str | None, typer.Option(help="Labelled rows for choosing the checkpoint.")]
+Test = Annotated[str | None, typer.Option(help="Labelled rows to score.")]
+Out = Annotated[Path, typer.Option(help="Run folder.")]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", "-s", metavar="KEY=VALUE", help="One setting, such as tuning.steps=500."),
+    typer.Option("--set", "-s", metavar="KEY=VALUE", help="Change a setting: tuning.steps=500."),
 ]
 MachineSet = Annotated[
     list[str] | None,
-    typer.Option(
-        "--set", "-s", metavar="KEY=VALUE", help="A setting of this machine: backbone.device=cpu."
-    ),
+    typer.Option("--set", "-s", metavar="KEY=VALUE", help="Change a setting: backbone.device=cpu."),
 ]
-Preset = Annotated[str | None, typer.Option(help="Settings made for one backbone.")]
+Preset = Annotated[str | None, typer.Option(help="Settings for one backbone.")]
 ClusterAddress = Annotated[
     str | None,
-    typer.Option("--cluster", metavar="ADDRESS", help="Spread the work over a Ray cluster."),
+    typer.Option("--cluster", metavar="ADDRESS", help="Distribute the work over a Ray cluster."),
 ]
-WorkerGpus = Annotated[float, typer.Option(min=0, help="GPUs of a worker on the cluster.")]
+WorkerGpus = Annotated[float, typer.Option(min=0, help="GPUs per worker on the cluster.")]
 MaxHours = Annotated[
-    float | None, typer.Option(min=0, help="Begin no further stage after so many hours.")
+    float | None, typer.Option(min=0, help="Start no further stage after this many hours.")
 ]
 MaxKwh = Annotated[
-    float | None, typer.Option(min=0, help="Begin no further stage after so much energy.")
+    float | None, typer.Option(min=0, help="Start no further stage after this much energy.")
 ]
-Config = Annotated[Path | None, typer.Option(help="Settings from a YAML file.")]
+Config = Annotated[Path | None, typer.Option(help="YAML file of settings.")]
 
 
 def read_settings(preset: str | None, config: Path | None, over: list[str] | None) -> Settings:

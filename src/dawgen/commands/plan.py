@@ -20,13 +20,13 @@ def plan(
     dev: Dev = None,
     test: Test = None,
     price: Annotated[
-        float | None, typer.Option(min=0, help="Of an hour of this machine, in any currency.")
+        float | None, typer.Option(min=0, help="Price of an hour on this machine, in any currency.")
     ] = None,
     over: Set = None,
     preset: Preset = None,
     config: Config = None,
 ) -> None:
-    """Time, memory, disk, energy and cost of `dawgen run` here, from a probe of seconds."""
+    """Estimate time, memory, disk, energy and cost of `dawgen run` on this machine."""
     from dawgen.backbone import load_backbone
     from dawgen.pipeline import plan as planning
     from dawgen.tasks.job import load_job

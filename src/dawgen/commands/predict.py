@@ -21,25 +21,25 @@ def register(app: typer.Typer) -> None:
 
 
 def predict(
-    folder: Annotated[Path, typer.Argument(help="A finished run folder.")],
-    rows: Annotated[str, typer.Argument(help="Rows to label; the label column may be missing.")],
+    folder: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    rows: Annotated[
+        str, typer.Argument(help="File of rows to label; a label column is not needed.")
+    ],
     out: Annotated[
         Path | None,
-        typer.Option(help="A .csv, .tsv, .jsonl or .parquet file; standard output without."),
+        typer.Option(help="A .csv, .tsv, .jsonl or .parquet file. Default: print."),
     ] = None,
     abstain_below: Annotated[
         float | None,
-        typer.Option(min=0.0, max=1.0, help="Mark rows no label of which is as likely as this."),
+        typer.Option(min=0.0, max=1.0, help="Mark rows if no label has at least this probability."),
     ] = None,
     on_empty: Annotated[
         OnEmpty,
-        typer.Option(
-            help="Rows with an empty text: error, skip (leave them out) or null (no label)."
-        ),
+        typer.Option(help="Rows with an empty text: error, skip (leave out) or null (no label)."),
     ] = "null",
     over: MachineSet = None,
 ) -> None:
-    """Label new rows with a tuned prompt, in constant memory; a stopped one goes on."""
+    """Label new rows with a tuned prompt. Files of any size work, and a stopped run resumes."""
     from dawgen.use import predicting
 
     if out is not None:

@@ -18,15 +18,15 @@ def register(app: typer.Typer) -> None:
 
 def report(
     folders: Annotated[
-        list[Path], typer.Argument(help="A run folder or a benchmark's; several runs to compare.")
+        list[Path], typer.Argument(help="A run or benchmark folder, or several run folders.")
     ],
     out: Annotated[
         Path | None,
-        typer.Option(help="Where the page of several runs goes; comparison.html beside the first."),
+        typer.Option(help="Page of several runs. Default: comparison.html."),
     ] = None,
     show: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
 ) -> None:
-    """Write a run's report.html anew, or one page that sets several runs beside each other."""
+    """Write a run's report again, or one page that compares several runs."""
     path = _write(folders, out)
     typer.echo(str(path))
     if show and not webbrowser.open(path.resolve().as_uri()):

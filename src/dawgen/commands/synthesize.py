@@ -45,26 +45,26 @@ def synthesize(
     dev: Dev = None,
     test: Test = None,
     generator: Annotated[
-        Path | None, typer.Option(help="A generator's folder; OUT/generator without.")
+        Path | None, typer.Option(help="Folder of a generator. Default: OUT/generator.")
     ] = None,
     rows: Annotated[
-        int | None, typer.Option(min=1, help="Rows a label; of imported ones the best.")
+        int | None, typer.Option(min=1, help="Rows per label. For an import, the best ones.")
     ] = None,
     preview: Annotated[
-        int | None, typer.Option(min=1, help="Show so many rows first; ask on a terminal.")
+        int | None, typer.Option(min=1, help="Show this many rows first; ask on a terminal.")
     ] = None,
     source: Annotated[
         str | None,
         typer.Option(
-            "--import", metavar="ROWS", help="Clean these rows instead: a file, folder or hub:NAME."
+            "--import", metavar="ROWS", help="Clean these rows instead: file, folder or hub:NAME."
         ),
     ] = None,
     classifier: Annotated[
         Path | None,
-        typer.Option(help="How far it agrees: a transformers model's folder, or a run's."),
+        typer.Option(help="Check labels by this classifier: model or run folder."),
     ] = None,
     keep_rejected: Annotated[
-        bool, typer.Option("--keep-rejected", help="Write rejected rows too, marked.")
+        bool, typer.Option("--keep-rejected", help="Also write rejected rows, with their reason.")
     ] = False,
     cluster: ClusterAddress = None,
     worker_gpus: WorkerGpus = 0.0,
@@ -73,7 +73,7 @@ def synthesize(
     preset: Preset = None,
     config: Config = None,
 ) -> None:
-    """Write labelled rows with a tuned generator, or import rows; fills OUT/synthetic."""
+    """Write labelled rows with a tuned generator, or import rows, into OUT/synthetic."""
     from dawgen.pipeline.stages import held
 
     if classifier is not None:

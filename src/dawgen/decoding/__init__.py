@@ -1,4 +1,4 @@
-"""The seam between synthesis and whoever decodes."""
+"""Sampling text under label prompts: engines, sampling rules, caches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Evaluation: predicting rows, scoring predictions, overlap of shots and test rows."""
+"""Evaluation: predictions, metrics, statistical tests, the paper's tables."""
 
 from __future__ import annotations
 

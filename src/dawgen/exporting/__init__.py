@@ -1,4 +1,4 @@
-"""What a run leaves behind for others: checkpoints that need no dawgen, cards, the hub."""
+"""Exports for use without dawgen: checkpoints, model cards, uploads to the hub."""
 
 from __future__ import annotations
 

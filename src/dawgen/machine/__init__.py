@@ -1,1 +1,1 @@
-"""The machine: its limits and hardware, the meter for time, memory and energy, the network."""
+"""The machine: hardware, memory limits, measuring time and energy, blocking the network."""

@@ -1,7 +1,7 @@
-"""Every system of the paper's tables, and two more, behind one signature.
+"""The methods of the paper's tables and two more, all with one signature.
 
-``METHODS`` maps a name to ``(task, shots, backbone, settings, streams) -> Prediction``; those in
-``PREPARED`` tune a prompt and nothing else, so a grid can train many of them as one stack.
+``METHODS`` maps a name to ``(task, shots, backbone, settings, streams) -> Prediction``. Those in
+``PREPARED`` only tune a prompt, so a grid can train many of them as one stack.
 """
 
 from __future__ import annotations

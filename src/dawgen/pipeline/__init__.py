@@ -1,1 +1,1 @@
-"""The main job: stages in order (run), what they cost (plan, limits), what is recorded."""
+"""The main job: its stages in order, estimates and limits of its cost, the record of a run."""

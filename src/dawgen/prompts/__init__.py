@@ -1,4 +1,4 @@
-"""Soft prompts: where they start, and how they are kept on disk."""
+"""Soft prompts: initial values, saving, loading."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pages that runs and benchmarks write about themselves: each one self-contained HTML file."""
+"""HTML pages about runs and benchmarks, each of them one self-contained file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings: the tree, its layers (defaults < preset < file < -s), and the presets."""
+"""Settings: the tree, its layers (defaults < preset < file < -s), the presets."""
 
 from dawgen.settings.tree import (
     BackboneSettings,

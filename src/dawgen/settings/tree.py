@@ -214,7 +214,7 @@ class TuningSettings(Section):
     epsilon: Annotated[float, Field(ge=0)] = 1.0
     """Weight of the synthetic gradient in p <- p - eta (d_real + epsilon d_syn)."""
     combine: Combine = "surgery"
-    """How real and synthetic rows combine (method.md §4)."""
+    """How real and synthetic rows combine (method.md §3)."""
     label_smoothing: Share = 0.0
     """Of the synthetic rows' targets (FewGen: 0.15); the benchmark's `-mixed` methods have none."""
     noise: NoiseSettings = NoiseSettings()

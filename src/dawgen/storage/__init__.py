@@ -1,1 +1,1 @@
-"""The run folder: fingerprints, whole files, locks, checkpoints, hashes, stopping."""
+"""The run folder: atomic writes, fingerprints, locks, checkpoints, stopping."""

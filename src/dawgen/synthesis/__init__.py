@@ -1,4 +1,4 @@
-"""Synthesis: labelled rows from label prompts, cleaned, scored and accounted for."""
+"""Synthesis: writing labelled rows, cleaning, scoring and counting them."""
 
 from dawgen.synthesis.ledger import Ledger, LedgerError
 from dawgen.synthesis.rows import SyntheticRow

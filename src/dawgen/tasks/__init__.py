@@ -1,4 +1,4 @@
-"""Tasks: cards, rows, loading, few-shot sampling."""
+"""Tasks: cards, rows, file readers, drawing the few shots."""
 
 from __future__ import annotations
 

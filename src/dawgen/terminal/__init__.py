@@ -1,1 +1,1 @@
-"""What the user sees while a command runs: progress, warnings, harmless text."""
+"""What the user sees while a command runs: progress, warnings, escaped text."""

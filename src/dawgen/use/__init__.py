@@ -1,1 +1,1 @@
-"""Using a finished run: open it, predict, classify, compare reader and writer."""
+"""Working with a finished run: open it, predict, classify, measure agreement."""
