@@ -35,7 +35,7 @@ from transformers import (
     PreTrainedTokenizerFast,
     T5Config,
     T5ForConditionalGeneration,
-    T5TokenizerFast,
+    T5Tokenizer,
 )
 
 from benchmarks.measure import commit
@@ -142,7 +142,7 @@ def write_tokenizer(folder: Path, vocabulary: Path | None) -> None:
     """T5's tokenizer from its ``spiece.model``, or one of the same size and kind without it."""
     if vocabulary:
         shutil.copyfile(vocabulary, folder / "spiece.model")
-        T5TokenizerFast.from_pretrained(folder).save_pretrained(folder)
+        T5Tokenizer.from_pretrained(folder).save_pretrained(folder)
         return
     pieces = [(piece, -float(place)) for place, piece in enumerate(islice(_pieces(), 31_997))]
     special = ["<pad>", "</s>", "<unk>"]
