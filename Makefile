@@ -4,6 +4,7 @@
 # make lint   set up, then ruff and mypy
 # make faults the long fault tests, make fuzz the fuzzer: figures of docs/reliability.md
 # make bench  the speed benchmarks, each against a named peer: docs/performance.md
+# make t5-shape  T5-large with random weights: what is planned against what it takes; wants 8 GB
 # make oldest the tests with the oldest versions allowed, make audit known holes in those pinned
 # Another interpreter: make demo PYTHON=/path/to/python3.11 (3.11 or newer)
 
@@ -12,7 +13,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test slow browser lint format bench docs faults fuzz oldest audit clean
+.PHONY: demo test slow browser lint format bench docs faults fuzz t5-shape oldest audit clean
 
 demo: $(READY)
 	$(BIN)/dawgen run demo --out runs/demo
@@ -67,6 +68,10 @@ bench: $(READY)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[cluster]"
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.cluster
 	$(BIN)/python -m benchmarks.page
+
+# The paper's backbones without their weights: VOCABULARY=/path/to/spiece.model takes T5's own.
+t5-shape: $(READY)
+	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.t5_shape $(if $(VOCABULARY),--vocabulary $(VOCABULARY))
 
 docs: $(READY)
 	$(BIN)/python -m pip install --constraint constraints.txt --editable ".[docs]"
