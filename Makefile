@@ -1,4 +1,4 @@
-# make demo   set up, fetch SmolLM2 (98 MB, once), then the main job on the built-in task
+# make demo   set up, fetch SmolLM2 once, then the main job on the built-in task
 # make test   set up, then the tests
 # make browser  set up, then the tests of the pages in Chromium
 # make lint   set up, then ruff and mypy

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def scores(folder: Path, **changes: Any) -> None:
     (folder / "scores.json").write_text(json.dumps(content))
 
 
-def written(folder: Path, texts: dict[str, list[tuple[str, str | None]]]) -> None:
+def written(folder: Path, texts: Mapping[str, Sequence[tuple[str, str | None]]]) -> None:
     """Other synthetic rows than the hand-made folder's."""
     rows = [
         synthetic_row(label, 0.5, text1=text1, text2=text2)
