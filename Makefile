@@ -1,4 +1,4 @@
-# make demo   set up, then the main job on the embedded backbone and task
+# make demo   set up, fetch SmolLM2 once, then the main job on the built-in task
 # make test   set up, then the tests
 # make browser  set up, then the tests of the pages in Chromium
 # make lint   set up, then ruff and mypy
@@ -15,8 +15,14 @@ READY := $(VENV)/.ready
 
 .PHONY: demo test slow browser lint format bench docs faults fuzz t5-shape oldest audit clean
 
+# Exit code 2 of the first command: the model cannot be had here, and it has said why.
 demo: $(READY)
-	$(BIN)/dawgen run demo --out runs/demo
+	@$(BIN)/dawgen backbones get smollm2 > /dev/null; code=$$?; case $$code in \
+	  0) set -- -s backbone.path=smollm2;; \
+	  2) echo "SmolLM2 cannot be had: the demo runs on the embedded model (tiny) instead." >&2;; \
+	  *) exit $$code;; \
+	esac; \
+	$(BIN)/dawgen run demo --out runs/demo "$$@"
 
 # One process per core; each keeps to one thread, so they do not fight over the cores.
 test: $(READY)

@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -37,9 +37,6 @@ from dawgen.machine.limits import choose_threads
 from dawgen.machine.offline import go_offline
 from dawgen.storage.stopping import SENTENCE, Stopped, leave, stoppable
 from dawgen.terminal.harmless import in_shell, on_terminal, without_secrets
-
-if TYPE_CHECKING:
-    from dawgen.pipeline.run import Result
 
 app = typer.Typer(
     help="Turn 16 labelled examples per class into a synthetic dataset and a tuned prompt.",
@@ -68,7 +65,9 @@ def run(
     """Run all stages: generator, synthetic rows, tuned prompt, scores and report."""
     from dawgen.pipeline import run as pipeline
     from dawgen.pipeline.limits import Limits
+    from dawgen.pipeline.summary import summary
     from dawgen.settings.layers import build_settings
+    from dawgen.terminal import screen
 
     settings, used = build_settings(preset=preset, file=config, overrides=over or [])
     result = pipeline.run(
@@ -82,34 +81,7 @@ def run(
         command=["dawgen", *sys.argv[1:]],
         limits=Limits(max_hours, max_kwh),
     )
-    for line in closing_lines(result):
-        typer.echo(line)
-
-
-def closing_lines(result: Result) -> list[str]:
-    """What was made, how good it is, and where it lies, in plain words."""
-    scores, folder = result.scores, result.folder
-    kept, attempted = result.ledger["kept"], result.ledger["attempted"]
-    return [
-        f"dawgen wrote {kept:,} labelled rows (of {attempted:,} tries) and tuned a prompt on them "
-        f"and your few shots.",
-        f"On {scores['n']:,} {scores['scored_on']} it is right in {100 * scores['accuracy']:.1f} % "
-        f"of the cases{_compared(scores)} (seed {scores['seed']}).",
-        f"Rows:    {folder / 'synthetic'}",
-        f"Prompt:  {folder / 'prompt'} (a PEFT adapter)",
-        f"Report:  {folder / 'report.html'}",
-        f"Use it:  dawgen predict {in_shell(folder)} ROWS.csv",
-    ]
-
-
-def _compared(scores: dict[str, Any]) -> str:
-    parts = []
-    if "baseline" in scores:
-        plain = 100 * scores["baseline"]["accuracy"]
-        parts.append(f"plain prompt tuning on the same shots in {plain:.1f} %")
-    if "zero_shot" in scores:
-        parts.append(f"no tuning at all in {100 * scores['zero_shot']['accuracy']:.1f} %")
-    return "; " + ", ".join(parts) if parts else ""
+    screen.show(summary(result.folder, screen.width()))
 
 
 @app.command("fit-generator")

@@ -75,6 +75,7 @@ def test_the_closing_lines_say_how_good_and_where(finished: Finished) -> None:
     assert f"{100 * scores['accuracy']:.1f} %" in outcome.out
     assert f"{100 * scores['baseline']['accuracy']:.1f} %" in outcome.out
     assert str(folder / "report.html") in outcome.out
+    assert "\x1b" not in outcome.out
 
 
 def test_the_ledger_balances_with_the_rows(finished: Finished) -> None:
@@ -409,6 +410,10 @@ def test_every_command_that_is_printed_runs(
     monkeypatch.setattr(sys, "argv", ["dawgen", "run", "--out", name])  # for the report
     finished = job.run(Path(name))
     assert dawgen(*printed(finished, "Use it:  dawgen ")).code == 0
+    assert dawgen(*printed(finished, "Export:  dawgen ")).code == 0
+    (report,) = printed(finished, "Report:  ")
+    assert Path(report).is_file()
+    assert not report.startswith("-")
     page = (tmp_path / name / "report.html").read_text("utf-8")
     assert escape(shlex.join(["--out", name])) in page
 

@@ -1,0 +1,156 @@
+"""The last screen of a run: what came out, how it compares, written rows, what to do next."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.cells import cell_len
+
+from dawgen.report.read import RunFiles, read_run
+from dawgen.report.results import MAJORITY, OURS, PLAIN, ZERO_SHOT, Result, duration, results
+from dawgen.report.rows import samples
+from dawgen.terminal.harmless import in_shell
+from dawgen.terminal.progress import shown
+from dawgen.terminal.screen import Line, height, shortened
+
+MOST_LINES = 30
+ROWS_PER_LABEL = 3
+_LABEL_COLUMNS = 20
+_INTERVALS_FROM = 70
+"""Narrower terminals get the accuracies without their intervals."""
+_OURS = {
+    "real": "prompt tuned on the shots alone",
+    "synthetic": "prompt tuned on the written rows alone",
+}
+_NAMES = {
+    OURS: "prompt tuned on shots and written rows",
+    PLAIN: "prompt tuned on the shots alone",
+    ZERO_SHOT: "zero-shot, no tuning",
+    MAJORITY: "always the most frequent label",
+}
+
+
+def summary(folder: Path, columns: int) -> list[Line]:
+    """The lines, which take at most ``MOST_LINES`` rows of a terminal so many columns wide.
+
+    Fewer written rows are shown on narrow terminals and where there are many labels. Paths and
+    commands are never cut; only where these alone are longer, the lines are too.
+
+    Raises:
+        UserError: a file of the run folder is damaged.
+    """
+    files = read_run(folder)
+    above = [*_outcome(files), Line(), *_comparison(files, columns), Line()]
+    below = _next_steps(folder)
+    room = MOST_LINES - height([*above, *below], columns)
+    heading = Line(f"Written rows, in {in_shell(folder / 'synthetic')}", "bold")
+    rows = _written_rows(files, columns, room - height([heading, Line()], columns))
+    return [*above, *([heading, *rows, Line()] if rows else []), *below]
+
+
+def _outcome(files: RunFiles) -> list[Line]:
+    scores, ledger = files.scores, files.ledger
+    shots = (files.run.get("rows") or {}).get("train")
+    source = f"From {shots:,} examples: " if shots else ""
+    seconds = sum(stage.get("seconds") or 0.0 for stage in files.run.get("stages", {}).values())
+    name = f"{shown(str(scores['task']))} on {shown(str(scores['backbone']))}"
+    return [
+        Line(f"{name}: {_percent(scores['accuracy'])} right{_interval(scores)}", "bold"),
+        Line(
+            f"{source}{ledger['kept']:,} rows kept of {ledger['attempted']:,} written; "
+            f"seed {scores['seed']}, {duration(seconds)}."
+        ),
+    ]
+
+
+def _interval(scores: dict[str, Any]) -> str:
+    if "accuracy_95" not in scores:
+        return ""
+    low, high = scores["accuracy_95"]
+    return f" (95 % interval {100 * low:.1f} to {_percent(high)})"
+
+
+# --- how it compares -------------------------------------------------------------------
+
+
+def _comparison(files: RunFiles, columns: int) -> list[Line]:
+    scores, combine = files.scores, str(files.arm.get("combine"))
+    methods = {result.name: result for result in results(scores)}
+    names = _NAMES | ({OURS: _OURS[combine]} if combine in _OURS else {})
+    lines = [Line(f"Accuracy on {scores['n']:,} {scores['scored_on']}", "bold")]
+    for name, method in methods.items():
+        line = f"  {names[name]:38}  {_percent(method.accuracy):>7}"
+        if columns >= _INTERVALS_FROM:
+            line += f"   {100 * method.low:.1f} to {_percent(method.high)}"
+        lines.append(Line(line))
+    lines.append(Line(_verdict(methods[OURS], methods.get(PLAIN), combine)))
+    if scores["scored_on"] == "development shots":
+        warning = "The checkpoint was chosen on these very rows; name test rows with --test."
+        lines.append(Line(warning, "yellow"))
+    return lines
+
+
+def _verdict(ours: Result, shots_alone: Result | None, combine: str) -> str:
+    """Whether the written rows helped."""
+    if combine == "real":
+        return "The written rows were not used: tuning.combine is real."
+    if shots_alone is None:
+        return "Whether the written rows helped is not known: tuning.baseline is off."
+    gap = 100 * (ours.accuracy - shots_alone.accuracy)
+    if abs(gap) < 0.05:
+        return "The written rows made no difference."
+    overlap = ours.low <= shots_alone.high and shots_alone.low <= ours.high
+    doubt = " (may be chance: the intervals overlap)" if overlap else ""
+    return f"The written rows {'helped by' if gap > 0 else 'cost'} {abs(gap):.1f} points{doubt}."
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+# --- written rows ----------------------------------------------------------------------
+
+
+def _written_rows(files: RunFiles, columns: int, room: int) -> list[Line]:
+    """Per label a few rows, from the highest to the lowest label ratio, in so many lines."""
+    labels = list(files.ledger["labels"])
+    if room < 1:
+        return []
+    most = min(ROWS_PER_LABEL, max(room // len(labels), 1))
+    shown_labels = labels if len(labels) <= room else labels[: room - 1]
+    rows = samples(files.synthetic, most)
+    label_columns = min(max(cell_len(shown(label)) for label in shown_labels or [""]), columns // 4)
+    label_columns = min(label_columns, _LABEL_COLUMNS)
+    lines = []
+    for label in shown_labels:
+        texts = [_text(row, columns - label_columns - 4) for row in rows.get(label, [])]
+        heads = [shortened(label, label_columns), *[""] * most]
+        for head, text in zip(heads, texts or ["(none was kept)"], strict=False):
+            lines.append(Line(f"  {head}{' ' * (label_columns - cell_len(head))}  {text}"))
+    if hidden := len(labels) - len(shown_labels):
+        lines.append(Line(shortened(f"  and rows of {hidden} labels more", columns)))
+    return lines
+
+
+def _text(row: dict[str, Any], columns: int) -> str:
+    """The text or the pair of texts on one line; a short text leaves its room to the other."""
+    text1, text2 = str(row["text1"]), row.get("text2")
+    if text2 is None:
+        return shortened(text1, columns)
+    room = columns - 3
+    second = shortened(str(text2), max(room // 2, room - cell_len(shown(text1))))
+    return f"{shortened(text1, room - cell_len(second))} | {second}"
+
+
+# --- what to do next -------------------------------------------------------------------
+
+
+def _next_steps(folder: Path) -> list[Line]:
+    """Paths and commands, as they are typed; never shortened."""
+    return [
+        Line("Next", "bold"),
+        Line(f"  Report:  {in_shell(folder / 'report.html')}"),
+        Line(f"  Use it:  dawgen predict {in_shell(folder)} ROWS.csv"),
+        Line(f"  Export:  dawgen export {in_shell(folder)} --to hf"),
+    ]
