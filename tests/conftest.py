@@ -188,6 +188,31 @@ def tiny_gemma() -> Backbone:
     return _causal_backbone("gemma", causal_tokenizer(bos=True, added=["\n\n", "\n\n\n"]))
 
 
+CHAT_TEMPLATE = (
+    "{% if messages[0]['role'] != 'system' %}<|im_start|>system\nbe good<|im_end|>\n{% endif %}"
+    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
+)
+"""ChatML, with a system turn of its own, as SmolLM2's."""
+
+
+def chat_tokenizer(template: str = CHAT_TEMPLATE) -> PreTrainedTokenizerFast:
+    """A causal tokenizer with a chat template, whose turns do not end in its end mark."""
+    raw = causal_tokenizer(bos=False, digits=True).backend_tokenizer
+    raw.add_special_tokens(["<|im_start|>"])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=raw,
+        eos_token="<|endoftext|>",
+        extra_special_tokens=["<|im_start|>", "<|im_end|>"],
+        chat_template=template,
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_chat() -> Backbone:
+    """A random Llama-shaped backbone of 32 units with a chat template."""
+    return _causal_backbone("llama", chat_tokenizer())
+
+
 def bart_model(vocab: int, seed: int = 0) -> BartForConditionalGeneration:
     """A BART-shaped model with random weights, post-norm as the shipped backbone."""
     torch.manual_seed(seed)

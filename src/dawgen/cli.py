@@ -198,7 +198,8 @@ def validate(
 ) -> None:
     """Show real rows in a card's template, with its label words, as the model reads them."""
     from dawgen.backbone import load_backbone
-    from dawgen.tasks import example_rows, load_card, render_card
+    from dawgen.backbone.choose_frame import frame_for
+    from dawgen.tasks import example_rows, load_card, render_card, render_generator
 
     card = load_card(task)
     rows = example_rows(card, data)
@@ -207,6 +208,11 @@ def validate(
     words = backbone.label_word_ids(card)
     for line in render_card(card, rows, causal=not backbone.is_encoder_decoder):
         typer.echo(on_terminal(line))
+    frame = frame_for(card, backbone, settings.generator.frame)
+    if frame and rows:
+        reads = frame.reads(rows[0].text1 if card.is_pair else "")
+        for line in render_generator(rows[0], reads, backbone.end_name(frame)):
+            typer.echo(on_terminal(line))
     tokens = backbone.encode_rows(card, rows, settings.tuning.prompt_length)
     typer.echo("")
     typer.echo(

@@ -47,6 +47,21 @@ def move_weights(folder: Path, place: str) -> Path:
     return moved
 
 
+def test_a_chat_template_counts(tmp_path: Path) -> None:
+    """It says what the generator reads."""
+    folder = save_model(tmp_path / "model")
+    before = print_of(folder)
+    (folder / "chat_template.jinja").write_text(
+        "{% for m in messages %}{{ m.content }}{% endfor %}"
+    )
+    changed = print_of(folder)
+    assert changed != before
+    (folder / "chat_template.jinja").write_text(
+        "{% for m in messages %}{{ m.content }};{% endfor %}"
+    )
+    assert print_of(folder) != changed
+
+
 def test_weights_below_the_folder_count(tmp_path: Path) -> None:
     folder = save_model(tmp_path / "model")
     weights = move_weights(folder, "parts/one.safetensors")

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from dawgen.backbone import Backbone
+from dawgen.backbone.choose_frame import frame_for
 from dawgen.backbone.model import TokenScores
 from dawgen.errors import UserError
 from dawgen.generator import Generator, fit_generator, label_prompt_start, objectives, token_weights
@@ -82,7 +83,15 @@ def test_plain_is_adam_on_equation_1(backbone: Backbone) -> None:
     """Three steps written out: mean negative log-likelihood of the tokens, Adam, nothing else."""
     prompts = label_prompt_start(CARD, backbone, 3).requires_grad_()
     optimizer = torch.optim.Adam([prompts], lr=0.02)
-    shots = make_shots(CARD, ROWS, backbone, prompt_length=3, max_length=128, write_first=False)
+    shots = make_shots(
+        CARD,
+        ROWS,
+        backbone,
+        prompt_length=3,
+        max_length=128,
+        write_first=False,
+        frame=frame_for(CARD, backbone),
+    )
     losses = []
     for epoch in range(3):
         (batch,) = epoch_batches(shots, 2, Streams(0), epoch)

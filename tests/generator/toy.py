@@ -25,6 +25,7 @@ class ToyBackbone:
     device = torch.device("cpu")
     dtype = torch.float32
     name = "tests/toy"
+    is_encoder_decoder = True
 
     def __init__(self, words: Sequence[str]) -> None:
         self.vocabulary = {word: i for i, word in enumerate(["<end>", *words])}
@@ -36,7 +37,7 @@ class ToyBackbone:
     def embed(self, ids: Tensor) -> Tensor:
         return 0.1 * torch.eye(self.hidden_size)[ids]
 
-    def encode_source(self, text: str, prompt_length: int) -> list[int]:
+    def encode_source(self, text: str, prompt_length: int, frame: None = None) -> list[int]:
         return self.text_ids(text)
 
     def rate_unit(self, unit: str) -> float:
@@ -46,10 +47,10 @@ class ToyBackbone:
     def warning_of_cut_sources(self, work: str, sources: int) -> Iterator[None]:
         yield
 
-    def text_room(self, prompt_length: int) -> None:
+    def text_room(self, prompt_length: int, frame: None = None) -> None:
         return None
 
-    def encode_target(self, text: str) -> list[int]:
+    def encode_target(self, text: str, source: str = "", frame: None = None) -> list[int]:
         return [*self.text_ids(text), 0]
 
     @contextmanager

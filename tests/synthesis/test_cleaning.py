@@ -7,7 +7,8 @@ from typing import get_args
 
 import pytest
 
-from dawgen.settings.cleaning import RuleName
+from dawgen.settings.cleaning import CleaningSettings, RuleName
+from dawgen.synthesis.cleaner import Cleaner
 from dawgen.synthesis.cleaning import (
     RULES,
     Candidate,
@@ -129,7 +130,7 @@ def test_hand_written_rows_are_counted_exactly():
 
 def test_rules_have_names_of_their_own_that_the_settings_know():
     names = [name for name, _ in RULES]
-    assert len(set(names)) == len(names) == 14
+    assert len(set(names)) == len(names) == 15
     assert {*names, "duplicate", "near-duplicate"} == set(get_args(RuleName))
 
 
@@ -140,6 +141,7 @@ def test_every_rule_can_be_left_out(rule):
     against = reference(
         [Row(words8 + " nine.", "A man makes some music.", "yes"), SHOTS[1]],
         [*FORBIDDEN, Row("It rained.", "Here " + words8[4:] + " nine ten.", "no")],
+        request="Write a text for this task: is it old?",
     )
     first, text, finished = {
         "empty": ("Two cats eat fish.", "", True),
@@ -150,6 +152,7 @@ def test_every_rule_can_be_left_out(rule):
         "bad end": ("Two cats eat fish.", "Two cats eat,", True),
         "other script": ("Two cats eat fish.", "Two коты eat.", True),
         "copy of the first text": ("Cats eat fish.", "Cats eat fish.", True),
+        "repeats the request": ("Two cats eat.", "Write a text for this task: is it.", True),
         "too short": ("Two cats eat fish.", "Cats.", True),
         "too long": ("Two cats eat fish.", "a b c d e f g h i j k l m n o p q", True),
         "repeats a few-shot text": ("Two cats eat fish.", "a man makes some music", True),
@@ -207,3 +210,14 @@ def test_rows_that_people_wrote_pass(shared, task):
     rows = load_rows(card, folder / "test.jsonl")[:500]
     passed = sum(reason(Candidate(r.text1, r.text2, True), against) is None for r in rows)
     assert passed / len(rows) > 0.94
+
+
+def test_a_row_or_first_sentence_that_repeats_its_request_is_rejected() -> None:
+    """8 words running; fewer may be chance."""
+    card = load_card("sst2")
+    cleaner = Cleaner(card, SHOTS, [], CleaningSettings(), dict.fromkeys(card.labels, 1))
+    request = "repeats the request"
+    assert reason(Candidate(card.request, None, True), cleaner.reference) == request
+    assert cleaner.first_reason(f"Sure! {card.request}") == f"first sentence {request}"
+    few = " ".join(card.request.split()[:7])
+    assert cleaner.first_reason(few) is None

@@ -96,7 +96,7 @@ def test_the_same_requests_give_the_same_texts(backbone):
 
 def test_only_allowed_tokens_are_written(backbone, monkeypatch):
     read: list[int] = []
-    monkeypatch.setattr(module, "read_ids", lambda _, ids: read.extend(ids))
+    monkeypatch.setattr(module, "read_ids", lambda _, ids, *__: read.extend(ids))
     decoding = Decoding(temperature=50.0, top_k=0, max_new_tokens=40)
     CTranslate2Engine(backbone, random_prompts(backbone, 2), decoding).generate(requests(40))
     allowed = allowed_tokens(backbone)

@@ -67,7 +67,7 @@ def first_tokens(engine: Engine, backbone: Backbone) -> np.ndarray:
     read: list[int] = []
     module = engine.__class__.__module__
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(f"{module}.read_ids", lambda _, ids: read.append(ids[0]))
+        patch.setattr(f"{module}.read_ids", lambda _, ids, *__: read.append(ids[0]))
         engine.generate(requests)
     np.add.at(counts, read, 1)
     return counts

@@ -8,6 +8,7 @@ from functools import cached_property, partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from dawgen.backbone.frame import PLAIN, Frame, FramedText
 from dawgen.backbone.inputs import encode_rows
 from dawgen.backbone.text_tokenizer import TextTokenizer
 from dawgen.errors import UserError
@@ -41,6 +42,7 @@ class BackboneText:
         positions = _positions(config, "encoder")
         self.max_length = min(max_length, positions or max_length)
         self._told: set[str] = set()
+        self._framed: dict[Frame, FramedText] = {}
         self._cut_sources = 0
 
     @cached_property
@@ -109,7 +111,7 @@ class BackboneText:
                 f"{prompt_length}{word}; raise the one or lower the other."
             ) from None
         if cut:
-            self._warn_once(
+            self.warn_once(
                 "rows",
                 f"{cut:,} of {len(rows):,} rows are longer than the {budget} tokens that "
                 f"backbone.max_length = {self.max_length} leaves them; the end of the longer text "
@@ -125,7 +127,7 @@ class BackboneText:
         """The row through the template, and the first label's word."""
         return answered(self.fill(card, row), card.label_words[card.labels[0]])
 
-    def _warn_once(self, subject: str, message: str) -> None:
+    def warn_once(self, subject: str, message: str) -> None:
         """Warn of a subject unless that was done, when there is somebody to hear it."""
         if subject not in self._told and not is_hushed():
             self._told.add(subject)
@@ -171,11 +173,26 @@ class BackboneText:
         shared = next((n for n, tokens in columns if len(set(tokens)) > 1), min(map(len, ids)))
         return [tokens[shared:] for tokens in ids]
 
-    def encode_source(self, text: str, prompt_length: int) -> list[int]:
+    def framed(self, frame: Frame | None) -> FramedText:
+        """A causal model's frame in tokens; None is :data:`dawgen.backbone.frame.PLAIN`."""
+        frame = frame or PLAIN
+        if frame not in self._framed:
+            self._framed[frame] = FramedText(frame, self.texts, self.end_id)
+        return self._framed[frame]
+
+    def end_of(self, frame: Frame | None) -> int:
+        """Token id that ends a text of the generator."""
+        return self.end_id if self.is_encoder_decoder else self.framed(frame).end_id
+
+    def end_name(self, frame: Frame | None) -> str:
+        """The token of :meth:`end_of` in words."""
+        return str(self.tokenizer.convert_ids_to_tokens(self.end_of(frame)))
+
+    def encode_source(self, text: str, prompt_length: int, frame: Frame | None = None) -> list[int]:
         """What the generator reads after its label prompt; ``""`` where it starts from nothing.
 
-        A causal model reads what its tokenizer puts before any text, then the text and a new
-        line, as :meth:`encode_rows` has it: both sides read the model in one way.
+        Args:
+            frame: what a causal model reads around the text, see :mod:`dawgen.backbone.frame`.
 
         Raises:
             UserError: the prompt leaves no room for a text.
@@ -184,12 +201,12 @@ class BackboneText:
         if self.is_encoder_decoder:
             ids = self.texts.encode([text])[0]
             return self.texts.encode([text], room)[0] if self._is_cut(ids, room) else ids
-        lead, _ = self.texts.around
+        framed = self.framed(frame)
         if not text:
-            return lead.copy()
-        ids = self.text_ids(text)
+            return framed.nothing.copy()
+        ids = framed.text1(text)
         self._is_cut(ids, room // 2)
-        return [*lead, *ids[: room // 2], *self.text_ids("\n")]
+        return framed.source(ids[: room // 2])
 
     def _is_cut(self, source: Sequence[int], room: int) -> bool:
         """Whether a source has more tokens than there is room for; such are counted."""
@@ -202,14 +219,14 @@ class BackboneText:
         before = self._cut_sources
         yield
         if cut := self._cut_sources - before:
-            self._warn_once(
+            self.warn_once(
                 work,
                 f"{work}: {cut:,} of {sources:,} first texts are longer than backbone.max_length = "
                 f"{self.max_length} leaves them behind a label prompt; their end is not read. "
                 "Further ones are not reported.",
             )
 
-    def text_room(self, prompt_length: int) -> int | None:
+    def text_room(self, prompt_length: int, frame: Frame | None = None) -> int | None:
         """Most tokens of a text that the model has positions for behind a label prompt and the
         longest source; None where it has no limit."""
         positions = _positions(self.config, "decoder")
@@ -217,8 +234,8 @@ class BackboneText:
             return None
         if self.is_encoder_decoder:
             return positions - len(self.decoder_start)
-        around = len(self.texts.around[0]) + len(self.text_ids("\n"))
-        return positions - prompt_length - self._room(prompt_length, "generator") // 2 - around
+        text1 = self._room(prompt_length, "generator") // 2
+        return positions - prompt_length - self.framed(frame).longest(text1)
 
     def _room(self, prompt_length: int, section: str) -> int:
         """Tokens that a prompt leaves for text."""
@@ -230,9 +247,11 @@ class BackboneText:
             )
         return room
 
-    def encode_target(self, text: str) -> list[int]:
-        """A text the generator is to write: its ids and the end mark."""
-        return [*self.text_ids(text), self.end_id]
+    def encode_target(self, text: str, source: str = "", frame: Frame | None = None) -> list[int]:
+        """A text the generator is to write behind a source: its ids and the end mark."""
+        if self.is_encoder_decoder:
+            return [*self.text_ids(text), self.end_id]
+        return self.framed(frame).target(text, source)
 
     def decode(self, ids: Sequence[int]) -> str:
         """Ids back to text, specials left out."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from dawgen.backbone import Backbone
+from dawgen.backbone.frame import Frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ class Decoding:
         min_new_tokens: tokens a text has at least, end mark not counted.
         max_new_tokens: tokens a text has at most, end mark included.
         batch_size: rows decoded at once; changes speed and memory, with ctranslate2 the texts too.
+        frame: what a causal model reads around a source, and the token that ends its texts.
     """
 
     temperature: float = 1.0
@@ -67,6 +69,7 @@ class Decoding:
     min_new_tokens: int = 0
     max_new_tokens: int = 50
     batch_size: int = 64
+    frame: Frame | None = None
 
     def penalty(self, label: int) -> float:
         """The repetition penalty of texts under this label."""
@@ -84,28 +87,28 @@ class Engine(Protocol):
         ...
 
 
-def allowed_tokens(backbone: Backbone) -> Tensor:
+def allowed_tokens(backbone: Backbone, frame: Frame | None = None) -> Tensor:
     """[V] bool: tokens that may be written. Specials, unknown and padding rows may not."""
     size = int(backbone.head.weight.shape[0])
     allowed = torch.zeros(size, dtype=torch.bool)
     allowed[[i for i in backbone.ordinary_token_ids() if i < size]] = True
-    allowed[backbone.end_id] = True
+    allowed[backbone.end_of(frame)] = True
     return allowed.to(backbone.device)
 
 
-def read_ids(backbone: Backbone, ids: Sequence[int]) -> Generation:
+def read_ids(backbone: Backbone, ids: Sequence[int], frame: Frame | None = None) -> Generation:
     """A row of written ids as a text, cut at its end mark."""
-    end = backbone.end_id
+    end = backbone.end_of(frame)
     finished = end in ids
     text = ids[: list(ids).index(end)] if finished else ids
     return Generation(backbone.decode(text), len(text) + finished, finished)
 
 
 def encode_sources(
-    backbone: Backbone, requests: Sequence[Request], prompt_length: int
+    backbone: Backbone, requests: Sequence[Request], prompt_length: int, frame: Frame | None = None
 ) -> list[tuple[int, ...]]:
     """Each request's source as token ids, every text encoded once."""
     texts = dict.fromkeys(request.source for request in requests)
     with backbone.warning_of_cut_sources("writing", len(texts)):
-        ids = {text: tuple(backbone.encode_source(text, prompt_length)) for text in texts}
+        ids = {text: tuple(backbone.encode_source(text, prompt_length, frame)) for text in texts}
     return [ids[request.source] for request in requests]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from dawgen.backbone import Backbone
+from dawgen.backbone.frame import Frame
 from dawgen.decoding.base import Decoding, Engine
 from dawgen.decoding.ctranslate2 import (
     CTranslate2Engine,
@@ -72,6 +73,7 @@ def check_it_writes(
     prompts: Tensor,
     *,
     writes_first: bool,
+    frame: Frame | None = None,
 ) -> None:
     """Raise UserError where no row could be written behind the prompts [C,P,H], however tuned.
 
@@ -79,7 +81,13 @@ def check_it_writes(
     comes before the tuning.
     """
     decoding = decoding_of(
-        settings, card, shots, backbone, prompts.shape[1], writes_first=writes_first
+        settings,
+        card,
+        shots,
+        backbone,
+        prompts.shape[1],
+        writes_first=writes_first,
+        frame=frame,
     )
     with hushed():
         choose_engine(settings, backbone, prompts, decoding)

@@ -11,6 +11,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from dawgen.backbone import Backbone
+from dawgen.backbone.frame import Frame
 from dawgen.decoding.baking import bake
 from dawgen.decoding.base import allowed_tokens
 
@@ -61,12 +62,19 @@ class _Converter(TransformersConverter):
         return spec
 
 
-def convert(backbone: Backbone, prompts: Tensor, folder: Path, quantization: str | None) -> Path:
+def convert(
+    backbone: Backbone,
+    prompts: Tensor,
+    folder: Path,
+    quantization: str | None,
+    frame: Frame | None = None,
+) -> Path:
     """Write the model into ``folder`` and say where.
 
     Args:
         prompts: [C,P,H], baked in as tokens (see :func:`bake`).
         quantization: of the weights, in CTranslate2's words; None leaves them as they are.
+        frame: says which token ends a text.
 
     Raises:
         ValueError: CTranslate2 has no converter for this kind of model.
@@ -74,7 +82,8 @@ def convert(backbone: Backbone, prompts: Tensor, folder: Path, quantization: str
     model = bake(backbone, prompts.to(backbone.device))
     _speak_to_the_converter(model.config)
     model.config.save_pretrained(folder)
-    converter = _Converter(folder, model.cpu(), allowed_tokens(backbone).cpu(), backbone.end_id)
+    allowed = allowed_tokens(backbone, frame).cpu()
+    converter = _Converter(folder, model.cpu(), allowed, backbone.end_of(frame))
     return Path(converter.convert(str(folder / "converted"), quantization=quantization, force=True))
 
 

@@ -74,7 +74,7 @@ class CTranslate2Engine:
         self._folder = TemporaryDirectory(prefix="dawgen-ctranslate2-")
         folder = Path(self._folder.name)
         try:
-            self.path = convert(backbone, self.prompts, folder, None)
+            self.path = convert(backbone, self.prompts, folder, None, decoding.frame)
         except Exception as error:  # a converter may fail in any of its lines
             if isinstance(error, OSError) or disk_trouble(error) is not None:
                 raise
@@ -89,13 +89,15 @@ class CTranslate2Engine:
         self._check()
         if quantization == "int8":
             self.int8 = True
-            self.path = convert(backbone, self.prompts, folder, "int8")
+            self.path = convert(backbone, self.prompts, folder, "int8", decoding.frame)
 
     def generate(self, requests: Sequence[Request]) -> list[Generation]:
         """One generation a request, in the requests' order."""
         self.library.set_random_seed(_seed_of(requests))
         model = self._open()  # its worker takes up the seed when it starts, and only then
-        sources = encode_sources(self.backbone, requests, self.prompts.shape[1])
+        sources = encode_sources(
+            self.backbone, requests, self.prompts.shape[1], self.decoding.frame
+        )
         groups: dict[tuple[object, ...], list[int]] = {}
         for i, request in enumerate(requests):
             groups.setdefault(self._group(request, sources[i]), []).append(i)
@@ -103,7 +105,7 @@ class CTranslate2Engine:
         for indices in groups.values():
             rows = [(requests[i].label, sources[i]) for i in indices]
             for i, ids in zip(indices, self._write(model, rows), strict=True):
-                written[i] = read_ids(self.backbone, ids)
+                written[i] = read_ids(self.backbone, ids, self.decoding.frame)
         return [written[i] for i in range(len(requests))]
 
     def log_probs(self, label: int, source: Ids, target: Ids) -> list[float]:
@@ -211,7 +213,7 @@ class CTranslate2Engine:
         reference = TransformersEngine(self.backbone, self.prompts, self.decoding)
         target = self.backbone.ordinary_token_ids()[:3]
         label = len(self.prompts) - 1
-        source = self.backbone.encode_source("a", self.prompts.shape[1])
+        source = self.backbone.encode_source("a", self.prompts.shape[1], self.decoding.frame)
         ours = torch.tensor(self.log_probs(label, source, target))
         theirs = torch.tensor(reference.log_probs(label, source, target))
         tolerance = 1e-2 if self.backbone.dtype == torch.float32 else 0.5

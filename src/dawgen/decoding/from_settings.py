@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from dawgen.backbone import Backbone
+from dawgen.backbone.frame import Frame
 from dawgen.decoding.base import Decoding
 from dawgen.errors import UserError
 from dawgen.settings import SynthesisSettings
@@ -20,12 +21,14 @@ def decoding_of(
     prompt_length: int,
     *,
     writes_first: bool,
+    frame: Frame | None = None,
 ) -> Decoding:
     """The settings, over the card's own, with length bounds from the few shots.
 
     Args:
         prompt_length: vectors of a label prompt.
         writes_first: whether the generator writes text1 of pairs too.
+        frame: what the generator reads around a source.
 
     Raises:
         UserError: a repetition penalty for a label that the task has not; texts longer than the
@@ -34,9 +37,9 @@ def decoding_of(
     named = settings.for_card(card)
     texts = [row.text1 if row.text2 is None or writes_first else row.text2 for row in shots]
     texts += [row.text2 for row in shots if row.text2 is not None]
-    lengths = [len(backbone.encode_target(text)) for text in texts]
+    lengths = [len(backbone.encode_target(text, frame=frame)) for text in texts]
     longest = min(named.max_new_tokens, math.ceil(named.longest_text * max(lengths)))
-    room = backbone.text_room(prompt_length)
+    room = backbone.text_room(prompt_length, frame)
     if room is not None and longest > room:
         raise UserError(
             f"Texts of up to {longest} tokens do not fit behind a label prompt of {prompt_length} "
@@ -57,6 +60,7 @@ def decoding_of(
         min_new_tokens=min(shortest, longest - 1),
         max_new_tokens=longest,
         batch_size=named.batch_size,
+        frame=frame,
     )
 
 

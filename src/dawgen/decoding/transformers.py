@@ -52,7 +52,9 @@ class TransformersEngine:
         self.backbone = backbone
         self.prompts = prompts.detach().to(backbone.device)
         self.decoding = decoding
-        self.sampler = Sampler(allowed_tokens(backbone), backbone.end_id, decoding)
+        self.frame = decoding.frame
+        self.end_id = backbone.end_of(self.frame)
+        self.sampler = Sampler(allowed_tokens(backbone, self.frame), self.end_id, decoding)
         self.label_prompts: PromptCache | None = None
         self.one_length = False
         if not backbone.is_encoder_decoder:
@@ -90,7 +92,7 @@ class TransformersEngine:
         backbone, length = self.backbone, self.prompts.shape[1]
         target = backbone.ordinary_token_ids()[:6]
         texts = ("a", "a") if self.one_length else ("a", "a a a")
-        sources = [backbone.encode_source(text, length) for text in texts]
+        sources = [backbone.encode_source(text, length, self.frame) for text in texts]
         state = self._start_rows([(0, tuple(source)) for source in sources], len(target))
         hidden, found = state.first, []
         for token in target:
@@ -108,7 +110,7 @@ class TransformersEngine:
             UserError: memory does not hold a single row.
         """
         length = self.prompts.shape[1]
-        sources = encode_sources(self.backbone, requests, length)
+        sources = encode_sources(self.backbone, requests, length, self.frame)
         copies = len(self.prompts) if self._contrast else 1
         beside = length + self.decoding.max_new_tokens
         sizes = [copies * (beside + len(source)) for source in sources]
@@ -116,7 +118,7 @@ class TransformersEngine:
 
         def work(batch: list[int]) -> None:
             ids = self._write([requests[i] for i in batch], [sources[i] for i in batch])
-            texts = [read_ids(self.backbone, row) for row in ids.tolist()]
+            texts = [read_ids(self.backbone, row, self.frame) for row in ids.tolist()]
             written.update(zip(batch, texts, strict=True))
 
         run_calls(
@@ -126,7 +128,7 @@ class TransformersEngine:
 
     def batches(self, requests: Sequence[Request]) -> list[list[int]]:
         """The requests' places, batch by batch as they are decoded."""
-        sources = encode_sources(self.backbone, requests, self.prompts.shape[1])
+        sources = encode_sources(self.backbone, requests, self.prompts.shape[1], self.frame)
         return list(self._batches([len(source) for source in sources]))
 
     @torch.inference_mode()
@@ -163,7 +165,7 @@ class TransformersEngine:
         state = self._start([r.label for r in requests], sources)
         labels = torch.tensor([r.label for r in requests], device=device)
         seeds = torch.tensor([r.seed for r in requests], dtype=torch.int64, device=device)
-        texts = torch.full((len(requests), longest), self.backbone.end_id, device=device)
+        texts = torch.full((len(requests), longest), self.end_id, device=device)
         rows = torch.arange(len(requests), device=device)  # of texts, in the state's order
         written = texts.clone()
         going = torch.ones_like(rows, dtype=torch.bool)
@@ -172,7 +174,7 @@ class TransformersEngine:
             scores = self._scores(hidden)
             chosen = self.sampler.choose(scores, written[:, :step], labels, seeds)
             written[:, step] = chosen
-            going &= chosen != self.backbone.end_id
+            going &= chosen != self.end_id
             left = int(going.sum())
             if not left or step + 1 == longest:
                 break

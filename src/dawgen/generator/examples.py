@@ -17,6 +17,7 @@ from dawgen.terminal.progress import warn
 
 if TYPE_CHECKING:
     from dawgen.backbone import Backbone
+    from dawgen.backbone.frame import Frame
     from dawgen.streams import Streams
     from dawgen.tasks import Row, TaskCard
 
@@ -87,6 +88,7 @@ def make_shots(
     prompt_length: int,
     max_length: int,
     write_first: bool,
+    frame: Frame | None = None,
     tell: bool = True,
 ) -> list[Shot]:
     """Encode the few shots. A text longer than ``max_length`` tokens, end mark included, or than
@@ -94,18 +96,22 @@ def make_shots(
     end.
 
     Args:
+        frame: what a causal model reads around the texts.
         tell: warn of rows that are left out, and of first texts that are cut.
 
     Raises:
         UserError: a label has no row, or none short enough.
     """
     shots, long = [], 0
-    room = backbone.text_room(prompt_length)
+    room = backbone.text_room(prompt_length, frame)
     max_length = max_length if room is None else min(max_length, room)
     with backbone.warning_of_cut_sources("generator tuning", len(rows)) if tell else nullcontext():
         encoded = [
             tuple(
-                Example(backbone.encode_source(source, prompt_length), backbone.encode_target(text))
+                Example(
+                    backbone.encode_source(source, prompt_length, frame),
+                    backbone.encode_target(text, source, frame),
+                )
                 for source, text in _pairs(row, is_pair=card.is_pair, write_first=write_first)
             )
             for row in rows

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from dawgen.backbone.choose_frame import frame_for
 from dawgen.errors import UserError
 from dawgen.generator import meta, objectives
 from dawgen.generator.examples import Batch, Shot, epoch_batches, make_shots, steps_per_epoch
@@ -78,6 +79,7 @@ def fit_generator(
     Raises:
         UserError: a label has no usable row, or the loss is no longer finite.
     """
+    frame = frame_for(card, backbone, settings.frame)
     examples = make_shots(
         card,
         shots,
@@ -85,6 +87,7 @@ def fit_generator(
         prompt_length=settings.prompt_length,
         max_length=settings.max_length,
         write_first=write_first,
+        frame=frame,
     )
     _warn_without_pairs(card, examples, settings)
     tuner = Tuner(card, backbone, settings, streams)
@@ -114,7 +117,7 @@ def fit_generator(
                 on_step(entry)
             advance(1)
             step_done()
-    return Generator(tuner.prompts.detach().cpu(), tuner.weight_state(), history)
+    return Generator(tuner.prompts.detach().cpu(), tuner.weight_state(), history, frame)
 
 
 def label_prompt_start(card: TaskCard, backbone: Backbone, length: int) -> Tensor:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import safetensors.torch
 from torch import Tensor
 
+from dawgen.backbone.frame import Frame, load_frame, save_frame
 from dawgen.errors import UserError
 from dawgen.generator.weights import TokenWeights
 from dawgen.prompts import load_label_prompts, save_label_prompts
@@ -32,11 +33,13 @@ class Generator:
         prompts: Q [C,P,H], fp32, one soft prompt a label in the card's order.
         weights: the weight network's state; empty for the plain generator, which has none.
         history: one entry a step; see :func:`dawgen.generator.fit_generator`.
+        frame: what a causal model read around the texts.
     """
 
     prompts: Tensor
     weights: dict[str, Tensor] = field(default_factory=dict)
     history: list[dict[str, float]] = field(default_factory=list)
+    frame: Frame | None = None
 
     def weight_network(self) -> TokenWeights | None:
         """The token-weight network as it was at the end; None for the plain generator."""
@@ -47,7 +50,8 @@ class Generator:
         return network.eval()
 
     def save(self, folder: Path, backbone: Backbone, labels: Sequence[str]) -> None:
-        """Write ``label-prompts/<label>/``, ``weights.safetensors`` and ``log.jsonl``.
+        """Write ``label-prompts/<label>/``, ``weights.safetensors``, ``log.jsonl`` and, of a causal
+        model, ``frame.json``.
 
         Equal generators give equal bytes: nothing of the machine or the clock is in them.
         """
@@ -57,6 +61,7 @@ class Generator:
         write_bytes(folder / WEIGHTS, safetensors.torch.save(state, metadata={"format": "pt"}))
         lines = (json.dumps(entry, sort_keys=True) + "\n" for entry in self.history)
         write_text(folder / LOG, "".join(lines))
+        save_frame(self.frame, folder)
 
     @classmethod
     def load(
@@ -82,4 +87,4 @@ class Generator:
                 f"The generator in {folder} cannot be read ({error}); tune it anew with "
                 "'dawgen fit-generator'."
             ) from None
-        return cls(prompts, weights, history)
+        return cls(prompts, weights, history, load_frame(folder))

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, get_args
 import torch
 
 from dawgen.backbone.calls import tokens_at_once
+from dawgen.backbone.choose_frame import frame_for
 from dawgen.backbone.memory import fitting_tokens
 from dawgen.decoding.from_settings import decoding_of
 from dawgen.evaluation import predict
@@ -34,6 +35,7 @@ from dawgen.tuning import fit_prompts, planned_arms
 
 if TYPE_CHECKING:
     from dawgen.backbone import Backbone
+    from dawgen.backbone.frame import Frame
     from dawgen.settings import Settings, SynthesisSettings
     from dawgen.tasks.job import Job
 
@@ -105,6 +107,7 @@ class _Probe:
                 few,
                 Streams(self.settings.seed),
                 Path(folder),
+                frame=self._frame,
             )
             size = sum(file.stat().st_size for file in Path(folder).iterdir())
             self.row_bytes = size / max(1, len(made.rows))
@@ -125,6 +128,10 @@ class _Probe:
     def _synthesis(self) -> SynthesisSettings:
         return self.settings.synthesis.for_card(self.job.card)
 
+    @property
+    def _frame(self) -> Frame | None:
+        return frame_for(self.job.card, self.backbone, self.settings.generator.frame)
+
     def _rows_a_label(self) -> int:
         """A GPU takes as long for a few rows as for a batch of them."""
         full = ceil(self._synthesis.batch_size / len(self.job.card.labels))
@@ -135,7 +142,13 @@ class _Probe:
         job, length = self.job, self.settings.generator.prompt_length
         first = writes_first(self._synthesis.first_sentences)
         return decoding_of(
-            self._synthesis, job.card, job.shots.train, self.backbone, length, writes_first=first
+            self._synthesis,
+            job.card,
+            job.shots.train,
+            self.backbone,
+            length,
+            writes_first=first,
+            frame=self._frame,
         ).max_new_tokens
 
     def tuning(self) -> StagePlan:

@@ -7,6 +7,7 @@ from typing import Any
 
 import dawgen
 from dawgen.backbone import Backbone
+from dawgen.backbone.frame import frame_json, load_frame
 from dawgen.machine.hardware import hardware, peak_memory_mib, versions
 from dawgen.settings import Settings
 from dawgen.storage.folder import RunFolder
@@ -54,6 +55,7 @@ def run_record(
             "dtype": settings.backbone.dtype,
             "quantization": backbone.quantization,
         },
+        "generator_frame": frame_json(load_frame(run.path / "generator")),
         "files": {name: file_hash(run.path / name) for name in files} | kept_hashes(run.path),
         "versions": versions(),
     }

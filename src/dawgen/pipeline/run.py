@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from dawgen.backbone import Backbone, load_backbone
+from dawgen.backbone.choose_frame import frame_for
 from dawgen.decoding.choose import check_engine
 from dawgen.decoding.from_settings import decoding_of
 from dawgen.evaluation import overlap
@@ -145,7 +146,8 @@ def _check_before(job: Job, backbone: Backbone, settings: Settings) -> None:
         UserError: a prompt that leaves no room for text, first sentences that are not there, a
             way of decoding that the labels or the engine do not have.
     """
-    backbone.encode_source("", settings.generator.prompt_length)
+    frame = frame_for(job.card, backbone, settings.generator.frame)
+    backbone.encode_source("", settings.generator.prompt_length, frame)
     backbone.encode_rows(job.card, job.shots.train, settings.tuning.prompt_length)
     check_sources(settings.synthesis.first_sentences)
     decoding = decoding_of(
@@ -155,6 +157,7 @@ def _check_before(job: Job, backbone: Backbone, settings: Settings) -> None:
         backbone,
         settings.generator.prompt_length,
         writes_first=False,
+        frame=frame,
     )
     check_engine(settings.synthesis, decoding)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dawgen.backbone.choose_frame import frame_for
 from dawgen.backbone.counting import mean_backward, mean_forward
 from dawgen.backbone.shape import Shape, Work, shape_of
 from dawgen.generator.examples import Shot, make_shots, steps_per_epoch
@@ -72,6 +73,7 @@ class Counter:
             prompt_length=chosen.prompt_length,
             max_length=chosen.max_length,
             write_first=writes_first(self.settings.synthesis.first_sentences),
+            frame=frame_for(self.job.card, self.backbone, chosen.frame),
             tell=False,
         )
 

@@ -15,6 +15,8 @@ import torch
 
 import dawgen
 from dawgen.backbone import Backbone
+from dawgen.backbone.choose_frame import frame_for
+from dawgen.backbone.frame import frame_json, load_frame
 from dawgen.cluster import Cluster
 from dawgen.decoding.choose import check_it_writes
 from dawgen.evaluation import predict, score, write_predictions
@@ -88,9 +90,11 @@ def generator_stage(
         UserError: also where the backbone could be tuned, but not write.
     """
     writes_first = generator_writes_first(settings.synthesis.first_sentences)
+    frame = frame_for(job.card, backbone, settings.generator.frame)
     inputs = {
         **_common(job, backbone, settings),
         "generator": settings.generator.model_dump(mode="json"),
+        "frame": frame_json(frame),
         "writes_first": writes_first,
     }
     checkpoint = Checkpoint(run.checkpoint_path("generator", inputs), "generator tuning")
@@ -103,6 +107,7 @@ def generator_stage(
             backbone,
             label_prompt_start(job.card, backbone, settings.generator.prompt_length),
             writes_first=writes_first,
+            frame=frame,
         )
         generator = fit_generator(
             job.card,
@@ -122,6 +127,7 @@ def generator_stage(
             prompt_length=settings.generator.prompt_length,
             max_length=settings.generator.max_length,
             write_first=writes_first,
+            frame=frame,
             tell=False,
         )
         texts = weighted_texts(generator, shots, job.shots.train, job.card, backbone)
@@ -146,13 +152,15 @@ def synthesis_stage(
         generator: a generator's folder; the run's own without.
         cluster: writes the rows; they are the same as here.
     """
-    label_prompts = (generator or run.path / "generator") / "label-prompts"
+    generator = generator or run.path / "generator"
+    label_prompts, frame = generator / "label-prompts", load_frame(generator)
     forbidden = [*job.shots.dev, *(job.test or [])]
     chosen = settings.synthesis.for_card(job.card)
     synthesis = chosen.model_dump(mode="json", exclude=chosen.only_speed())
     inputs = {
         **_common(job, backbone, settings),
         "generator": folder_hash(label_prompts),
+        "frame": frame_json(frame),
         "synthesis": synthesis,
         "first_sentences": source_hashes(settings.synthesis.first_sentences),
         "forbidden": rows_hash(forbidden),
@@ -173,6 +181,7 @@ def synthesis_stage(
                 chosen,
                 Streams(settings.seed),
                 folder / "synthetic",
+                frame=frame,
                 forbidden=forbidden,
                 work=work,
                 spread=Spread(cluster, settings.backbone) if cluster else None,

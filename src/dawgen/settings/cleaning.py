@@ -17,6 +17,7 @@ RuleName = Literal[
     "bad end",
     "other script",
     "copy of the first text",
+    "repeats the request",
     "too short",
     "too long",
     "repeats a few-shot text",

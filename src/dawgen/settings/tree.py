@@ -73,6 +73,9 @@ class GeneratorSettings(Section):
 
     method: Literal["plain", "fewgen", "dawgen"] = "dawgen"
     """plain: equation (1); fewgen: weighted, (2)+(3); dawgen: with the regulariser (4) too."""
+    frame: Literal["auto", "plain", "chat"] = "auto"
+    """What a causal model reads around the texts: its chat template, or the plain words of the
+    card's `causal_template`. `auto` is `chat` where the tokenizer has a template."""
     prompt_length: Positive = 100
     """Vectors a label (ours, not published: the task prompt's length)."""
     learning_rate: Rate = 5e-3

@@ -66,6 +66,7 @@ class Reference:
     shot_ngrams: frozenset[Ngram] = frozenset()
     forbidden_ngrams: frozenset[Ngram] = frozenset()
     line_breaks: bool = False
+    request_ngrams: frozenset[Ngram] = frozenset()
 
 
 SHORTEST = 0.5
@@ -74,12 +75,15 @@ LONGEST = 2.0
 """Of the longest few-shot text, in words: what is longer is rejected."""
 
 
-def reference(shots: Sequence[Row], forbidden: Sequence[Row] = (), n: int = 8) -> Reference:
+def reference(
+    shots: Sequence[Row], forbidden: Sequence[Row] = (), n: int = 8, request: str = ""
+) -> Reference:
     """Measures the few shots' last texts (text2, or text1 of single sentences).
 
     Args:
         forbidden: rows that later measure the prompt (development and test).
         n: words of an n-gram.
+        request: what a chat model is asked where it writes a text from nothing.
     """
     last = [row.text1 if row.text2 is None else row.text2 for row in shots]
     counts = [word_count(text) for text in last]
@@ -94,6 +98,7 @@ def reference(shots: Sequence[Row], forbidden: Sequence[Row] = (), n: int = 8) -
         shot_ngrams=frozenset(row_ngrams(shots, n)),
         forbidden_ngrams=frozenset(row_ngrams(forbidden, n)),
         line_breaks=any(mark in every for mark in "\n\r\t"),
+        request_ngrams=frozenset(_grams(request, n)),
     )
 
 
@@ -186,6 +191,11 @@ def is_copy(row: Candidate, against: Reference) -> bool:
     return row.text2 is not None and normalise(row.text1) == normalise(row.text2)
 
 
+def repeats_request(row: Candidate, against: Reference) -> bool:
+    """``n`` words running of what a chat model was asked to write."""
+    return not _grams(row.written, against.n).isdisjoint(against.request_ngrams)
+
+
 def is_too_short(row: Candidate, against: Reference) -> bool:
     """Fewer words than half of the shortest few-shot text."""
     return word_count(row.written) < against.words[0]
@@ -247,6 +257,7 @@ RULES: tuple[tuple[RuleName, Rule], ...] = (
     ("bad end", is_badly_ended),
     ("other script", is_other_script),
     ("copy of the first text", is_copy),
+    ("repeats the request", repeats_request),
     ("too short", is_too_short),
     ("too long", is_too_long),
     ("repeats a few-shot text", repeats_shot),
@@ -255,7 +266,7 @@ RULES: tuple[tuple[RuleName, Rule], ...] = (
     ("overlaps an evaluation row", overlaps_forbidden),
 )
 
-_FIRST = {"empty", "cut off", "broken text", "repeats itself", "bad end"}
+_FIRST = {"empty", "cut off", "broken text", "repeats itself", "bad end", "repeats the request"}
 
 
 def reason(row: Candidate, against: Reference, skip: Collection[str] = ()) -> RuleName | None:

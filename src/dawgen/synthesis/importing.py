@@ -13,6 +13,7 @@ from torch import Tensor
 
 import dawgen
 from dawgen.backbone import Backbone
+from dawgen.backbone.frame import Frame, frame_json, load_frame
 from dawgen.errors import UserError
 from dawgen.prompts import load_label_prompts
 from dawgen.settings import Settings
@@ -33,23 +34,25 @@ from dawgen.tasks.job import Job, rows_hash
 
 @dataclass(frozen=True)
 class Scorer:
-    """A tuned generator that judges rows it has not written: backbone, prompts [C,P,H], hash."""
+    """A tuned generator that judges rows it has not written: backbone, prompts [C,P,H], hash, and
+    what it was tuned to read around a source."""
 
     backbone: Backbone
     prompts: Tensor
     fingerprint: str
+    frame: Frame | None = None
 
     @classmethod
     def load(cls, generator: Path, card: TaskCard, backbone: Backbone) -> Scorer:
         """From a generator's folder."""
         folder = generator / "label-prompts"
         prompts = load_label_prompts(folder, card.labels, backbone)
-        return cls(backbone, prompts, folder_hash(folder))
+        return cls(backbone, prompts, folder_hash(folder), load_frame(generator))
 
     def __call__(self, rows: Sequence[SyntheticRow], card: TaskCard) -> list[SyntheticRow]:
         """The rows with label ratio and log-likelihood of the written text."""
         texts = [("", r.text1) if r.text2 is None else (r.text1, r.text2) for r in rows]
-        scores = log_likelihoods(self.backbone, self.prompts, texts)
+        scores = log_likelihoods(self.backbone, self.prompts, texts, self.frame)
         ratios = label_ratios(scores)
         labels = [card.label_index(str(row.label)) for row in rows]
         return [
@@ -170,6 +173,7 @@ def import_stage(run: RunFolder, what: Import) -> str:
         "most": what.most,
         "synthesis": synthesis.model_dump(mode="json", exclude={"batch_size", "engine"}),
         "generator": what.scorer.fingerprint if what.scorer else None,
+        "frame": frame_json(what.scorer.frame) if what.scorer else None,
         "backbone": what.scorer.backbone.fingerprint if what.scorer else None,
     }
 

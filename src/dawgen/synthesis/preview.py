@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dawgen.backbone import Backbone
+from dawgen.backbone.frame import load_frame
 from dawgen.prompts import load_label_prompts
 from dawgen.settings import Settings
 from dawgen.streams import Streams
@@ -43,6 +44,7 @@ def preview_lines(
             few,
             Streams(settings.seed),
             Path(folder),
+            frame=load_frame(generator),
             forbidden=[*job.shots.dev, *(job.test or [])],
         )
     return row_lines(job.card, made.rows, made.ledger)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from dawgen.backbone import Backbone
+from dawgen.backbone.frame import Frame
 from dawgen.backbone.memory import most_tokens, run_calls
 from dawgen.errors import UserError
 
@@ -18,18 +19,23 @@ TOKENS_PER_BATCH = 8192
 Texts = Sequence[tuple[str, str]]
 """Pairs (source, target)."""
 
-Score = Callable[[Tensor, Sequence[Texts]], Iterable[Tensor]]
-"""(prompts [C,P,H], batches) to each batch's log-likelihoods [n,C]."""
+Score = Callable[[Tensor, Frame | None, Sequence[Texts]], Iterable[Tensor]]
+"""(prompts [C,P,H], frame, batches) to each batch's log-likelihoods [n,C]."""
 
 
 def log_likelihoods(
-    backbone: Backbone, prompts: Tensor, texts: Texts, score: Score | None = None
+    backbone: Backbone,
+    prompts: Tensor,
+    texts: Texts,
+    frame: Frame | None = None,
+    score: Score | None = None,
 ) -> Tensor:
     """log p(target | source, Q_l) of every text under every label's prompt.
 
     Args:
         prompts: [C,P,H], one prompt a label.
         texts: N pairs (source, target).
+        frame: what the generator reads around a source.
         score: scores the batches elsewhere.
 
     Returns:
@@ -39,10 +45,10 @@ def log_likelihoods(
         UserError: a score is not finite (the text is named), or memory does not hold one text.
     """
     labels, length = prompts.shape[:2]
-    sources = [backbone.encode_source(source, length) for source, _ in texts]
+    sources = [backbone.encode_source(source, length, frame) for source, _ in texts]
     sizes = [
-        len(source) + len(backbone.encode_target(target)) + length
-        for source, (_, target) in zip(sources, texts, strict=True)
+        len(ids) + len(backbone.encode_target(target, source, frame)) + length
+        for ids, (source, target) in zip(sources, texts, strict=True)
     ]
     # Texts of one source side by side: a source is then encoded once a label, not once a text.
     order = sorted(range(len(texts)), key=lambda i: (len(sources[i]), texts[i][0], sizes[i], i))
@@ -52,14 +58,14 @@ def log_likelihoods(
     out = torch.zeros(len(texts), labels, dtype=torch.float64)
 
     def work(batch: list[int]) -> None:
-        out[batch] = score_batch(backbone, prompts, [texts[i] for i in batch])
+        out[batch] = score_batch(backbone, prompts, [texts[i] for i in batch], frame)
 
     if score is None:
         with torch.no_grad():
             run_calls(backbone, batches, [labels * size for size in sizes], work)
     else:
         asked = [[texts[i] for i in batch] for batch in batches]
-        for batch, scores in zip(batches, score(prompts, asked), strict=True):
+        for batch, scores in zip(batches, score(prompts, frame, asked), strict=True):
             out[batch] = scores
     broken = (~out.isfinite()).any(dim=1).nonzero().flatten().tolist()
     if broken:
@@ -71,12 +77,14 @@ def log_likelihoods(
 
 
 @torch.no_grad()
-def score_batch(backbone: Backbone, prompts: Tensor, texts: Texts) -> Tensor:
+def score_batch(
+    backbone: Backbone, prompts: Tensor, texts: Texts, frame: Frame | None = None
+) -> Tensor:
     """As :func:`log_likelihoods`, [N,C], of texts that are scored at once."""
     labels, length = prompts.shape[:2]
-    distinct = {text: backbone.encode_source(text, length) for text, _ in texts}
+    distinct = {text: backbone.encode_source(text, length, frame) for text, _ in texts}
     place = {text: number * labels for number, text in enumerate(distinct)}
-    targets = [backbone.encode_target(target) for _, target in texts]
+    targets = [backbone.encode_target(target, source, frame) for source, target in texts]
     scores = backbone.token_log_probs(
         prompts.repeat(len(distinct), 1, 1),
         [source for source in distinct.values() for _ in range(labels)],

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from dawgen.backbone.frame import Frame
 from dawgen.cluster import Cluster, worker_backbone
 from dawgen.decoding import Decoding, Engine, Generation, Request, TransformersEngine
 from dawgen.errors import UserError
@@ -28,6 +29,7 @@ class _Batch:
     prompts: bytes
     shape: tuple[int, ...]
     decoding: Decoding | None
+    frame: Frame | None
     rows: Sequence[Request] | Texts
 
 
@@ -55,23 +57,28 @@ class Spread:
             )
         return _SpreadEngine(local, self)
 
-    def score(self, prompts: Tensor, batches: Sequence[Texts]) -> list[Tensor]:
+    def score(self, prompts: Tensor, frame: Frame | None, batches: Sequence[Texts]) -> list[Tensor]:
         """log p(text | label) [n,C] of each batch; prompts [C,P,H]."""
-        sent = (self._batch(prompts, None, batch) for batch in batches)
+        sent = (self._batch(prompts, None, frame, batch) for batch in batches)
         return list(self.cluster.spread(_score, sent, ordered=True))
 
     def write(
         self, prompts: Tensor, decoding: Decoding, batches: Sequence[Sequence[Request]]
     ) -> list[list[Generation]]:
         """The texts of each batch."""
-        sent = (self._batch(prompts, decoding, batch) for batch in batches)
+        sent = (self._batch(prompts, decoding, decoding.frame, batch) for batch in batches)
         return list(self.cluster.spread(_write, sent, ordered=True))
 
     def _batch(
-        self, prompts: Tensor, decoding: Decoding | None, rows: Sequence[Request] | Texts
+        self,
+        prompts: Tensor,
+        decoding: Decoding | None,
+        frame: Frame | None,
+        rows: Sequence[Request] | Texts,
     ) -> _Batch:
         plain = prompts.detach().to("cpu", torch.float32).contiguous()
-        return _Batch(self.backbone, plain.numpy().tobytes(), plain.shape, decoding, rows)
+        shape = plain.shape
+        return _Batch(self.backbone, plain.numpy().tobytes(), shape, decoding, frame, rows)
 
 
 class _SpreadEngine:
@@ -112,4 +119,5 @@ def _write(batch: _Batch) -> list[Generation]:
 def _score(batch: _Batch) -> Tensor:
     backbone = worker_backbone(batch.backbone)
     prompts = _prompts(batch).to(backbone.device)
-    return score_batch(backbone, prompts, [row for row in batch.rows if isinstance(row, tuple)])
+    texts = [row for row in batch.rows if isinstance(row, tuple)]
+    return score_batch(backbone, prompts, texts, batch.frame)

@@ -11,6 +11,7 @@ from time import perf_counter
 from torch import Tensor
 
 from dawgen.backbone import Backbone
+from dawgen.backbone.frame import Frame
 from dawgen.decoding import Engine, choose_engine, decoding_of
 from dawgen.errors import UserError
 from dawgen.settings import SynthesisSettings
@@ -76,6 +77,7 @@ def synthesize(
     streams: Streams,
     folder: Path,
     *,
+    frame: Frame | None = None,
     forbidden: Sequence[Row] = (),
     work: Path | None = None,
     spread: Spread | None = None,
@@ -93,6 +95,7 @@ def synthesize(
         folder: gets `shard-*.parquet` (rejected rows too with ``keep_rejected``, marked),
             `ledger.json`, `quality.json` and `README.md`; shards of an earlier synthesis are
             removed. The same inputs give the same bytes.
+        frame: what the prompts were tuned to read around a source.
         forbidden: rows that must not be repeated (development and test rows).
         work: where finished shards wait for the last one. A synthesis that was stopped goes on
             from them; it is the caller's care that they are of the same inputs.
@@ -102,7 +105,9 @@ def synthesize(
         UserError: first sentences that cannot be had; not one row was kept.
         LedgerError: attempted is not kept + rejected.
     """
-    stage = _Stage(card, shots, generator_prompts, backbone, settings, streams, forbidden, spread)
+    stage = _Stage(
+        card, shots, generator_prompts, backbone, settings, streams, frame, forbidden, spread
+    )
     rows: list[SyntheticRow] = []
     total = settings.rows_per_label * len(card.labels)
     with progress("synthesis", total, "rows") as advance:
@@ -150,6 +155,7 @@ class _Stage:
         backbone: Backbone,
         settings: SynthesisSettings,
         streams: Streams,
+        frame: Frame | None,
         forbidden: Sequence[Row],
         spread: Spread | None,
     ) -> None:
@@ -172,14 +178,14 @@ class _Stage:
         )
         length = self.prompts.shape[1]
         decoding = decoding_of(
-            settings, card, shots, backbone, length, writes_first=self.writes_first
+            settings, card, shots, backbone, length, writes_first=self.writes_first, frame=frame
         )
         self.engine: Engine = choose_engine(settings, backbone, self.prompts, decoding)
         if spread:
             self.engine = spread.engine(self.engine)
         score = spread.score if spread else None
         self.writer = Writer(
-            card, self.prompts, backbone, self.engine, self.cleaner, streams, score
+            card, self.prompts, backbone, self.engine, self.cleaner, streams, frame, score
         )
         self.ledger = Ledger(card.labels)
         self.start = perf_counter()

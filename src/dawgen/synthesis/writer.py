@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from dawgen.backbone import Backbone
+from dawgen.backbone.frame import Frame
 from dawgen.decoding import Engine, Generation, Request
 from dawgen.streams import Streams
 from dawgen.synthesis import cleaning
@@ -39,9 +40,16 @@ class Writer:
         engine: Engine,
         cleaner: Cleaner,
         streams: Streams,
+        frame: Frame | None = None,
         score: Score | None = None,
     ) -> None:
-        """prompts: [C,P,H], the label prompts by which rows are scored; ``score``: elsewhere."""
+        """
+        Args:
+            prompts: [C,P,H], the label prompts by which rows are scored.
+            frame: what the generator reads around a source.
+            score: scores the batches elsewhere.
+        """
+        self.frame = frame
         self.score = score
         self.card = card
         self.prompts = prompts
@@ -155,5 +163,5 @@ class Writer:
     def _distinct_scores(self, pairs: Sequence[tuple[str, str]]) -> Tensor:
         """Scores [N,C]; texts that several attempts wrote are scored once."""
         place = {pair: i for i, pair in enumerate(dict.fromkeys(pairs))}
-        scores = log_likelihoods(self.backbone, self.prompts, list(place), self.score)
+        scores = log_likelihoods(self.backbone, self.prompts, list(place), self.frame, self.score)
         return scores[[place[pair] for pair in pairs]]

@@ -7,7 +7,7 @@ from dawgen.tasks.load import load_rows, packaged_data, read_table
 from dawgen.tasks.new import NewCard, new_card
 from dawgen.tasks.row import Row, row_key, text_key
 from dawgen.tasks.sample import Shots, check_shots, sample_shots
-from dawgen.tasks.validate import example_rows, render_card
+from dawgen.tasks.validate import example_rows, render_card, render_generator
 
 __all__ = [
     "HubSource",
@@ -26,6 +26,7 @@ __all__ = [
     "parse_card",
     "read_table",
     "render_card",
+    "render_generator",
     "row_key",
     "sample_shots",
     "text_key",

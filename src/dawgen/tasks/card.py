@@ -106,6 +106,12 @@ class TaskCard(BaseModel):
         """The text roles of a row: (text1,) or (text1, text2)."""
         return ("text1", "text2") if self.is_pair else ("text1",)
 
+    @property
+    def request(self) -> str:
+        """What a chat model is asked where it writes a text from nothing; it favours no label."""
+        what = "the first of two texts" if self.is_pair else "a text"
+        return f"Write {what} for this task: {self.description or self.instruction}"
+
     def label_index(self, label: str) -> int:
         """Place of the label on every [C] axis.
 

@@ -28,6 +28,25 @@ def example_rows(card: TaskCard, source: str | None = None) -> list[Row]:
     return [first[label] for label in card.labels if label in first]
 
 
+def render_generator(row: Row, reads: str, end: str) -> list[str]:
+    """Lines for the user: what the generator reads behind its label prompt, and what it writes.
+
+    Args:
+        row: text2 of a pair is written after text1, a single text from nothing.
+        reads: the words before what is written.
+        end: the token that ends it.
+    """
+    read = reads.split("\n")
+    written = f"{row.text2 or row.text1}{end}".splitlines()
+    return [
+        "",
+        f"the generator reads: {read[0]}",
+        *(f"                     {line}" for line in read[1:]),
+        f"and writes:          {written[0]}",
+        *(f"                     {line}" for line in written[1:]),
+    ]
+
+
 def render_card(card: TaskCard, rows: Sequence[Row], *, causal: bool = False) -> list[str]:
     """Lines for the user: what the model reads and answers, and how each label starts.
 
