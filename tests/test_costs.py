@@ -54,16 +54,16 @@ def test_the_stage_after_the_limit_of_time_is_not_begun(
         run_stage(spent, run, "synthesis")
 
 
-def test_energy_is_told_by_kept_rows_and_by_prompts(tmp_path: Path) -> None:
+def test_energy_is_told_by_kept_rows_and_of_the_prompt(tmp_path: Path) -> None:
     spent, run = Costs(meter=Fixed()), RunFolder(tmp_path)
     for name in ("generator", "synthesis", "tuning"):
         run_stage(spent, run, name)
     run.stages["generator"]["skipped"] = True
-    found = spent.summary(run, peak=1e9, kept=500, prompts=2)
+    found = spent.summary(run, peak=1e9, kept=500)
     assert found["energy"] == {
         "kwh": 0.75,
         "kwh_per_1000_kept_rows": 0.5,  # a quarter for 500
-        "kwh_per_tuned_prompt": 0.125,
+        "kwh_per_tuned_prompt": 0.25,
     }
 
 

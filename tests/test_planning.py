@@ -59,7 +59,7 @@ def test_energy_that_was_not_measured_is_not_made_up() -> None:
 def test_a_limit_that_is_used_up_begins_nothing(tmp_path: Path) -> None:
     outcome = dawgen("run", "demo", "--max-hours", 0, "--out", tmp_path / "run")
     assert outcome.code == 2
-    assert "--max-hours 0) before the stage 'generator'" in outcome.err
+    assert "--max-hours 0) before the stage 'baseline'" in outcome.err
     assert not (tmp_path / "run" / "generator").exists()
 
 

@@ -66,12 +66,15 @@ def test_generator(counter: Counter, method: str) -> None:
 
 def test_tuning_with_its_looks(counter: Counter) -> None:
     tuning, shots, made = counter.settings.tuning, counter.job.shots, rows(9)
-    arms = planned_arms(tuning, 13)
-    with counter.backbone.eager_attention():
-        found = counted(
-            lambda: fit_prompts(CARD, arms, shots.train, shots.dev, made, counter.backbone, tuning)
-        )
-    assert counter.tuning(made).flops == pytest.approx(found, rel=0.1)
+    works = [counter.tuning(made), counter.baseline()]
+    for arm, work in zip(planned_arms(tuning, 13), works, strict=True):
+        with counter.backbone.eager_attention():
+            found = counted(
+                lambda arm=arm: fit_prompts(
+                    CARD, [arm], shots.train, shots.dev, made, counter.backbone, tuning
+                )
+            )
+        assert work.flops == pytest.approx(found, rel=0.1)
 
 
 def test_every_step_and_every_look_counts_once(counter: Counter) -> None:

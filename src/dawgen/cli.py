@@ -118,8 +118,9 @@ def tune(
     preset: Preset = None,
     config: Config = None,
 ) -> None:
-    """Tune the task's soft prompt on real and synthetic rows; fills OUT/prompt."""
-    from dawgen.pipeline import stages
+    """Tune the task's soft prompt on real and synthetic rows; fills OUT/prompt, OUT/baseline."""
+    from dawgen.pipeline import stages, tuning_stages
+    from dawgen.settings.choosing import ChoosingSettings
     from dawgen.synthesis import load_synthetic
     from dawgen.terminal.progress import say
 
@@ -129,9 +130,16 @@ def tune(
     if not rows:
         say("no synthetic rows were named, so the prompt is tuned on the real rows alone.")
         real = settings.tuning.model_copy(update={"combine": "real"})
-        settings = settings.model_copy(update={"tuning": real})
+        all_rows = settings.synthesis.model_copy(update={"choose": ChoosingSettings()})
+        settings = settings.model_copy(update={"tuning": real, "synthesis": all_rows})
     with stages.held(folder):
-        stages.tuning_stage(folder, job, backbone, settings, rows)
+        if tuning_stages.BASELINE in tuning_stages.arms_of(settings):
+            say("first a prompt on the few shots alone")
+            tuning_stages.baseline_stage(folder, job, backbone, settings)
+        if synthetic:
+            where = folder, job, backbone, settings
+            rows = tuning_stages.chosen_rows(*where, rows, Path(synthetic))
+        tuning_stages.tuning_stage(folder, job, backbone, settings, rows)
         stages.keep_description(folder, job, settings)
     typer.echo(f"Prompt: {out / 'prompt'}")
 

@@ -14,7 +14,7 @@ STAGE_OF = {
     "generator": "generator",
     "synthetic": "synthesis",
     "prompt": "tuning",
-    "baseline": "tuning",
+    "baseline": "baseline",
     "evaluation": "evaluation",
 }
 

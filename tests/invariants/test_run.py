@@ -21,7 +21,8 @@ from dawgen.backbone import Backbone
 from dawgen.decoding import TransformersEngine
 from dawgen.generator.fit import Tuner
 from dawgen.pipeline import run as pipeline
-from dawgen.pipeline import stages
+from dawgen.pipeline import tuning_stages
+from dawgen.tuning import fit_prompts
 from tests.backbone.test_kinds import REFUSED, write_model
 from tests.invariants.jobs import Outcome, SmallJob, dawgen, files_of, rows, write_rows
 
@@ -189,6 +190,7 @@ def test_only_what_depends_on_a_changed_setting_is_made_anew(job: SmallJob, tmp_
 
     assert job.run(out, tuning__steps=4).code == 0
     assert skipped(out) == {
+        "baseline": False,
         "generator": True,
         "synthesis": True,
         "tuning": False,
@@ -226,7 +228,7 @@ def test_settings_lie_beside_the_prompt_they_made(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(stages, "fit_prompts", stop)
+        patch.setattr(tuning_stages, "fit_prompts", stop)
         assert job.run(out, tuning__prompt_length=7).code == 130
     assert (out / "config.yaml").read_text() == config
 
@@ -256,11 +258,13 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(
     job, folder, _ = finished
     out = tmp_path / "run"
 
-    def stop(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
+    def stop(card: object, arms: Any, *more: Any, **others: Any) -> Any:
+        if arms[0].name == "prompt":
+            raise KeyboardInterrupt
+        return fit_prompts(card, arms, *more, **others)
 
     with monkeypatch.context() as patch:
-        patch.setattr(stages, "fit_prompts", stop)
+        patch.setattr(tuning_stages, "fit_prompts", stop)
         outcome = job.run(out)
     assert outcome.code == 130
     assert "goes on" in outcome.err
@@ -269,6 +273,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(
 
     assert job.run(out).code == 0
     assert skipped(out) == {
+        "baseline": True,
         "generator": True,
         "synthesis": True,
         "tuning": False,

@@ -63,6 +63,8 @@ def check_account(out) -> list[SyntheticRow]:
         "near-duplicate",
         "low label ratio",
         "lower label ratio than others",
+        "more rows than the other labels",
+        "reader disagrees",
         None,
     }
     for row in rows:

@@ -112,17 +112,22 @@ def _write(
     **files: str | None,
 ) -> tuple[RunFolder, Job, Callable[[], object]]:
     from dawgen.pipeline import stages
+    from dawgen.pipeline.tuning_stages import baseline_stage
     from dawgen.synthesis.preview import preview_lines
+    from dawgen.terminal.progress import say
 
     home = _generator(generator or out / "generator")
     folder, job, backbone = open_stage(task, settings, out, **files)
     if preview:
         _show(preview_lines(job, backbone, settings, home, preview))
-    return (
-        folder,
-        job,
-        partial(stages.synthesis_stage, folder, job, backbone, settings, home, cluster),
-    )
+
+    def stage() -> None:
+        if settings.synthesis.chooses:
+            say("first a prompt on the few shots alone, which chooses the rows")
+            baseline_stage(folder, job, backbone, settings)
+        stages.synthesis_stage(folder, job, backbone, settings, home, cluster)
+
+    return folder, job, stage
 
 
 def _import(
@@ -136,12 +141,16 @@ def _import(
     **files: str | None,
 ) -> tuple[RunFolder, Job, Callable[[], object]]:
     from dawgen.backbone import load_backbone
+    from dawgen.settings.choosing import ChoosingSettings
     from dawgen.storage.folder import RunFolder
     from dawgen.synthesis import importing
     from dawgen.synthesis.shards import load_foreign
     from dawgen.tasks.job import load_job
 
     home = _generator(generator) if generator else None
+    # What is tuned on imported rows chooses among them: `dawgen tune` has the reader.
+    every = settings.synthesis.model_copy(update={"choose": ChoosingSettings()})
+    settings = settings.model_copy(update={"synthesis": every})
     job, folder = load_job(task, settings, **files), RunFolder(out)
     given = load_foreign(source, job.card)
     scorer = None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from dawgen.methods.base import Task
 from dawgen.methods.prompted import Prepare, PromptJob
 from dawgen.pipeline.stages import generator_stage, synthesis_stage
+from dawgen.pipeline.tuning_stages import baseline_stage
 from dawgen.settings import Combine
 from dawgen.storage.folder import RunFolder
 from dawgen.storage.locking import turn
@@ -53,6 +54,8 @@ def written_rows(
     job = Job(task.card, shots, list(task.rows))
     folder = RunFolder(task.folder / generator)
     with turn(task.folder / f".{generator}-turn"), folder.lock():
+        if settings.synthesis.chooses:
+            baseline_stage(folder, job, backbone, settings)
         generator_stage(folder, job, backbone, settings)
         synthesis_stage(folder, job, backbone, settings)
         return load_synthetic(folder.path / "synthetic", task.card)

@@ -100,7 +100,7 @@ class Costs:
                 run.stages[name]["work"] = count().record(seconds, peak)
         return peak
 
-    def summary(self, run: RunFolder, peak: float, kept: int, prompts: int) -> dict[str, Any]:
+    def summary(self, run: RunFolder, peak: float, kept: int) -> dict[str, Any]:
         """What ``run.json`` says of the whole; energy only of stages that this run made."""
         return {
             "peak_flops_per_second": round(peak),
@@ -110,7 +110,7 @@ class Costs:
             "energy": {
                 "kwh": self._kwh(),
                 "kwh_per_1000_kept_rows": self._per(run, "synthesis", kept / 1000),
-                "kwh_per_tuned_prompt": self._per(run, "tuning", prompts),
+                "kwh_per_tuned_prompt": self._per(run, "tuning", 1),
             },
         }
 

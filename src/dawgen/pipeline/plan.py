@@ -8,7 +8,8 @@ tuned, and how long its texts will be: of synthesis the plan says the least and 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import islice
 from math import ceil
 from pathlib import Path
@@ -26,17 +27,20 @@ from dawgen.generator.fit import Tuner, label_prompt_start
 from dawgen.machine.meter import Cost, Meter
 from dawgen.pipeline.planned import Plan, Range, StagePlan, exactly
 from dawgen.pipeline.stage_work import Counter
+from dawgen.pipeline.tuning_stages import BASELINE, PromptReader, arms_of
 from dawgen.settings.cleaning import RuleName
 from dawgen.streams import Streams
 from dawgen.synthesis import synthesize
 from dawgen.synthesis.first_sentences import writes_first
 from dawgen.terminal.progress import hushed
-from dawgen.tuning import fit_prompts, planned_arms
+from dawgen.tuning import fit_prompts
 
 if TYPE_CHECKING:
     from dawgen.backbone import Backbone
     from dawgen.backbone.frame import Frame
+    from dawgen.backbone.shape import Work
     from dawgen.settings import Settings, SynthesisSettings
+    from dawgen.tasks import Row
     from dawgen.tasks.job import Job
 
 GENERATOR_STEPS, TUNING_STEPS, ROWS_A_LABEL = 2, 2, 12
@@ -48,7 +52,8 @@ def plan(job: Job, backbone: Backbone, settings: Settings) -> Plan:
     """Probe every stage and count the rest."""
     probe = _Probe(Counter.of(job, backbone, settings), Meter())
     with hushed():
-        stages = [probe.generator(), probe.synthesis(), probe.tuning(), probe.evaluation()]
+        first = [probe.baseline()] if BASELINE in arms_of(settings) else []
+        stages = [*first, probe.generator(), probe.synthesis(), probe.tuning(), probe.evaluation()]
     tokens = fitting_tokens(backbone, graph=True)
     return Plan(stages, probe.disk_bytes(), tokens, probe.attempts())
 
@@ -108,6 +113,7 @@ class _Probe:
                 Streams(self.settings.seed),
                 Path(folder),
                 frame=self._frame,
+                reader=self._agreeing if few.chooses else None,
             )
             size = sum(file.stat().st_size for file in Path(folder).iterdir())
             self.row_bytes = size / max(1, len(made.rows))
@@ -117,6 +123,13 @@ class _Probe:
         attempts, tokens = self.attempts(), count.text_tokens(self._longest_text())
         least, most = attempts.least * tokens[0], attempts.most * tokens[1]
         return StagePlan("synthesis", cost, Range(least, most).scaled(1 / made.speed.tokens))
+
+    def _agreeing(self, rows: Sequence[Row]) -> torch.Tensor:
+        """Reads the rows as the reader will, but agrees with all of them."""
+        card, tokens = self.job.card, self.settings.evaluation.tokens_per_batch
+        PromptReader(self._words(), self.backbone, card, tokens)(rows)
+        labels = torch.tensor([card.label_index(str(row.label)) for row in rows])
+        return torch.nn.functional.one_hot(labels, len(card.labels)).double()
 
     def attempts(self) -> Range:
         """Texts that synthesis writes, from as many as it wants to as many as it may."""
@@ -151,25 +164,29 @@ class _Probe:
             frame=self._frame,
         ).max_new_tokens
 
+    def baseline(self) -> StagePlan:
+        """A few steps on the few shots alone."""
+        return self._tuned(BASELINE, "baseline", self.count.baseline)
+
     def tuning(self) -> StagePlan:
-        """A few steps of all arms; the few shots stand in for synthetic rows."""
+        """A few steps of the run's own prompt; the few shots stand in for synthetic rows."""
+        work = partial(self.count.tuning, self.job.shots.train)
+        return self._tuned("tuning", "prompt", work)
+
+    def _tuned(self, stage: str, arm: str, work: Callable[..., Work]) -> StagePlan:
+        """``work``: of so many steps, of all without."""
         job, tuning = self.job, self.settings.tuning
         made, steps = job.shots.train, min(TUNING_STEPS, tuning.steps)
         few = tuning.model_copy(update={"steps": steps, "eval_every": steps})
-        arms = planned_arms(tuning, self.settings.seed)
+        arms = [arms_of(self.settings)[arm]]
         cost = self.cost(
             lambda: fit_prompts(
                 job.card, arms, job.shots.train, job.shots.dev, made, self.backbone, few
             )
         )
-        return StagePlan("tuning", cost, exactly(self._times_tuning(steps)))
-
-    def _times_tuning(self, steps: int) -> float:
-        """How much more the whole is than ``steps`` steps between two looks."""
-        made = self.job.shots.train
-        whole, look = self.count.tuning(made).flops, self.count.tuning(made, steps=0).flops
-        one = self.count.tuning(made, steps=1).flops - 2 * look
-        return whole / (steps * one + 2 * look)
+        whole, look = work().flops, work(steps=0).flops
+        one = work(steps=1).flops - 2 * look
+        return StagePlan(stage, cost, exactly(whole / (steps * one + 2 * look)))
 
     def evaluation(self) -> StagePlan:
         """A full call's rows, spread over all."""
@@ -180,20 +197,23 @@ class _Probe:
         sizes = [len(i) + length for i in self.backbone.encode_rows(job.card, rows, length)]
         wanted = max(8, round(tokens * len(sizes) / max(1, sum(sizes))))
         few = rows[:: max(1, len(rows) // wanted)]
-        prompt = self.backbone.embed(
-            torch.tensor(self.backbone.ordinary_token_ids()[:length], device=self.backbone.device)
-        )
+        prompt = self._words()
         cost = self.cost(
             lambda: predict(self.backbone, job.card, prompt, few, tokens_per_batch=tokens)
         )
         return StagePlan("evaluation", cost, exactly(self.count.evaluation_share(few)))
+
+    def _words(self) -> torch.Tensor:
+        """A task prompt [P,H] of some tokens, in place of the tuned one."""
+        ids = self.backbone.ordinary_token_ids()[: self.settings.tuning.prompt_length]
+        return self.backbone.embed(torch.tensor(ids, device=self.backbone.device))
 
     def disk_bytes(self) -> int:
         """Prompts, rows, predictions and the report."""
         settings, labels = self.settings, len(self.job.card.labels)
         hidden = self.backbone.hidden_size
         prompts = labels * settings.generator.prompt_length
-        prompts += len(planned_arms(settings.tuning, 0)) * settings.tuning.prompt_length
+        prompts += len(arms_of(settings)) * settings.tuning.prompt_length
         rows = labels * settings.synthesis.rows_per_label
         scored = len(self.job.test or self.job.shots.dev)
         found = 4 * hidden * prompts + self.row_bytes * rows + _PREDICTION_BYTES * scored

@@ -6,7 +6,8 @@ Read top to bottom, :func:`run` is the product; its stages are in :mod:`dawgen.p
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,9 +30,9 @@ from dawgen.pipeline.stages import (
     keep_description,
     map_stage,
     synthesis_stage,
-    tuning_stage,
 )
 from dawgen.pipeline.tracking import tracked
+from dawgen.pipeline.tuning_stages import BASELINE, arms_of, baseline_stage, tuning_stage
 from dawgen.prompts import load_prompt
 from dawgen.report import write_report
 from dawgen.settings import Settings
@@ -42,7 +43,6 @@ from dawgen.synthesis.sources import check_sources
 from dawgen.tasks import Row
 from dawgen.tasks.job import Job, load_job
 from dawgen.terminal.progress import say, warn
-from dawgen.tuning import planned_arms
 
 
 @dataclass
@@ -109,26 +109,24 @@ def run(
     folder = RunFolder(Path(out))
     _check_before(job, backbone, settings)
     costs = Costs(limits)
+    steps = _Steps(folder, costs, 5 if BASELINE in arms_of(settings) else 4)
     with held(folder), tracked(settings, folder.path) as track:
         shared = _check_overlap(job)
-        _announce("1/4 tuning the generator on the few shots")
-        with costs.stage(folder, "generator"):
+        if BASELINE in arms_of(settings):
+            with steps.step(BASELINE, "tuning a prompt on the few shots alone"):
+                baseline_stage(folder, job, backbone, settings, track)
+        with steps.step("generator", "tuning the generator on the few shots"):
             generator_stage(folder, job, backbone, settings, track)
-        _tell(folder, "generator")
-        _announce("2/4 writing labelled rows")
-        with costs.stage(folder, "synthesis"):
+        chooses = ", and choosing those that the first prompt agrees with"
+        what = f"writing labelled rows{chooses if settings.synthesis.chooses else ''}"
+        with steps.step("synthesis", what):
             synthesis_stage(folder, job, backbone, settings)
-        _tell(folder, "synthesis")
         rows = load_synthetic(folder.path / "synthetic", job.card)
-        _announce("3/4 tuning the prompt on real and synthetic rows")
-        with costs.stage(folder, "tuning"):
+        with steps.step("tuning", "tuning the prompt on real and synthetic rows"):
             tuning_stage(folder, job, backbone, settings, rows, track)
         keep_description(folder, job, settings)
-        _tell(folder, "tuning")
-        _announce("4/4 scoring")
-        with costs.stage(folder, "evaluation"):
+        with steps.step("evaluation", "scoring"):
             scores = evaluation_stage(folder, job, backbone, settings)
-        _tell(folder, "evaluation")
         map_stage(folder, job, backbone, settings, rows)
         _publish(folder, scores)
         spent = _count(costs, folder, Counter.of(job, backbone, settings), rows)
@@ -165,31 +163,39 @@ def _check_before(job: Job, backbone: Backbone, settings: Settings) -> None:
 def _count(costs: Costs, run: RunFolder, count: Counter, rows: Sequence[Row]) -> dict[str, Any]:
     """Counted work into the stages' records; what the run cost as a whole."""
     speed = run.stages["synthesis"].get("speed", {"attempted": 0, "tokens": 0})
-    peak = costs.add_work(
-        run,
-        count.backbone,
-        {
-            "generator": count.generator,
-            "synthesis": lambda: count.synthesis(speed["attempted"], speed["tokens"]),
-            "tuning": lambda: count.tuning(rows),
-            "evaluation": count.evaluation,
-        },
-    )
-    prompts = len(planned_arms(count.settings.tuning, count.settings.seed))
-    return costs.summary(run, peak, len(rows), prompts)
+    counts = {
+        BASELINE: count.baseline,
+        "generator": count.generator,
+        "synthesis": lambda: count.synthesis(speed["attempted"], speed["tokens"]),
+        "tuning": lambda: count.tuning(rows),
+        "evaluation": count.evaluation,
+    }
+    done = {name: work for name, work in counts.items() if name in run.stages}
+    peak = costs.add_work(run, count.backbone, done)
+    return costs.summary(run, peak, len(rows))
 
 
-def _announce(message: str) -> None:
-    say(f"dawgen: {message}")
+@dataclass
+class _Steps:
+    """The run's stages one after the other: announced, measured, and how long each took."""
 
+    run: RunFolder
+    costs: Costs
+    total: int
+    number: int = 0
 
-def _tell(run: RunFolder, stage: str) -> None:
-    """Say how long a stage took, or that nothing had to be done."""
-    record = run.stages[stage]
-    if record["skipped"]:
-        say("  there already, made with the same settings from the same rows")
-    else:
-        say(f"  done in {record['seconds']:,.0f} s")
+    @contextmanager
+    def step(self, stage: str, what: str) -> Iterator[None]:
+        """One stage of the name in ``run.json``; says also that nothing had to be done."""
+        self.number += 1
+        say(f"dawgen: {self.number}/{self.total} {what}")
+        with self.costs.stage(self.run, stage):
+            yield
+        record = self.run.stages[stage]
+        if record["skipped"]:
+            say("  there already, made with the same settings from the same rows")
+        else:
+            say(f"  done in {record['seconds']:,.0f} s")
 
 
 def _check_overlap(job: Job) -> int | None:

@@ -10,8 +10,9 @@ from dawgen.backbone.choose_frame import frame_for
 from dawgen.backbone.counting import mean_backward, mean_forward
 from dawgen.backbone.shape import Shape, Work, shape_of
 from dawgen.generator.examples import Shot, make_shots, steps_per_epoch
+from dawgen.pipeline.tuning_stages import BASELINE, arms_of
 from dawgen.synthesis.first_sentences import writes_first
-from dawgen.tuning import planned_arms
+from dawgen.tuning import Arm
 
 if TYPE_CHECKING:
     from dawgen.backbone import Backbone
@@ -94,6 +95,7 @@ class Counter:
     def synthesis(self, attempts: int, tokens: float) -> Work:
         """Writing ``tokens`` tokens in so many attempts, and scoring them under every label.
 
+        A reader that chooses rows reads them all once, rejected ones too: an upper bound.
         Sources are as long as the few shots'. A token written sees half of its text on average.
         """
         labels, sizes = len(self.job.card.labels), self._text_sizes()
@@ -101,7 +103,11 @@ class Counter:
         text = tokens / max(1, attempts)
         write = self.shape.forward(source, self._lead + text, text)
         score = self.shape.forward(source, self._lead + text, text) * labels
-        return (write + score) * attempts
+        read = Work()
+        if self.settings.synthesis.chooses:
+            length = self.settings.tuning.prompt_length
+            read = mean_forward(self.shape, self._label_sizes(self.job.shots.train, length))
+        return (write + score + read) * attempts
 
     def text_tokens(self, longest: int) -> tuple[float, float]:
         """Tokens written for a row: the few shots' mean, without a first text, and the most."""
@@ -111,20 +117,25 @@ class Counter:
 
     # --- tuning ---------------------------------------------------------------------
 
+    def baseline(self, steps: int | None = None) -> Work:
+        """The prompt on the few shots alone."""
+        return self._tuned(arms_of(self.settings)[BASELINE], [], steps)
+
     def tuning(self, synthetic: Sequence[Row], steps: int | None = None) -> Work:
-        """All arms' steps, forward and backward, and the looks at the development rows."""
+        """The run's own prompt."""
+        return self._tuned(arms_of(self.settings)["prompt"], synthetic, steps)
+
+    def _tuned(self, arm: Arm, synthetic: Sequence[Row], steps: int | None) -> Work:
+        """An arm's steps, forward and backward, and the looks at the development rows."""
         tuning = self.settings.tuning
         count = tuning.steps if steps is None else steps
         real = self._label_sizes(self.job.shots.train, tuning.prompt_length)
         made = self._label_sizes(synthetic, tuning.prompt_length)
-        work = Work()
-        arms = planned_arms(tuning, self.settings.seed)
-        for arm in arms:
-            drawn_real, drawn_made = _drawn(arm.combine, tuning, len(real), len(made))
-            work = work + self._both(real) * drawn_real + self._both(made) * drawn_made
+        drawn_real, drawn_made = _drawn(arm.combine, tuning, len(real), len(made))
+        work = self._both(real) * drawn_real + self._both(made) * drawn_made
         looks = 1 + count // tuning.eval_every + bool(count % tuning.eval_every)
         dev = self._label_sizes(self.job.shots.dev, tuning.prompt_length)
-        return work * count + mean_forward(self.shape, dev) * (len(dev) * looks * len(arms))
+        return work * count + mean_forward(self.shape, dev) * (len(dev) * looks)
 
     def _both(self, sizes: Sizes) -> Work:
         return mean_forward(self.shape, sizes) + mean_backward(self.shape, sizes)
@@ -140,7 +151,7 @@ class Counter:
         """The rows under every tuned prompt, and under none."""
         rows = self.job.test if self.job.test is not None else self.job.shots.dev
         length = self.settings.tuning.prompt_length
-        arms = len(planned_arms(self.settings.tuning, self.settings.seed))
+        arms = len(arms_of(self.settings))
         prompted = mean_forward(self.shape, self._label_sizes(rows, length))
         bare = mean_forward(self.shape, self._label_sizes(rows, 0))
         return (prompted * arms + bare) * len(rows)

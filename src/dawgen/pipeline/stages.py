@@ -6,14 +6,12 @@ import json
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-import dawgen
 from dawgen.backbone import Backbone
 from dawgen.backbone.choose_frame import frame_for
 from dawgen.backbone.frame import frame_json, load_frame
@@ -23,7 +21,8 @@ from dawgen.evaluation import predict, score, write_predictions
 from dawgen.generator import fit_generator, label_prompt_start, weighted_texts
 from dawgen.generator.examples import make_shots
 from dawgen.pipeline.tracking import Track, no_tracking
-from dawgen.prompts import load_label_prompts, load_prompt, save_prompt
+from dawgen.pipeline.tuning_stages import BASELINE, PromptReader, arms_of, common_inputs
+from dawgen.prompts import load_label_prompts, load_prompt
 from dawgen.report import write_map
 from dawgen.settings import Settings
 from dawgen.settings.layers import dump_settings
@@ -34,7 +33,6 @@ from dawgen.storage.folder import (
     fingerprint,
     folder_hash,
     write_json,
-    write_log,
     write_text,
 )
 from dawgen.streams import Streams
@@ -44,7 +42,6 @@ from dawgen.synthesis.sources import source_hashes
 from dawgen.synthesis.spread import Spread
 from dawgen.tasks import Row, TaskCard
 from dawgen.tasks.job import Job, rows_hash
-from dawgen.tuning import TunedPrompt, fit_prompts, planned_arms
 from dawgen.use.finished import renew_record
 
 Scores = dict[str, Any]
@@ -67,16 +64,6 @@ def held(run: RunFolder) -> Iterator[None]:
         yield
 
 
-def _common(job: Job, backbone: Backbone, settings: Settings) -> dict[str, Any]:
-    return {
-        "dawgen": dawgen.__version__,
-        "card": job.card.model_dump(mode="json"),
-        "backbone": backbone.fingerprint,
-        "seed": settings.seed,
-        "shots": rows_hash(job.shots.train),
-    }
-
-
 def generator_stage(
     run: RunFolder,
     job: Job,
@@ -92,7 +79,7 @@ def generator_stage(
     writes_first = generator_writes_first(settings.synthesis.first_sentences)
     frame = frame_for(job.card, backbone, settings.generator.frame)
     inputs = {
-        **_common(job, backbone, settings),
+        **common_inputs(job, backbone, settings),
         "generator": settings.generator.model_dump(mode="json"),
         "frame": frame_json(frame),
         "writes_first": writes_first,
@@ -146,7 +133,10 @@ def synthesis_stage(
     generator: Path | None = None,
     cluster: Cluster | None = None,
 ) -> str:
-    """Label prompts -> labelled rows in ``synthetic/``.
+    """Label prompts -> labelled rows in ``synthetic/``, those that the reader chooses if asked for.
+
+    The reader is the prompt in ``baseline/``, which
+    :func:`~dawgen.pipeline.tuning_stages.baseline_stage` makes.
 
     Args:
         generator: a generator's folder; the run's own without.
@@ -158,13 +148,16 @@ def synthesis_stage(
     chosen = settings.synthesis.for_card(job.card)
     synthesis = chosen.model_dump(mode="json", exclude=chosen.only_speed())
     inputs = {
-        **_common(job, backbone, settings),
+        **common_inputs(job, backbone, settings),
         "generator": folder_hash(label_prompts),
         "frame": frame_json(frame),
         "synthesis": synthesis,
         "first_sentences": source_hashes(settings.synthesis.first_sentences),
         "forbidden": rows_hash(forbidden),
     }
+    reader = PromptReader.of(run, job, backbone, settings) if chosen.chooses else None
+    if reader is not None:
+        inputs["reader"] = reader.fingerprint
 
     mark = fingerprint(inputs)
     work = run.path / f".synthesis-{mark[:16]}"  # finished shards, until all are
@@ -185,6 +178,7 @@ def synthesis_stage(
                 forbidden=forbidden,
                 work=work,
                 spread=Spread(cluster, settings.backbone) if cluster else None,
+                reader=reader,
             )
         )
 
@@ -196,79 +190,12 @@ def synthesis_stage(
     return mark
 
 
-def tuning_stage(
-    run: RunFolder,
-    job: Job,
-    backbone: Backbone,
-    settings: Settings,
-    rows: Sequence[Row],
-    track: Track = no_tracking,
-) -> str:
-    """Real and synthetic rows -> the task's soft prompt p[P,H] in ``prompt/``.
-
-    With ``tuning.baseline`` a prompt on the real rows alone trains in the same stack and
-    goes to ``baseline/``.
-    """
-    tuning = settings.tuning
-    arms = planned_arms(tuning, settings.seed)
-    inputs = {
-        **_common(job, backbone, settings),
-        "dev": rows_hash(job.shots.dev),
-        "synthetic": rows_hash(rows),
-        "tuning": tuning.model_dump(mode="json", exclude={"tokens_per_batch"}),
-    }
-    checkpoint = Checkpoint(run.checkpoint_path("tuning", inputs), "prompt tuning")
-
-    def build(folder: Path) -> None:
-        train, dev = job.shots
-        tuned = fit_prompts(
-            job.card,
-            arms,
-            train,
-            dev,
-            rows,
-            backbone,
-            tuning,
-            track("tuning"),
-            checkpoint=checkpoint,
-        )
-        for one in tuned:
-            _save_tuned(one, folder / one.arm.name, backbone)
-
-    names = [arm.name for arm in arms]
-    before = folder_hash(run.path / "prompt")
-    mark = run.stage("tuning", inputs, names, build)
-    checkpoint.remove()
-    if "baseline" not in names:
-        run.set_aside("baseline")  # another run's; it would be taken for this one's
-    if folder_hash(run.path / "prompt") != before:
-        _forget_scores(run)
-    return mark
-
-
-def _forget_scores(run: RunFolder) -> None:
-    """The prompt is another one: figures of the old one would be taken for its own."""
-    for folder in ("evaluation", "map"):
-        run.set_aside(folder)
-
-
-def _save_tuned(tuned: TunedPrompt, folder: Path, backbone: Backbone) -> None:
-    save_prompt(tuned.prompt, folder, backbone)
-    write_log(folder / "log.jsonl", tuned.history)
-    chosen = {
-        "best_step": tuned.best_step,
-        "dev_accuracy": tuned.dev_accuracy,
-        "dev_loss": tuned.dev_loss,
-    }
-    write_json(folder / "arm.json", {**asdict(tuned.arm), **chosen})
-
-
 def evaluation_stage(run: RunFolder, job: Job, backbone: Backbone, settings: Settings) -> Scores:
     """Prompts -> ``scores.json`` and ``predictions.parquet``."""
     rows = job.test if job.test is not None else job.shots.dev
-    arms = [arm.name for arm in planned_arms(settings.tuning, settings.seed)]
+    arms = list(arms_of(settings))
     inputs = {
-        **_common(job, backbone, settings),
+        **common_inputs(job, backbone, settings),
         "prompts": {name: folder_hash(run.path / name) for name in arms},
         "rows": rows_hash(rows),
     }
@@ -285,9 +212,9 @@ def evaluation_stage(run: RunFolder, job: Job, backbone: Backbone, settings: Set
         soft = load_prompt(run.path / "prompt", backbone)
         probabilities, tuned = evaluate_prompt(job.card, backbone, soft, rows, settings)
         scores.update(tuned)
-        if "baseline" in arms:
-            soft = load_prompt(run.path / "baseline", backbone)
-            scores["baseline"] = evaluate_prompt(job.card, backbone, soft, rows, settings)[1]
+        if BASELINE in arms:
+            soft = load_prompt(run.path / BASELINE, backbone)
+            scores[BASELINE] = evaluate_prompt(job.card, backbone, soft, rows, settings)[1]
         scores["zero_shot"] = evaluate_prompt(job.card, backbone, None, rows, settings)[1]
         write_json(out / "scores.json", scores)
         write_predictions(out / "predictions.parquet", job.card, rows, probabilities)
@@ -303,7 +230,7 @@ def map_stage(
     """Real and synthetic rows as the backbone sees them -> ``map/``, for the report."""
     real = {"shot": job.shots.train, "development": job.shots.dev, "test": job.test or []}
     inputs = {
-        **_common(job, backbone, settings),
+        **common_inputs(job, backbone, settings),
         "real": {kind: rows_hash(part) for kind, part in real.items()},
         "synthetic": rows_hash(rows),
     }

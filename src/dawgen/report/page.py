@@ -11,6 +11,7 @@ from dawgen.report.read import RunFiles, read_run
 from dawgen.report.tokens import shot_texts
 from dawgen.storage.folder import write_text
 from dawgen.storage.reading import as_dawgen_writes
+from dawgen.synthesis.quality import measure_lines
 
 
 def write_report(folder: Path) -> Path:
@@ -73,6 +74,7 @@ def _rows(files: RunFiles, seed: object) -> dict[str, Any]:
     return {
         "ledger": account,
         "ledger_chart": rows.ledger_chart(files.ledger, seed),
+        "measures": measure_lines(files.quality),
         "reasons": sorted({reason for row in account for reason in row["reasons"]}),
         "samples": rows.samples(files.synthetic),
         "rejected": files.rejected,

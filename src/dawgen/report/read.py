@@ -31,6 +31,7 @@ class RunFiles:
     baseline_log: Rows = field(default_factory=list)
     synthetic: Rows = field(default_factory=list)
     ledger: dict[str, Any] = field(default_factory=dict)
+    quality: dict[str, Any] = field(default_factory=dict)
     rejected: Rows = field(default_factory=list)
     predictions: Rows = field(default_factory=list)
     method: str = ""
@@ -54,6 +55,7 @@ def read_run(folder: Path) -> RunFiles:
         raise UserError(f"There is no run folder {folder}.")
     config = folder / "config.yaml"
     method = _method(folder / "generator")
+    quality = read_json(folder / "synthetic" / "quality.json")
     return RunFiles(
         name=folder.resolve().name,
         run=hide_secrets(read_json(folder / "run.json")),
@@ -64,7 +66,8 @@ def read_run(folder: Path) -> RunFiles:
         baseline_log=_read_lines(folder / "baseline" / "log.jsonl"),
         synthetic=_read_shards(folder / "synthetic"),
         ledger=read_json(folder / "synthetic" / "ledger.json"),
-        rejected=read_json(folder / "synthetic" / "quality.json").get("rejected_examples", []),
+        quality=quality,
+        rejected=quality.get("rejected_examples", []),
         predictions=_read_predictions(folder),
         method=method,
         weights=read_json(folder / "generator" / WEIGHTS, list),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from dawgen.backbone.registry import full_name
+from dawgen.settings.choosing import ChoosingSettings
 from dawgen.settings.cleaning import CleaningSettings
 from dawgen.settings.decoding import DecodingSettings
 from dawgen.settings.methods import MethodSettings
@@ -142,6 +143,13 @@ class SynthesisSettings(DecodingSettings):
     """Write rejected rows into the shards too, marked; the ledger counts them either way."""
     cleaning: CleaningSettings = CleaningSettings()
     """Which rows are rejected."""
+    choose: ChoosingSettings = ChoosingSettings()
+    """Which clean rows are kept."""
+
+    @property
+    def chooses(self) -> bool:
+        """Whether a reader chooses among the clean rows."""
+        return self.choose.by == "reader"
 
     @field_validator("first_sentences", mode="before")
     @classmethod
@@ -157,12 +165,14 @@ class SynthesisSettings(DecodingSettings):
     def only_speed(self) -> set[str]:
         """Names of the settings that do not change the rows; of ctranslate2's even the batch does.
 
-        Its sampler has one stream for all rows of a batch.
+        Its sampler has one stream for all rows of a batch. How a reader would choose means nothing
+        where none does.
         """
         by_transformers = self.engine == "transformers" or (
             self.engine == "auto" and self.quantization == "none"
         )
-        return {"batch_size"} if by_transformers else set()
+        unused = set() if self.chooses else {"choose"}
+        return unused | ({"batch_size"} if by_transformers else set())
 
     def for_card(self, card: TaskCard) -> SynthesisSettings:
         """With the card's decoding settings where neither preset nor user named another value."""
@@ -232,7 +242,8 @@ class TuningSettings(Section):
     """Score and keep an exponential moving average of the prompt over the steps, with this decay;
     0 keeps the last step's prompt."""
     baseline: bool = True
-    """Tune a second prompt on the real shots alone in the same stack, to compare with."""
+    """Tune a second prompt on the real shots alone first, to compare with; a reader that chooses
+    rows (`synthesis.choose`) is this prompt, and is tuned even without."""
     tokens_per_batch: Positive = 8192
     """Tokens in one forward and backward call, soft prompts and padding included; a step's
     rows go through in several where there are more. Changes speed and memory only."""

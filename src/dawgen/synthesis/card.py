@@ -184,8 +184,12 @@ def _settings(settings: SynthesisSettings) -> list[tuple[str, str]]:
     """Names and values of all that bears on the rows; files by their name only."""
     tree = settings.model_dump(mode="json", exclude=settings.only_speed())
     tree["first_sentences"] = source_name(settings.first_sentences)
-    inner = tree.pop("cleaning")
-    pairs = [*tree.items(), *((f"cleaning.{name}", value) for name, value in inner.items())]
+    pairs: list[tuple[str, object]] = []
+    for name, value in tree.items():
+        if name in ("cleaning", "choose"):
+            pairs += [(f"{name}.{inner}", each) for inner, each in value.items()]
+        else:
+            pairs.append((name, value))
     return [(name, str(value)) for name, value in pairs]
 
 

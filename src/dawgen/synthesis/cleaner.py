@@ -16,6 +16,7 @@ LOW_LABEL_RATIO = "low label ratio"
 NOT_AMONG_BEST = "lower label ratio than others"
 UNBALANCED = "more rows than the other labels"
 NOT_ASKED_FOR = "more rows than asked for"
+READER_DISAGREES = "reader disagrees"
 
 
 class Cleaner:
@@ -127,5 +128,5 @@ def balanced(rows: Sequence[SyntheticRow], most: float | None) -> list[Synthetic
     return keep_best(rows, int(most * min(kept.values())), UNBALANCED)
 
 
-PASSED = (None, NOT_AMONG_BEST, UNBALANCED)
+PASSED = (None, READER_DISAGREES, NOT_AMONG_BEST, UNBALANCED)
 """Reasons of rows that the cleaner had let pass: the choice came later."""

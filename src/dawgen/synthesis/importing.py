@@ -171,7 +171,7 @@ def import_stage(run: RunFolder, what: Import) -> str:
         "forbidden": rows_hash(what.forbidden),
         "imported": rows_hash(what.given),
         "most": what.most,
-        "synthesis": synthesis.model_dump(mode="json", exclude={"batch_size", "engine"}),
+        "synthesis": synthesis.model_dump(mode="json", exclude={"batch_size", "engine", "choose"}),
         "generator": what.scorer.fingerprint if what.scorer else None,
         "frame": frame_json(what.scorer.frame) if what.scorer else None,
         "backbone": what.scorer.backbone.fingerprint if what.scorer else None,

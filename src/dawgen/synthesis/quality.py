@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 
 from dawgen.streams import Streams
 from dawgen.synthesis import cleaning, diversity
+from dawgen.synthesis.alone import text2_alone
+from dawgen.synthesis.choosing import reader_agreement
 from dawgen.synthesis.diversity import Tokens, tokens
 from dawgen.synthesis.ledger import LabelAccount, Ledger
 from dawgen.synthesis.provenance import Provenance
@@ -67,6 +69,10 @@ def quality(
         "from_few_shots": _distance(texts, shots) | _copied(texts, shots),
         "from_unlabelled": _distance(texts, plain) if plain else None,
         "overlap": _overlap(kept, made),
+        "text2_alone": text2_alone(kept, list(ledger.labels), streams),
+        "reader_agreement": (
+            reader_agreement(rows, list(ledger.labels)) if made.settings.chooses else None
+        ),
         "agreement": None,
         "rejected_examples": _examples(rows),
     }
@@ -210,10 +216,29 @@ def quality_lines(report: Report) -> list[str]:
             f"held against {part['rows']:,} {name.replace('_', ' ')}: {part['equal']:,} kept rows "
             f"equal, {part['words_running']:,} with {overlap['words_running']} words running"
         )
+    lines += measure_lines(report)
     if report["agreement"]:
         lines.append(
             f"{shown(report['agreement']['classifier'])} gives the row's own label to "
             f"{_percent(report['agreement']['all'])} of the kept rows"
+        )
+    return lines
+
+
+def measure_lines(report: Mapping[str, Any]) -> list[str]:
+    """A sentence each on the reader's agreement and on what text2 alone tells, where measured."""
+    lines = []
+    if by_label := report.get("reader_agreement"):
+        shares = ", ".join(f"{shown(name)} {_percent(share)}" for name, share in by_label.items())
+        lines.append(
+            "A prompt tuned on the few shots alone agrees with the label of this share of the "
+            f"clean rows, and only those were kept: {shares}."
+        )
+    if alone := report.get("text2_alone"):
+        lines.append(
+            f"From the second text alone, counts of words tell the label of "
+            f"{_percent(alone['accuracy'])} of the kept rows (chance {_percent(alone['chance'])}); "
+            "far above the figure of real rows, the rows give their label away."
         )
     return lines
 

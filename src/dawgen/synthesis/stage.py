@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +17,8 @@ from dawgen.decoding import Engine, choose_engine, decoding_of
 from dawgen.errors import UserError
 from dawgen.settings import SynthesisSettings
 from dawgen.streams import Streams, repeatable
-from dawgen.synthesis.cleaner import PASSED, Cleaner, balanced, keep_best
+from dawgen.synthesis.choosing import NEXT_STEPS, Chooser, Reader
+from dawgen.synthesis.cleaner import PASSED, READER_DISAGREES, Cleaner, balanced, keep_best
 from dawgen.synthesis.first_sentences import choose_first_sentences
 from dawgen.synthesis.folder import describe, finished_shard, keep_shard, write_rows
 from dawgen.synthesis.ledger import LabelAccount, Ledger
@@ -81,13 +83,16 @@ def synthesize(
     forbidden: Sequence[Row] = (),
     work: Path | None = None,
     spread: Spread | None = None,
+    reader: Reader | None = None,
 ) -> SyntheticSet:
     """Write rows until every label has ``rows_per_label`` kept ones, into ``folder``.
 
     Shard by shard: clean rows are collected for each label, ``oversample`` times as many as
-    the shard wants, and those of the highest label ratio are kept. A label that has used up
-    ``max_attempts_factor`` attempts for every clean row it wants, or ``HOPELESS`` without a
-    clean one, is left short, with a warning.
+    the shard wants, and those of the highest label ratio are kept. With ``choose.by`` reader a
+    row counts as soon as the reader agrees with its label, calibrated over the clean rows that
+    the shard has so far (:class:`~dawgen.synthesis.choosing.Chooser`). A label that has used up
+    ``max_attempts_factor`` attempts for every row it wants, or ``HOPELESS`` without a single
+    one, is left short, with a warning.
 
     Args:
         shots: the few-shot rows; lengths, scripts and texts not to repeat come from them.
@@ -100,13 +105,23 @@ def synthesize(
         work: where finished shards wait for the last one. A synthesis that was stopped goes on
             from them; it is the caller's care that they are of the same inputs.
         spread: sends batches to a cluster; the rows are the same.
+        reader: chooses among the clean rows where the settings ask for it.
 
     Raises:
         UserError: first sentences that cannot be had; not one row was kept.
         LedgerError: attempted is not kept + rejected.
     """
     stage = _Stage(
-        card, shots, generator_prompts, backbone, settings, streams, frame, forbidden, spread
+        card,
+        shots,
+        generator_prompts,
+        backbone,
+        settings,
+        streams,
+        frame,
+        forbidden,
+        spread,
+        reader,
     )
     rows: list[SyntheticRow] = []
     total = settings.rows_per_label * len(card.labels)
@@ -158,7 +173,11 @@ class _Stage:
         frame: Frame | None,
         forbidden: Sequence[Row],
         spread: Spread | None,
+        reader: Reader | None,
     ) -> None:
+        if settings.chooses and reader is None:
+            raise ValueError("synthesis.choose.by is reader, but there is no reader")
+        self.reader = reader
         self.card = card
         self.prompts = prompts.detach()
         self.backbone = backbone
@@ -203,22 +222,32 @@ class _Stage:
         wanted = math.ceil(quota * self.settings.oversample)
         limit = math.ceil(wanted * self.settings.max_attempts_factor)
         labels = range(len(self.card.labels))
-        clean, spent = [0 for _ in labels], [0 for _ in labels]
+        good, spent = [0 for _ in labels], [0 for _ in labels]
+        told = 0
         rows: list[SyntheticRow] = []
-        while plan := self._plan(clean, spent, wanted, limit):
+        chosen: list[SyntheticRow] = []
+        choose = self._chooser()
+        while plan := self._plan(good, spent, wanted, limit):
             attempts = [attempt for label in labels for attempt in self._ask(label, plan[label])]
             attempts.sort(key=lambda attempt: (attempt.number, attempt.label))
-            for attempt, row in zip(attempts, self.writer.write(attempts), strict=True):
-                spent[attempt.label] += 1
-                if row.kept:
-                    before = _share(clean[attempt.label], wanted, quota)
-                    clean[attempt.label] += 1
-                    advance(_share(clean[attempt.label], wanted, quota) - before)
-                rows.append(replace(row, shard=number))
-        rows = balanced(keep_best(rows, quota), self.settings.cleaning.balance)
-        for row in rows:
+            spent = [before + more for before, more in zip(spent, plan, strict=True)]
+            rows += [replace(row, shard=number) for row in self.writer.write(attempts)]
+            chosen = choose(rows)
+            counts = Counter(row.label for row in chosen if row.kept)
+            good = [counts[label] for label in self.card.labels]
+            done = sum(_share(count, wanted, quota) for count in good)
+            advance(max(0, done - told))  # a later round may unchoose a row; the bar stays
+            told = max(told, done)
+        chosen = balanced(keep_best(chosen, quota), self.settings.cleaning.balance)
+        for row in chosen:
             self.ledger.enter(row)
-        return rows
+        return chosen
+
+    def _chooser(self) -> Callable[[Sequence[SyntheticRow]], list[SyntheticRow]]:
+        """Marks the clean rows of one shard that are not chosen."""
+        if self.reader is None or not self.settings.chooses:
+            return list
+        return Chooser(self.reader, self.card, self.settings.choose)
 
     def replay(self, rows: Sequence[SyntheticRow], advance: Callable[[int], None]) -> None:
         """Take up a shard that an earlier, stopped synthesis finished, as if just written."""
@@ -241,19 +270,19 @@ class _Stage:
         )
 
     def _plan(
-        self, clean: Sequence[int], spent: Sequence[int], wanted: int, limit: int
+        self, good: Sequence[int], spent: Sequence[int], wanted: int, limit: int
     ) -> list[int]:
         """Attempts a label for the next round, by what is missing and what share got through."""
-        most_of = [limit if n else min(limit, HOPELESS) for n in clean]
+        most_of = [limit if n else min(limit, HOPELESS) for n in good]
         left = [most - used for most, used in zip(most_of, spent, strict=True)]
-        open_labels = [i for i, n in enumerate(clean) if n < wanted and left[i] > 0]
+        open_labels = [i for i, n in enumerate(good) if n < wanted and left[i] > 0]
         if not open_labels:
             return []
         most = max(1, ATTEMPTS_PER_ROUND // len(open_labels))
-        plan = [0] * len(clean)
+        plan = [0] * len(good)
         for i in open_labels:
-            rate = max(clean[i] / spent[i], 0.1) if spent[i] else 1.0
-            plan[i] = min(math.ceil((wanted - clean[i]) / rate), most, left[i])
+            rate = max(good[i] / spent[i], 0.1) if spent[i] else 1.0
+            plan[i] = min(math.ceil((wanted - good[i]) / rate), most, left[i])
         return plan
 
     def _ask(self, label: int, count: int) -> list[Attempt]:
@@ -281,10 +310,11 @@ class _Stage:
             )
         for label, account in self.ledger.labels.items():
             if account.kept < self.settings.rows_per_label:
+                why = f" {NEXT_STEPS}" if account.rejected[READER_DISAGREES] else ""
                 warn(
                     f"label {label!r} has {account.kept:,} of {self.settings.rows_per_label:,} "
                     f"rows after {account.attempted:,} attempts; rejected as: "
-                    f"{_commonest(account)}."
+                    f"{_commonest(account)}.{why}"
                 )
 
 
@@ -292,6 +322,6 @@ def _commonest(account: LabelAccount) -> str:
     return ", ".join(f"{why} ({count:,})" for why, count in account.rejected.most_common(3))
 
 
-def _share(clean: int, wanted: int, quota: int) -> int:
-    """How many of the quota's rows the clean ones stand for; the rest is over-generation."""
-    return min(quota, clean * quota // wanted)
+def _share(good: int, wanted: int, quota: int) -> int:
+    """How many of the quota's rows the good ones stand for; the rest is over-generation."""
+    return min(quota, good * quota // wanted)

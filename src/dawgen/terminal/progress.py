@@ -35,9 +35,9 @@ class _Rate(ProgressColumn):
 def progress(description: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
     """Show a bar with count, rate and time left; gives back ``advance(n)``.
 
-    Off a terminal nothing is drawn, so logs stay readable.
+    Off a terminal nothing is drawn, so logs stay readable; nor inside :func:`hushed`.
     """
-    if not console.is_terminal:
+    if not console.is_terminal or console.quiet:
         yield lambda n: None
         return
     columns = (

@@ -53,8 +53,8 @@ class TunedPrompt:
     history: list[dict[str, Any]] = field(repr=False)
 
 
-def planned_arms(settings: TuningSettings, seed: int) -> list[Arm]:
-    """The arm that the settings describe, and plain prompt tuning beside it where asked."""
+def planned_arms(settings: TuningSettings, seed: int, *, reads: bool = False) -> list[Arm]:
+    """The arm that the settings describe, and plain prompt tuning where asked, or as a reader."""
     arms = [
         Arm(
             "prompt",
@@ -65,6 +65,6 @@ def planned_arms(settings: TuningSettings, seed: int) -> list[Arm]:
             settings.label_smoothing,
         )
     ]
-    if settings.baseline and settings.combine != "real":
+    if reads or (settings.baseline and settings.combine != "real"):
         arms.append(Arm("baseline", seed, "real", learning_rate=settings.learning_rate))
     return arms

@@ -1,0 +1,74 @@
+"""What the second text alone tells of the label."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from dawgen.streams import Streams
+from dawgen.synthesis.alone import LEAST, MOST, text2_alone
+from dawgen.tasks import Row
+
+LABELS = ["x", "y"]
+WORDS = ("man", "dog", "cat", "park", "house", "street", "field")
+
+
+def rows(count: int, mark: dict[str, str]) -> list[Row]:
+    """Rows of both labels with the same words; ``mark`` goes at the end of a label's text2."""
+    return [
+        Row(f"first {i}", f"the {WORDS[i % 7]} {WORDS[i // 7 % 7]}{mark.get(label, '')}", label)
+        for i in range(count)
+        for label in LABELS
+    ]
+
+
+def test_a_word_that_gives_the_label_away_is_found() -> None:
+    found = text2_alone(rows(LEAST, {"x": " not"}), LABELS, Streams(13))
+    assert found == {"accuracy": 1.0, "chance": 0.5, "rows": 2 * LEAST}
+
+
+def test_texts_that_say_nothing_of_the_label_give_no_more_than_chance() -> None:
+    found = text2_alone(rows(200, {}), LABELS, Streams(13))
+    assert found is not None
+    assert found["accuracy"] <= 0.5
+
+
+def test_the_first_text_is_not_looked_at() -> None:
+    given = [Row(f"{row.label} {row.text1}", row.text2, row.label) for row in rows(60, {})]
+    assert text2_alone(given, LABELS, Streams(13)) == text2_alone(rows(60, {}), LABELS, Streams(13))
+
+
+def test_labels_are_balanced_and_large_sets_drawn_from() -> None:
+    many = rows(MOST, {"x": " not"})
+    found = text2_alone(many, LABELS, Streams(13))
+    assert found is not None
+    assert found["rows"] == MOST
+    uneven = [row for i, row in enumerate(rows(100, {})) if row.label == "x" or i < 120]
+    found = text2_alone(uneven, LABELS, Streams(13))
+    assert found is not None
+    assert found["rows"] == 120
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        rows(LEAST - 1, {}),
+        [row for row in rows(LEAST, {}) if row.label == "x"],
+        [Row(row.text1, None, row.label) for row in rows(LEAST, {})],
+        [],
+    ],
+    ids=["too few", "one label", "single texts", "none"],
+)
+def test_nothing_is_said_of_what_cannot_be_measured(given: list[Row]) -> None:
+    assert text2_alone(given, LABELS, Streams(13)) is None
+
+
+def test_labelling_rows_imports_neither_the_measure_nor_scikit_learn() -> None:
+    code = (
+        "import sys, dawgen.use.predicting, dawgen.use.classifier\n"
+        "print([m for m in sys.modules if m.startswith('sklearn') or m.endswith('.alone')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,305 @@
+"""Rows chosen by a reader: by hand, in the loop that writes them, and of anybody's rows."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+
+from dawgen.decoding import TransformersEngine
+from dawgen.errors import UserError
+from dawgen.pipeline.tuning_stages import PromptReader
+from dawgen.settings.choosing import ChoosingSettings
+from dawgen.settings.cleaning import CleaningSettings
+from dawgen.streams import Streams
+from dawgen.synthesis import SyntheticRow, load_synthetic, stage, synthesize
+from dawgen.synthesis.choosing import Chooser, choose_rows, margins, reader_agreement
+from dawgen.synthesis.cleaner import READER_DISAGREES
+from dawgen.synthesis.shards import read_shards
+from dawgen.tasks import Row
+from tests.synthesis.helpers import random_prompts
+from tests.synthesis.test_stage import Stopped, check_account, content
+
+READ = ChoosingSettings(by="reader")
+
+
+def coin(rows: Sequence[Row]) -> torch.Tensor:
+    """A reader of two labels whose opinion is a hash of the texts."""
+    heads = [hashlib.sha256(f"{r.text1}|{r.text2}".encode()).digest()[0] / 255 for r in rows]
+    share = torch.tensor(heads, dtype=torch.float64).clamp(0.01, 0.99)
+    return torch.stack([share, 1 - share], dim=1).log()
+
+
+def says(answers: dict[str | None, list[float]]):
+    """A reader that gives these probabilities by text2."""
+    return lambda rows: torch.tensor([answers[row.text2] for row in rows]).double().log()
+
+
+@pytest.fixture
+def run(writer, pair_card, pair_shots, settings, tmp_path):
+    """Synthesise with the small writer and a reader; keywords change settings."""
+
+    def call(folder="out", reader=coin, work=None, choose=READ, **changes):
+        return synthesize(
+            pair_card,
+            pair_shots,
+            random_prompts(writer, 2),
+            writer,
+            settings.model_copy(update={"choose": choose, **changes}),
+            Streams(13),
+            tmp_path / folder,
+            work=work,
+            reader=reader,
+        )
+
+    return call
+
+
+# --- by hand ------------------------------------------------------------------------------
+
+
+def test_margins_by_hand():
+    """log p: the own label's minus the best other's."""
+    scores = torch.tensor([[-1.0, -2.0, -4.0], [-1.0, -2.0, -4.0]])
+    assert margins(scores, [0, 2], calibrate=False).tolist() == [1.0, -3.0]
+
+
+def test_calibration_takes_off_what_the_reader_says_of_all_rows():
+    """The reader calls all rows label 0; less its mean (-1, -3) it tells them apart."""
+    scores = torch.tensor([[-0.5, -3.5], [-1.5, -2.5]])
+    assert margins(scores, [0, 1], calibrate=False).tolist() == [3.0, -1.0]
+    assert margins(scores, [0, 1], calibrate=True).tolist() == [1.0, 1.0]
+
+
+def test_a_label_with_many_rows_weighs_no_more_in_the_mean():
+    rows = torch.tensor([[-0.5, -3.5], [-1.5, -2.5]])
+    many = rows[[0, 1, 1, 1, 1]]
+    assert margins(many, [0, 1, 1, 1, 1], calibrate=True).tolist() == [1.0] * 5
+
+
+def test_rows_of_one_label_are_not_calibrated():
+    scores = torch.tensor([[-0.1, -3.0], [-0.2, -3.0], [-2.0, -0.5]])
+    assert (margins(scores, [0, 0, 0], calibrate=True) > 0).tolist() == [True, True, False]
+
+
+def test_a_row_has_to_lead_by_the_margin(pair_card):
+    rows = [SyntheticRow("a", "sure", "follows"), SyntheticRow("a", "so so", "follows")]
+    reader = says({"sure": [0.9, 0.1], "so so": [0.6, 0.4]})  # leads of 2.2 and 0.4 nats
+    plain = ChoosingSettings(by="reader", calibrate=False)
+    strict = plain.model_copy(update={"min_margin": 1.0})
+    assert [row.kept for row in Chooser(reader, pair_card, plain)(rows)] == [True, True]
+    marked = Chooser(reader, pair_card, strict)(rows)
+    assert [row.reason for row in marked] == [None, READER_DISAGREES]
+
+
+def test_a_text_is_read_once_and_rejected_rows_never(pair_card):
+    seen: list[str | None] = []
+
+    def reader(rows):
+        seen.extend(row.text2 for row in rows)
+        return coin(rows)
+
+    choose = Chooser(reader, pair_card, READ)
+    rows = [SyntheticRow("a", "one", "follows"), SyntheticRow("a", "", "follows", False, "empty")]
+    choose(rows)
+    choose([*rows, SyntheticRow("a", "two", "does_not")])
+    assert seen == ["one", "two"]
+
+
+# --- while rows are written -----------------------------------------------------------------
+
+
+def test_rows_are_written_until_enough_are_chosen(run):
+    """The coin agrees with half of the clean rows, and each label still gets its 8."""
+    out = run(max_attempts_factor=60)
+    all_rows = run("all", choose=ChoosingSettings(), max_attempts_factor=60)
+    rows = check_account(out)
+    assert Counter(row.label for row in out.rows) == {"follows": 8, "does_not": 8}
+    against = [row for row in rows if row.reason == READER_DISAGREES]
+    assert len(against) >= 4
+    assert all(row.label_ratio is not None for row in against)
+    assert out.rows != all_rows.rows
+    assert out.ledger.total().attempted > all_rows.ledger.total().attempted
+    assert out.ledger.as_json()["reasons"][READER_DISAGREES] == len(against)
+
+
+def test_what_is_kept_is_what_the_reader_chooses_of_the_shards_clean_rows(run, pair_card):
+    rows = check_account(run())
+    for number in (0, 1):
+        shard = [row for row in rows if row.shard == number]
+        clean = [r for r in shard if r.kept or r.reason in (READER_DISAGREES, LOWER)]
+        labels = [pair_card.label_index(row.label) for row in clean]
+        agrees = (margins(coin(clean), labels, calibrate=True) >= 0).tolist()
+        assert [row.reason != READER_DISAGREES for row in clean] == agrees
+
+
+LOWER = "lower label ratio than others"
+
+
+def test_calibration_changes_the_choice(run):
+    def biased(rows):
+        return coin(rows) + torch.tensor([3.0, 0.0])
+
+    plain = READ.model_copy(update={"calibrate": False})
+    assert run("with", reader=biased).rows == run("unbiased").rows
+    without = run("without", reader=biased, choose=plain)
+    shares = reader_agreement(read_shards(without.folder), ["follows", "does_not"])
+    assert shares["follows"] > 0.7 > 0.4 > shares["does_not"]
+
+
+def test_a_tuned_prompt_reads(run, writer, pair_card):
+    """A random prompt on the small backbone: it has an opinion, and the rows follow it."""
+    prompt = random_prompts(writer, 1, seed=5)[0]
+    reader = PromptReader(prompt, writer, pair_card, tokens_per_batch=64)
+    out = run(reader=reader, max_attempts_factor=60)
+    rows = check_account(out)
+    assert Counter(row.label for row in out.rows) == {"follows": 8, "does_not": 8}
+    assert any(row.reason == READER_DISAGREES for row in rows)
+    for number in (0, 1):
+        clean = [r for r in rows if r.shard == number and r.label_ratio is not None]
+        clean = [r for r in clean if r.kept or r.reason in (READER_DISAGREES, LOWER)]
+        labels = [pair_card.label_index(row.label) for row in clean]
+        agrees = (margins(reader(clean), labels, calibrate=True) >= 0).tolist()
+        assert agrees == [row.reason != READER_DISAGREES for row in clean]
+
+
+@pytest.mark.parametrize("calls", [0, 1])
+def test_a_stopped_synthesis_goes_on_to_the_same_bytes(run, tmp_path, monkeypatch, calls):
+    changes = {"rows_per_label": 4, "shard_rows": 2}
+    whole = run("whole", **changes)
+    assert any(row.reason == READER_DISAGREES for row in read_shards(whole.folder))
+    work = tmp_path / "work"
+    generate = TransformersEngine.generate
+
+    def stop(engine, requests):
+        if len(list(work.glob("*.parquet"))) >= calls:
+            raise Stopped
+        return generate(engine, requests)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TransformersEngine, "generate", stop)
+        with pytest.raises(Stopped):
+            run("half", work=work, **changes)
+    assert len(list(work.glob("*.parquet"))) == calls
+    again = run("half", work=work, **changes)
+    assert content(again.folder) == content(whole.folder)
+
+
+def test_a_row_that_the_reader_rejected_is_still_a_duplicate_after_a_stop(run, tmp_path):
+    """A finished shard is replayed with all rows that the cleaner had let pass."""
+    work = tmp_path / "work"
+    changes = {"rows_per_label": 6, "shard_rows": 2, "max_attempts_factor": 60}
+    whole = run("whole", work=work, **changes)
+    for number in (1, 2):
+        for path in work.glob(f"shard-0000{number}.parquet*"):
+            path.unlink()
+    assert content(run("again", work=work, **changes).folder) == content(whole.folder)
+
+
+def test_a_label_that_the_reader_never_gives_is_left_without_rows_and_named(
+    run, monkeypatch, capsys
+):
+    monkeypatch.setattr(stage, "HOPELESS", 20)
+
+    def stubborn(rows):
+        return torch.tensor([[0.9, 0.1]] * len(rows), dtype=torch.float64).log()
+
+    choose = READ.model_copy(update={"calibrate": False})
+    out = run(reader=stubborn, choose=choose, shard_rows=8)
+    check_account(out)
+    told = out.ledger.as_json()["labels"]
+    assert told["follows"]["kept"] == 8
+    assert (told["does_not"]["attempted"], told["does_not"]["kept"]) == (20, 0)
+    warning = " ".join(capsys.readouterr().err.split())
+    assert "label 'does_not' has 0 of 8 rows after 20 attempts" in warning
+    assert "predicts another label for the rest" in warning
+    assert "label 'follows'" not in warning
+
+
+def test_a_common_size_where_it_is_asked_for(run):
+    def mostly(rows):
+        return coin(rows) + torch.tensor([2.0, 0.0])
+
+    choose = READ.model_copy(update={"calibrate": False})
+    changes = {"choose": choose, "max_attempts_factor": 2, "shard_rows": 8}
+    cut = run("cut", reader=mostly, cleaning=CleaningSettings(balance=1), **changes)
+    check_account(cut)
+    free = run("free", reader=mostly, **changes)
+    counts = Counter(row.label for row in free.rows)
+    assert counts["follows"] > counts["does_not"] > 0
+    assert set(Counter(row.label for row in cut.rows).values()) == {counts["does_not"]}
+
+
+def test_choosing_without_a_reader_is_a_defect(run):
+    with pytest.raises(ValueError, match="there is no reader"):
+        run(reader=None)
+
+
+# --- anybody's rows ---------------------------------------------------------------------------
+
+
+THEIRS = {
+    "one": ("follows", [0.9, 0.1]),
+    "two": ("follows", [0.8, 0.2]),
+    "three": ("does_not", [0.3, 0.7]),
+    "four": ("does_not", [0.7, 0.3]),
+}
+
+
+def choose_theirs(card, balance=None, settings=READ, **changes):
+    told = {**THEIRS, **changes}
+    rows = [SyntheticRow("a", text, label) for text, (label, _) in told.items()]
+    reader = says({text: chances for text, (_, chances) in told.items()})
+    return [row.text2 for row in choose_rows(rows, reader, card, settings, balance)]
+
+
+def test_anybodys_rows_are_chosen(pair_card, capsys):
+    plain = READ.model_copy(update={"calibrate": False})
+    assert choose_theirs(pair_card, settings=plain) == ["one", "two", "three"]
+    told = " ".join(capsys.readouterr().err.split())
+    assert "2 of 2 synthetic rows of label 'follows' chosen" in told
+    assert "1 of 2 synthetic rows of label 'does_not' chosen" in told
+    assert choose_theirs(pair_card, balance=1.0, settings=plain) == ["one", "three"]
+
+
+def test_a_label_of_which_nothing_is_left_is_named(pair_card, capsys):
+    plain = READ.model_copy(update={"calibrate": False})
+    changes = {"three": ("does_not", [0.9, 0.1])}
+    assert choose_theirs(pair_card, settings=plain, **changes) == ["one", "two"]
+    told = " ".join(capsys.readouterr().err.split())
+    assert "warning: only 0 of 2 synthetic rows of label 'does_not' are left" in told
+
+
+def test_no_row_at_all_is_an_error(pair_card):
+    plain = ChoosingSettings(by="reader", min_margin=50.0)
+    with pytest.raises(UserError, match=r"None of the 4 .* \(reader disagrees: 4\)"):
+        choose_theirs(pair_card, settings=plain)
+
+
+def test_agreement_is_counted_before_any_further_cut():
+    rows = [
+        SyntheticRow("a", "b", "x"),
+        SyntheticRow("a", "c", "x", False, READER_DISAGREES),
+        SyntheticRow("a", "d", "x", False, LOWER),
+        SyntheticRow("a", "e", "x", False, "empty"),
+    ]
+    assert reader_agreement(rows, ["x", "y"]) == {"x": round(2 / 3, 4), "y": None}
+
+
+def test_the_report_has_the_agreement_only_where_a_reader_chose(run):
+    def told(folder: Path):
+        return json.loads((folder / "quality.json").read_text())["reader_agreement"]
+
+    out = run()
+    assert told(out.folder) == reader_agreement(read_shards(out.folder), ["follows", "does_not"])
+    assert told(run("all", choose=ChoosingSettings()).folder) is None
+
+
+def test_the_rows_load_as_chosen(run, pair_card):
+    out = run()
+    assert load_synthetic(out.folder, pair_card) == out.rows
