@@ -178,6 +178,7 @@ def test_the_papers_presets_spell_out_the_defaults() -> None:
     ours |= {"synthesis.first_sentences", "synthesis.engine", "synthesis.batch_size"}
     ours |= {"synthesis.quantization", "synthesis.shard_rows", "synthesis.keep_rejected"}
     ours |= {f"synthesis.{name}" for name in DecodingSettings.model_fields}  # left to the card
+    ours |= {f"synthesis.choose.{name}" for name in ("by", "calibrate", "min_margin")}
     ours |= {"tuning.baseline", "backbone.checkpointing"}
     ours |= {"tuning.tokens_per_batch", "evaluation.tokens_per_batch"}
     ours |= {"tracking.to", "tracking.project"}
@@ -240,10 +241,11 @@ def test_a_penalty_by_label_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("over", "expected"),
     [
-        ([], {"batch_size"}),
-        (["synthesis.engine=transformers"], {"batch_size"}),
-        (["synthesis.engine=ctranslate2"], set()),
-        (["synthesis.quantization=int8"], set()),
+        ([], {"batch_size", "choose"}),
+        (["synthesis.engine=transformers"], {"batch_size", "choose"}),
+        (["synthesis.engine=ctranslate2"], {"choose"}),
+        (["synthesis.quantization=int8"], {"choose"}),
+        (["synthesis.choose.by=reader"], {"batch_size"}),
     ],
 )
 def test_the_batch_is_only_speed_where_rows_have_their_own_seeds(

@@ -69,7 +69,8 @@ def test_tensorboard_has_the_curves_and_the_run_its_bytes(
     ratios = [event.value for event in found.Scalars("generator/ratio")]
     assert ratios == pytest.approx([entry["ratio"] for entry in log])
     steps = [event.step for event in found.Scalars("tuning/prompt/prompt_norm")]
-    assert steps == list(range(len(log), len(log) + 7))  # behind the generator's, 0 to 6
+    before = 7 + len(log)  # behind the baseline's, 0 to 6, and the generator's
+    assert steps == list(range(before, before + 7))
     assert "tuning/baseline/real_loss" in found.Tags()["scalars"]
 
     assert job.run(run).code == 0  # without trackers nothing is made anew
