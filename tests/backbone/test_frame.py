@@ -118,8 +118,8 @@ def test_plain_models_read_the_words_of_the_card(name: str, request: pytest.Fixt
     assert whole(backbone, frame, "", TEXTS[0]) == first
     single = frame_for(SINGLE, backbone)
     assert single is not None
-    text = [*tokens(f"Review: {TEXTS[0]}")["input_ids"], backbone.end_id]
-    assert whole(backbone, single, "", TEXTS[0]) == text
+    ids = [*tokens(f"Review: {TEXTS[0]}")["input_ids"], backbone.end_id]
+    assert whole(backbone, single, "", TEXTS[0]) == ids
 
 
 def test_words_take_no_second_blank_where_the_tokenizer_makes_them(tiny_gpt2: Backbone) -> None:

@@ -97,7 +97,8 @@ def test_log_probabilities_agree(tiny_chat: Backbone, frame: Frame, engine) -> N
 
 
 def expected_score(backbone: Backbone, prompt: torch.Tensor, source: str, text: str) -> float:
-    target = [*backbone.text_ids(text), backbone.tokenizer.convert_tokens_to_ids("<|im_end|>")]
+    end = int(backbone.tokenizer.convert_tokens_to_ids("<|im_end|>"))  # type: ignore[arg-type]
+    target = [*backbone.text_ids(text), end]
     logits = plain_logits(backbone, prompt, [*chat_ids(backbone, source), *target])
     log_probs = logits[-len(target) - 1 : -1].log_softmax(-1)
     return float(log_probs[torch.arange(len(target)), target].sum())
