@@ -179,7 +179,7 @@ def test_the_papers_presets_spell_out_the_defaults() -> None:
     ours |= {"synthesis.quantization", "synthesis.shard_rows", "synthesis.keep_rejected"}
     ours |= {f"synthesis.{name}" for name in DecodingSettings.model_fields}  # left to the card
     ours |= {f"synthesis.choose.{name}" for name in ("by", "calibrate", "min_margin")}
-    ours |= {"tuning.baseline", "backbone.checkpointing"}
+    ours |= {"tuning.baseline", "backbone.checkpointing", "generator.frame"}  # T5 has no frame
     ours |= {"tuning.tokens_per_batch", "evaluation.tokens_per_batch"}
     ours |= {"tracking.to", "tracking.project"}
     ours |= {"generator.learning_rate_unit", "tuning.learning_rate_unit"}
