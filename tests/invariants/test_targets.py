@@ -97,7 +97,7 @@ def test_a_second_fit_leaves_the_firsts_rows_alone(tmp_path: Path) -> None:
 def test_the_rows_report_is_written_while_the_folder_is_held(
     finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dawgen.synthesis import agreement
+    from dawgen.use import agreement
 
     job, folder, _ = finished
     second: list[Outcome] = []

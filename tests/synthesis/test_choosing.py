@@ -145,11 +145,14 @@ def test_calibration_changes_the_choice(run):
     def biased(rows):
         return coin(rows) + torch.tensor([3.0, 0.0])
 
+    def agreement(name: str, **changes: object) -> dict[str, float]:
+        made = run(name, reader=biased, **changes)
+        return reader_agreement(read_shards(made.folder), ["follows", "does_not"])
+
     plain = READ.model_copy(update={"calibrate": False})
-    assert run("with", reader=biased).rows == run("unbiased").rows
-    without = run("without", reader=biased, choose=plain)
-    shares = reader_agreement(read_shards(without.folder), ["follows", "does_not"])
-    assert shares["follows"] > 0.7 > 0.4 > shares["does_not"]
+    calibrated, biased_shares = agreement("with"), agreement("without", choose=plain)
+    assert biased_shares["follows"] > 0.7 > 0.4 > biased_shares["does_not"]
+    assert calibrated["follows"] - calibrated["does_not"] < 0.3
 
 
 def test_a_tuned_prompt_reads(run, writer, pair_card):
