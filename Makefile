@@ -1,4 +1,5 @@
-# make demo   set up, fetch SmolLM2 once, then the main job on the built-in task
+# make demo   set up, then the main job on the embedded backbone and the built-in task
+# make demo BACKBONE=smollm2  the same on SmolLM2, which is fetched once; takes far longer
 # make test   set up, then the tests
 # make browser  set up, then the tests of the pages in Chromium
 # make lint   set up, then ruff and mypy
@@ -9,6 +10,7 @@
 # Another interpreter: make demo PYTHON=/path/to/python3.11 (3.11 or newer)
 
 PYTHON ?= python3
+BACKBONE := tiny
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -17,12 +19,16 @@ READY := $(VENV)/.ready
 
 # Exit code 2 of the first command: the model cannot be had here, and it has said why.
 demo: $(READY)
-	@$(BIN)/dawgen backbones get smollm2 > /dev/null; code=$$?; case $$code in \
-	  0) set -- -s backbone.path=smollm2;; \
-	  2) echo "SmolLM2 cannot be had: the demo runs on the embedded model (tiny) instead." >&2;; \
+ifeq ($(BACKBONE),tiny)
+	$(BIN)/dawgen run demo --out runs/demo
+else
+	@$(BIN)/dawgen backbones get $(BACKBONE) > /dev/null; code=$$?; case $$code in \
+	  0) set -- -s backbone.path=$(BACKBONE);; \
+	  2) echo "$(BACKBONE) cannot be had: the demo runs on the embedded model (tiny) instead." >&2;; \
 	  *) exit $$code;; \
 	esac; \
 	$(BIN)/dawgen run demo --out runs/demo "$$@"
+endif
 
 # One process per core; each keeps to one thread, so they do not fight over the cores.
 test: $(READY)

@@ -1,4 +1,4 @@
-"""`make demo`: on SmolLM2 where it can be had, else on the embedded model."""
+"""`make demo`: on the embedded model, or on another where it can be had."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ MARK = "the demo runs on the embedded model (tiny) instead"
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="there is no make here")
 
 
-def make_demo(folder: Path, fetching_ends_with: int) -> tuple[list[str], str, int]:
+def make_demo(
+    folder: Path, fetching_ends_with: int, backbone: str = "BACKBONE=smollm2"
+) -> tuple[list[str], str, int]:
     """The commands that ``make demo`` gives to dawgen, what it says, and its exit code."""
     (folder / "bin").mkdir()
     program = folder / "bin" / "dawgen"
@@ -26,7 +28,7 @@ def make_demo(folder: Path, fetching_ends_with: int) -> tuple[list[str], str, in
     program.chmod(0o755)
     (folder / "ready").touch()
     done = subprocess.run(
-        ["make", "demo", f"BIN={folder}/bin", f"READY={folder}/ready"],
+        ["make", "demo", backbone, f"BIN={folder}/bin", f"READY={folder}/ready"],
         cwd=ROOT,
         env={name: value for name, value in os.environ.items() if name != "MAKEFLAGS"},
         capture_output=True,
@@ -34,6 +36,12 @@ def make_demo(folder: Path, fetching_ends_with: int) -> tuple[list[str], str, in
         check=False,
     )
     return (folder / "calls").read_text().splitlines(), done.stderr, done.returncode
+
+
+def test_the_embedded_model_is_the_default(tmp_path: Path) -> None:
+    calls, _, code = make_demo(tmp_path, 1, "BACKBONE=tiny")
+    assert calls == ["run demo --out runs/demo"]
+    assert code == 0
 
 
 def test_it_fetches_smollm2_and_runs_on_it(tmp_path: Path) -> None:

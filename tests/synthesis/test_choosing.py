@@ -145,7 +145,7 @@ def test_calibration_changes_the_choice(run):
     def biased(rows):
         return coin(rows) + torch.tensor([3.0, 0.0])
 
-    def agreement(name: str, **changes: object) -> dict[str, float]:
+    def agreement(name: str, **changes: object):
         made = run(name, reader=biased, **changes)
         return reader_agreement(read_shards(made.folder), ["follows", "does_not"])
 
