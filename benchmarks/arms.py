@@ -17,7 +17,7 @@ from transformers.utils import logging
 
 from benchmarks.models import load
 from dawgen.backbone import Backbone
-from dawgen.backbone.linear import slacken
+from dawgen.backbone.linear import relax
 from dawgen.decoding import Decoding, Generation, Request, TransformersEngine
 from dawgen.decoding.base import allowed_tokens, read_ids
 from dawgen.decoding.ctranslate2 import CTranslate2Engine
@@ -140,13 +140,13 @@ def _generate(texts: Texts, chosen: Sequence[int]) -> int:
 
 def one_by_one(texts: Texts) -> Write:
     """As FewGen's published code writes its rows; products are PyTorch's own."""
-    slacken(texts.backbone.model)
+    relax(texts.backbone.model)
     return lambda: sum(_generate(texts, [i]) for i in range(len(texts.requests)))
 
 
 def batched(texts: Texts) -> Write:
     """One padded batch; products are PyTorch's own."""
-    slacken(texts.backbone.model)
+    relax(texts.backbone.model)
     return lambda: _generate(texts, range(len(texts.requests)))
 
 

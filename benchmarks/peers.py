@@ -12,7 +12,7 @@ from torch import Tensor
 from benchmarks.measure import Job
 from benchmarks.models import load
 from dawgen.backbone import Backbone
-from dawgen.backbone.linear import slacken
+from dawgen.backbone.linear import relax
 from dawgen.prompts.initialise import cycle_tokens, from_tokens
 from dawgen.settings.layers import build_settings
 from dawgen.tasks import Row, TaskCard, load_card, load_rows, packaged_data
@@ -55,7 +55,7 @@ def prepare(job: Job) -> Setting:
 
 def peft_model(setting: Setting) -> Any:
     """PEFT's prompt tuning of the same model and start."""
-    slacken(setting.backbone.model)
+    relax(setting.backbone.model)
     config = PromptTuningConfig(
         task_type=TaskType.SEQ_2_SEQ_LM,
         num_virtual_tokens=setting.start.shape[0],

@@ -134,5 +134,5 @@ def test_rows_are_those_of_one_machine_byte_for_byte(
         assert outcome.code == 0, outcome.err
         made[name] = files_of(out / "synthetic")
     shards = [file for file in made["here"] if "shard-" in file]
-    assert len(shards) == 2  # of 6 rows a label, 3 a shard
+    assert len(shards) == 2  # of 6 rows per label, 3 a shard
     assert made["there"] == made["here"]

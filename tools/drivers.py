@@ -33,7 +33,7 @@ from dawgen.tasks import Row, TaskCard, load_card, load_rows
 from dawgen.tuning import Arm
 
 SIZES = (20, 80, 320, 1280, 5000)
-"""Synthetic rows a label."""
+"""Synthetic rows per label."""
 EPSILONS = (0.1, 0.3, 3.0)
 RATES = (0.001, 0.01)
 SIZE = 320
@@ -91,7 +91,7 @@ def arms(settings: Settings, rows: Sequence[SyntheticRow], true: Sequence[Row]) 
         found[f"first {SIZE}, rate {rate:g}"] = (arm("rate", rate=rate), base)
         real = Arm("real", seed, "real", 1.0, rate)
         found[f"real rows alone, rate {rate:g}"] = (real, [])
-    found[f"{SIZE} pool rows a label for synthetic ones"] = (arm("true"), true)
+    found[f"{SIZE} pool rows per label for synthetic ones"] = (arm("true"), true)
     return found
 
 

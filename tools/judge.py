@@ -70,7 +70,7 @@ def arms(
         f"first {SIZE} a label": (arm("as they are"), first(rows, SIZE)),
         f"first {SIZE} a label that the judge shares": (arm("shared"), shared),
         f"first {SIZE} a label of the judge": (arm("relabelled"), relabelled),
-        f"{SIZE} pool rows a label for synthetic ones": (arm("true"), true),
+        f"{SIZE} pool rows per label for synthetic ones": (arm("true"), true),
     }
 
 

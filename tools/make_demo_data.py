@@ -2,7 +2,7 @@
 
     python tools/make_demo_data.py --from DIR
 
-DIR holds ``16-13/train.jsonl`` and ``16-13/dev.jsonl`` (sixteen shots a label, the draw of
+DIR holds ``16-13/train.jsonl`` and ``16-13/dev.jsonl`` (sixteen shots per label, the draw of
 seed 13 of Gao et al. 2021) and ``test.jsonl``; each line is {"text1", "text2", "label"}.
 The two few-shot files are taken as they are; 600 test rows are drawn with a fixed seed, after
 rows that are among the shots were taken out.

@@ -45,7 +45,7 @@ hide: [toc]
 *Made from the cells in `results/` by `python -m tools.make_docs`.*
 
 The paper's tables on `dawgen/tiny`, a model of 46 MB for trying and testing, beside the paper's
-figures for models of 0.8 G parameters. Each cell is one method on one draw of 16 shots a label,
+figures for models of 0.8 G parameters. Each cell is one method on one draw of 16 shots per label,
 scored on up to 1,000 test rows, the same for every method; commands, commits and hardware are in
 `results/tiny/README.md`. No setting was chosen on test rows. What the figures mean, and what did
 not work, is in the [log](log.md).

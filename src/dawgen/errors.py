@@ -1,4 +1,4 @@
-"""The one error a user can mend, and what the disk refuses in the same words."""
+"""The error that a user can fix, and errors of the disk in the same words."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ _DISK = {
     errno.EDQUOT: "your share of the disk is used up; make room",
     errno.EFBIG: "a file may not grow that large here; raise the limit (ulimit -f)",
     errno.EROFS: "the disk can only be read; name another folder, or mount it for writing",
-    errno.EACCES: "permission was denied; mend the permissions, or name another folder",
-    errno.EPERM: "that is not permitted; mend the permissions, or name another folder",
+    errno.EACCES: "permission was denied; change the permissions, or name another folder",
+    errno.EPERM: "that is not permitted; change the permissions, or name another folder",
     errno.EIO: "the disk fails to read or write; check it",
     errno.ESTALE: "the network folder was lost; mount it again",
     errno.ENOTCONN: "the network folder was lost; mount it again",
@@ -28,7 +28,7 @@ class UserError(ValueError):
     """Something in the user's files, settings or command is wrong.
 
     A ValueError, because callers from Python, scikit-learn among them, expect that of bad input.
-    The message is one whole sentence: what is wrong, where, and how to mend it.
+    The message is one whole sentence: what is wrong, where, and how to fix it.
     The command line prints it without a traceback and exits with code 2.
     """
 

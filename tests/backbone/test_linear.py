@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from dawgen.backbone import linear as module
-from dawgen.backbone.linear import _OneDnnLinear, linear, quicken, slacken
+from dawgen.backbone.linear import _OneDnnLinear, linear, quicken, relax
 
 CLOSE = {"rtol": 1e-5, "atol": 1e-5}
 
@@ -101,7 +101,7 @@ def test_layers_change_their_class_and_nothing_else() -> None:
     assert isinstance(model[3], Conv1D)
     assert type(model[3]) is not Conv1D
     torch.testing.assert_close(copy.deepcopy(model)(x), before, **CLOSE)
-    slacken(model)
+    relax(model)
     assert [type(part) for part in model] == [nn.Linear, nn.ReLU, Special, Conv1D]
 
 

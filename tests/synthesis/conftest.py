@@ -124,7 +124,7 @@ def single_shots() -> list[Row]:
 
 @pytest.fixture(scope="session")
 def settings() -> SynthesisSettings:
-    """Small and quick: 8 rows a label in shards of 5, rejected rows beside them."""
+    """Small and quick: 8 rows per label in shards of 5, rejected rows beside them."""
     return SynthesisSettings(
         rows_per_label=8,
         first_sentences="few-shots",

@@ -83,7 +83,7 @@ COPIES = [
     ("share", "kept"), [(0.0, []), (0.1, [0]), (0.2, [0, 2]), (0.25, [0, 2]), (0.3, [0, 2, 3])]
 )
 def test_copies_are_kept_where_the_label_has_them_and_up_to_a_share(cleaner, share, kept):
-    """Of ten wanted rows a label; "does_not" is not among the card's copies."""
+    """Of ten wanted rows per label; "does_not" is not among the card's copies."""
     judge = cleaner(copy_share=share)
     passed = []
     for i, (label, text1, text2) in enumerate(COPIES):

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import json
 from collections.abc import Iterator
 from pathlib import Path, PurePath
-from typing import Any
 
-from huggingface_hub import try_to_load_from_cache
 from transformers import PreTrainedModel
 
 from dawgen.backbone.cache import PROVENANCE
 from dawgen.backbone.gguf import find_gguf
+from dawgen.backbone.kind import cached_file, read_object
 from dawgen.errors import UserError
 from dawgen.settings import BackboneSettings
 from dawgen.storage.seals import file_hash
@@ -66,12 +64,12 @@ def model_files(folder: Path) -> list[Path]:
         UserError: one of these names leads out of the folder.
     """
     own = [path.name for path in folder.iterdir() if path.suffix in _READ and path.is_file()]
-    named = _read(folder / _CONFIG).get("transformers_weights")
+    named = read_object(folder / _CONFIG).get("transformers_weights")
     indexes = [name for name in own if name.endswith(".index.json")]
     names = dict.fromkeys(own)
     for name in [*indexes, *([named] if isinstance(named, str) else [])]:
         _check_inside(folder, name, _CONFIG)
-        weights = _read(folder / name).get("weight_map") if name.endswith(".json") else None
+        weights = read_object(folder / name).get("weight_map") if name.endswith(".json") else None
         for weight in weights.values() if isinstance(weights, dict) else ():
             _check_inside(folder, str(weight), name)
             names[str(weight)] = None
@@ -106,7 +104,7 @@ def _lines(place: str, settings: BackboneSettings) -> Iterator[bytes]:
 def _commit(name: str, revision: str | None) -> str | None:
     """The commit of a hub model that has been loaded: its files are in a folder of that name."""
     for file in (_CONFIG, _ADAPTER):
-        if (path := _cached(name, file, revision)) is not None:
+        if (path := cached_file(name, file, revision)) is not None:
             return path.parent.name
     return None
 
@@ -119,8 +117,8 @@ def _base(place: str, revision: str | None) -> str | None:
         if folder.is_file() or (folder / _CONFIG).is_file():
             return None  # the adapter's base, if there is one, is in the folder itself
     else:
-        adapter = _cached(place, _ADAPTER, revision)
-    base = _read(adapter).get("base_model_name_or_path") if adapter is not None else None
+        adapter = cached_file(place, _ADAPTER, revision)
+    base = read_object(adapter).get("base_model_name_or_path") if adapter is not None else None
     if isinstance(base, str) and ".." in PurePath(base).parts:
         raise UserError(
             f"{adapter} names its base {base!r}, which depends on the folder that you are in; "
@@ -129,23 +127,9 @@ def _base(place: str, revision: str | None) -> str | None:
     return base if isinstance(base, str) else None
 
 
-def _cached(name: str, file: str, revision: str | None) -> Path | None:
-    path = try_to_load_from_cache(name, file, revision=revision)
-    return Path(path) if isinstance(path, str) else None
-
-
 def _check_inside(folder: Path, name: str, source: str) -> None:
     if PurePath(name).is_absolute() or ".." in PurePath(name).parts:
         raise UserError(
             f"{folder / source} names weights outside of its folder ({name}), which are not "
             "read; put them into the folder and name them there."
         )
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """A JSON object; an empty one where there is none, of which loading the model complains."""
-    try:
-        tree = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return tree if isinstance(tree, dict) else {}

@@ -103,7 +103,7 @@ def quicken(model: nn.Module) -> None:
         module.__class__ = _QUICK.get(type(module), type(module))
 
 
-def slacken(model: nn.Module) -> None:
+def relax(model: nn.Module) -> None:
     """Undo :func:`quicken`: PyTorch's own products, as anybody else's code has them."""
     usual = {quick: plain for plain, quick in _QUICK.items()}
     for module in model.modules():

@@ -49,7 +49,7 @@ class TaskData:
         }
 
     def shots(self, count: int, seed: int) -> Shots:
-        """``count`` rows a label for training and as many for development.
+        """``count`` rows per label for training and as many for development.
 
         Raises:
             UserError: the pool has too few.

@@ -51,7 +51,7 @@ class Decoding:
         top_k: 0 is the whole vocabulary.
         top_p: 1 is all of them.
         min_p: 0 is all of them.
-        repetition_penalty: 1 is none; one for all labels, or C, one a label. Only the text
+        repetition_penalty: 1 is none; one for all labels, or C, one per label. Only the text
             being written counts, not its source.
         contrast: see :func:`dawgen.decoding.sampling.contrasted`; 0 is none.
         min_new_tokens: tokens a text has at least, end mark not counted.

@@ -32,7 +32,7 @@ def choose_engine(
     ``python -m benchmarks.synthesis``.
 
     Args:
-        prompts: [C,P,H], one soft prompt a label.
+        prompts: [C,P,H], one soft prompt per label.
 
     Raises:
         UserError: the engine named cannot do what is asked.

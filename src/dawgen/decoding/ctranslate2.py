@@ -48,7 +48,7 @@ class CTranslate2Engine:
         """Convert the backbone into a temporary folder, which goes with the engine.
 
         Args:
-            prompts: [C,P,H], one soft prompt a label.
+            prompts: [C,P,H], one soft prompt per label.
             quantization: of the weights, "none" or "int8".
 
         Raises:

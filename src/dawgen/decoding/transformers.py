@@ -48,7 +48,7 @@ class TransformersEngine:
     name = "transformers"
 
     def __init__(self, backbone: Backbone, prompts: Tensor, decoding: Decoding) -> None:
-        """prompts: [C,P,H], one soft prompt a label."""
+        """prompts: [C,P,H], one soft prompt per label."""
         self.backbone = backbone
         self.prompts = prompts.detach().to(backbone.device)
         self.decoding = decoding

@@ -55,7 +55,7 @@ def fit_generator(
     on_step: Callable[[dict[str, float]], None] | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> Generator:
-    """Tune one soft prompt a label, so that the frozen model writes texts of that label.
+    """Tune one soft prompt per label, so that the frozen model writes texts of that label.
 
     Args:
         card: the task.

@@ -30,7 +30,7 @@ class Generator:
     """Label prompts, the token-weight network behind them, and how the tuning went.
 
     Attributes:
-        prompts: Q [C,P,H], fp32, one soft prompt a label in the card's order.
+        prompts: Q [C,P,H], fp32, one soft prompt per label in the card's order.
         weights: the weight network's state; empty for the plain generator, which has none.
         history: one entry a step; see :func:`dawgen.generator.fit_generator`.
         frame: what a causal model read around the texts.

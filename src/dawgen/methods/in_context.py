@@ -1,7 +1,7 @@
 """In-context learning: the few shots stand before the row as demonstrations (Brown et al. 2020).
 
 The paper's "in-context learning" row; it says no more than that as many demonstrations are given
-as fit. Ours: they come in whole rounds of one a label, so that no label is shown more often than
+as fit. Ours: they come in whole rounds of one per label, so that no label is shown more often than
 another, in an order drawn by the seed. A demonstration is the filled template and its label word;
 a sequence-to-sequence model reads all of it with its encoder.
 """
@@ -32,7 +32,7 @@ def in_context(
     """p(label word | demonstrations, template) of every row.
 
     Raises:
-        UserError: fewer demonstrations are asked for than one a label.
+        UserError: fewer demonstrations are asked for than one per label.
     """
     card = task.card
     words = backbone.label_word_ids(card)
@@ -69,7 +69,7 @@ def _most_rounds(card: TaskCard, settings: Settings) -> int | None:
 def draw_rounds(
     card: TaskCard, rows: Sequence[Row], backbone: Backbone, streams: Streams, room: int
 ) -> list[Demonstrations]:
-    """Rounds of one demonstration a label: which, and in which order, is drawn by the seed.
+    """Rounds of one demonstration per label: which, and in which order, is drawn by the seed.
 
     A demonstration that would not fit ``room`` tokens on its own is left out, and so are the
     rows of a label beyond those of the scarcest.

@@ -1,7 +1,7 @@
 """Prompt-based fine-tuning: template and label words, all weights tuned (LM-BFF, Gao et al. 2021).
 
 As published: the cross-entropy over the label words, one template, 1,000 steps, the checkpoint
-chosen on 16 development shots a label. Different: Adafactor at 1e-4 by default, as is common for
+chosen on 16 development shots per label. Different: Adafactor at 1e-4 by default, as is common for
 T5 (LM-BFF: AdamW at 1e-5 to 3e-5 for RoBERTa, chosen on the development shots), a constant rate,
 no demonstrations in the input and no search for template or label words.
 """

@@ -38,7 +38,7 @@ class DawgenClassifier(ClassifierMixin, BaseEstimator):
         label_words: a word for each label; the labels themselves without.
         preset: settings made for one backbone.
         settings: others, such as ``{"tuning.steps": 500}``.
-        shots: most rows a label to learn from.
+        shots: most rows per label to learn from.
         seed: of every random stream.
 
     Attributes:

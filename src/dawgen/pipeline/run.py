@@ -92,7 +92,7 @@ def run(
         limits: hours or kWh after which no further stage is begun.
 
     Raises:
-        UserError: something in the files or settings that the user can mend.
+        UserError: something in the files or settings that the user can fix.
     """
     from dawgen.settings.layers import settings_from
 

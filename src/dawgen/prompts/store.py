@@ -90,7 +90,7 @@ def load_prompt(folder: Path, backbone: Backbone | None = None) -> Tensor:
 def save_label_prompts(
     prompts: Tensor, labels: Sequence[str], folder: Path, backbone: Backbone
 ) -> None:
-    """Write prompts [C, P, H], one adapter a label, each in ``folder/<label>``."""
+    """Write prompts [C, P, H], one adapter per label, each in ``folder/<label>``."""
     if len(prompts) != len(labels):
         raise ValueError(f"{len(prompts)} prompts for {len(labels)} labels")
     for prompt, label in zip(prompts, labels, strict=True):
@@ -100,7 +100,7 @@ def save_label_prompts(
 def load_label_prompts(
     folder: Path, labels: Sequence[str], backbone: Backbone | None = None
 ) -> Tensor:
-    """Read one adapter a label and stack them in the order of ``labels``: [C, P, H].
+    """Read one adapter per label and stack them in the order of ``labels``: [C, P, H].
 
     Raises:
         UserError: as ``load_prompt``, or the labels' prompts differ in length.

@@ -1,4 +1,4 @@
-"""Several runs on one page: scores, paired differences, what was set otherwise, curves."""
+"""Several runs on one page: scores, paired differences, settings that differ, curves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tuned prompt answered: confusion, calibration, the surest mistakes."""
+"""What the tuned prompt answered: confusion, calibration, the most confident mistakes."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def ledger_table(ledger: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def ledger_chart(ledger: dict[str, Any], seed: object) -> Markup | None:
-    """A bar a label: kept, and rejected by the commonest reasons."""
+    """A bar per label: kept, and rejected by the commonest reasons."""
     if not ledger.get("labels"):
         return None
     common = sorted(ledger.get("reasons", {}), key=lambda why: -ledger["reasons"][why])
@@ -107,7 +107,7 @@ def phrase_charts(files: RunFiles, most: int = 8) -> list[Markup]:
             tokens(written(row)) for row in files.synthetic if row["label"] == label and row["kept"]
         ]
         chart = pairs_chart(
-            f"{label}: words used otherwise, n = {len(theirs):,} and {len(ours):,}",
+            f"{label}: over- and under-used words, n = {len(theirs):,} and {len(ours):,}",
             differing(theirs, ours, most),
             ("real", "synthetic"),
         )

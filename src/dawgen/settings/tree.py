@@ -78,7 +78,7 @@ class GeneratorSettings(Section):
     """What a causal model reads around the texts: its chat template, or the plain words of the
     card's `causal_template`. `auto` is `chat` where the tokenizer has a template."""
     prompt_length: Positive = 100
-    """Vectors a label (ours, not published: the task prompt's length)."""
+    """Vectors per label (ours, not published: the task prompt's length)."""
     learning_rate: Rate = 5e-3
     """Of the label prompts (FewGen's prefix)."""
     learning_rate_unit: RateUnit = "absolute"
@@ -116,7 +116,7 @@ class SynthesisSettings(DecodingSettings):
     """Writing labelled rows, method.md §2."""
 
     rows_per_label: Positive = 5000
-    """Kept rows a label (FewGen: 5,000)."""
+    """Kept rows per label (FewGen: 5,000)."""
     first_sentences: str | dict[str, Rate] = "card"
     """`card`, `few-shots`, `captions`, `questions`, `wikipedia`, `generator`, a text file, the
     column of a table (`rows.csv#column`, `hub:owner/name/config@split#column`), or shares of
@@ -138,7 +138,7 @@ class SynthesisSettings(DecodingSettings):
     min_label_ratio: Share = 0.0
     """Reject rows below it: the generator's p(text | label) over its sum for all labels."""
     shard_rows: Positive = 1000
-    """Kept rows a label in one Parquet shard; the best of an over-generation are chosen in each."""
+    """Kept rows per label in one Parquet shard; the best of an over-generation are chosen in it."""
     keep_rejected: bool = False
     """Write rejected rows into the shards too, marked; the ledger counts them either way."""
     cleaning: CleaningSettings = CleaningSettings()

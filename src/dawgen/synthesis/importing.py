@@ -68,8 +68,8 @@ class Import:
     Attributes:
         source: where the rows come from.
         given: the rows as they are there, of :func:`dawgen.synthesis.shards.load_foreign`.
-        most: rows a label to keep; all clean ones without.
-        scorer: gives the rows a label ratio; None leaves it open.
+        most: rows per label to keep; all clean ones without.
+        scorer: gives the rows per label ratio; None leaves it open.
     """
 
     job: Job

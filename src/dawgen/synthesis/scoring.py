@@ -33,7 +33,7 @@ def log_likelihoods(
     """log p(target | source, Q_l) of every text under every label's prompt.
 
     Args:
-        prompts: [C,P,H], one prompt a label.
+        prompts: [C,P,H], one prompt per label.
         texts: N pairs (source, target).
         frame: what the generator reads around a source.
         score: scores the batches elsewhere.

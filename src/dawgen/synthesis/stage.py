@@ -96,7 +96,7 @@ def synthesize(
 
     Args:
         shots: the few-shot rows; lengths, scripts and texts not to repeat come from them.
-        generator_prompts: [C,P,H], one soft prompt a label, in the card's order.
+        generator_prompts: [C,P,H], one soft prompt per label, in the card's order.
         folder: gets `shard-*.parquet` (rejected rows too with ``keep_rejected``, marked),
             `ledger.json`, `quality.json` and `README.md`; shards of an earlier synthesis are
             removed. The same inputs give the same bytes.

@@ -82,7 +82,7 @@ class TaskCard(BaseModel):
     instruction: str = ""
     """The question to a reader, which a prompt can start from; made from the words by default."""
     label_prompts: dict[str, str] = {}
-    """The sentence a label's generator prompt starts from; made from its name by default."""
+    """The sentence per label's generator prompt starts from; made from its name by default."""
     first_sentences: Literal["captions", "questions", "wikipedia"] | None = None
     """Kind of unlabelled text that first sentences come from."""
     first_sentence_words: tuple[int, int] | None = None

@@ -1,4 +1,4 @@
-"""Few-shot sampling: k rows a label for training and k others for choosing the checkpoint."""
+"""Few-shot sampling: k rows per label for training and k others for choosing the checkpoint."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def prepare_shots(
 def _draw(
     card: TaskCard, rows: Sequence[Row], shots: int, seed: int, purpose: str, name: str
 ) -> list[Row]:
-    """``shots`` rows a label, in the file's order; all of them where there are no more."""
+    """``shots`` rows per label, in the file's order; all of them where there are no more."""
     counts = Counter(row.label for row in rows)
     different = list({(row_key(row), row.label): row for row in reversed(rows)}.values())[::-1]
     if all(counts[label] == shots for label in card.labels):
@@ -63,7 +63,7 @@ def _draw(
         return list(rows)
     rows = different
     check_shots(card, rows, shots, name=f"{name}, each row counted once,")
-    say(f"{name} has more than {shots} rows a label; {shots} are drawn with seed {seed}.")
+    say(f"{name} has more than {shots} rows per label; {shots} are drawn with seed {seed}.")
     chosen: set[int] = set()
     for label in card.labels:
         places = [i for i, row in enumerate(rows) if row.label == label]
