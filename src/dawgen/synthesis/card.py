@@ -84,8 +84,8 @@ def _introduction(made: Provenance, rows: int) -> str:
     if made.imported is None:
         origin = (
             "Every row was written by a frozen language model under one tuned soft prompt per "
-            f"label, after\n{shots:,} few-shot rows (Guo et al., *Generating Synthetic Datasets for "
-            "Few-shot Prompt\nTuning*, COLM 2024). Nobody has checked the labels."
+            f"label, after\n{shots:,} few-shot rows (Guo et al., *Generating Synthetic Datasets "
+            "for Few-shot Prompt\nTuning*, COLM 2024). Nobody has checked the labels."
         )
     else:
         origin = (
