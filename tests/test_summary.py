@@ -93,6 +93,14 @@ def test_it_says_whether_the_written_rows_helped(
     assert line_with(run_folder, "The written rows") == f"The written rows {sentence}"
 
 
+def test_it_warns_where_no_tuning_does_better(run_folder: Path) -> None:
+    assert (
+        line_with(run_folder, "Zero-shot is better") == "Zero-shot is better here, by 25.0 points."
+    )
+    scores(run_folder, zero_shot={"accuracy": 0.5, "accuracy_95": [0.3, 0.95], "n": 4})
+    assert not [text for text in texts(run_folder) if "Zero-shot is better" in text]
+
+
 def test_without_a_baseline_it_does_not_say_that_rows_helped(run_folder: Path) -> None:
     content = {name: value for name, value in SCORES.items() if name != "baseline"}
     (run_folder / "scores.json").write_text(json.dumps(content | {"backbone": "tiny"}))

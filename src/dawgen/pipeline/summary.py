@@ -85,6 +85,7 @@ def _comparison(files: RunFiles, columns: int) -> list[Line]:
             line += f"   {100 * method.low:.1f} to {_percent(method.high)}"
         lines.append(Line(line))
     lines.append(Line(_verdict(methods[OURS], methods.get(PLAIN), combine)))
+    lines += [Line(line, "yellow") for line in _better_untuned(methods)]
     if scores["scored_on"] == "development shots":
         warning = "The checkpoint was chosen on these very rows; name test rows with --test."
         lines.append(Line(warning, "yellow"))
@@ -103,6 +104,13 @@ def _verdict(ours: Result, shots_alone: Result | None, combine: str) -> str:
     overlap = ours.low <= shots_alone.high and shots_alone.low <= ours.high
     doubt = " (may be chance: the intervals overlap)" if overlap else ""
     return f"The written rows {'helped by' if gap > 0 else 'cost'} {abs(gap):.1f} points{doubt}."
+
+
+def _better_untuned(methods: dict[str, Result]) -> list[str]:
+    """A warning where no tuning at all does better."""
+    ours, untuned = methods[OURS], methods.get(ZERO_SHOT)
+    gap = 100 * (untuned.accuracy - ours.accuracy) if untuned else 0.0
+    return [f"Zero-shot is better here, by {gap:.1f} points."] if gap >= 0.05 else []
 
 
 def _percent(share: float) -> str:

@@ -95,6 +95,11 @@ def _words_on_scores(scores: dict[str, Any], seed: object) -> list[str]:
             f"reaches {plain.accuracy:.1%} (n = {plain.n:,}, seed {seed}), "
             f"{_overlapping(ours, plain)}."
         )
+    if untuned := found.get(ZERO_SHOT):
+        sentences.append(
+            f"It is {_compared(ours, untuned)} the backbone without any tuning "
+            f"({untuned.accuracy:.1%}), {_overlapping(ours, untuned)}."
+        )
     if majority := found.get(MAJORITY):
         sentences.append(
             f"It is {_compared(ours, majority)} always giving the most frequent label "
