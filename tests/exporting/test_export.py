@@ -294,6 +294,9 @@ def test_a_peft_export_holds_the_prompt_and_no_backbone(
     assert outcome.code == 0, outcome.err
     assert outcome.out.endswith(f"ROWS.csv {local_base(run)}\n")
     assert all(path.is_file() for path in folder.iterdir())
+    assert (
+        json.loads((folder / "adapter_config.json").read_text())["base_model_name_or_path"] is None
+    )
     assert sum(path.stat().st_size for path in folder.iterdir()) < 100_000
     assert "python predict.py rows.csv BASE\n" in (folder / "README.md").read_text()
     enter(folder, monkeypatch)
@@ -302,6 +305,16 @@ def test_a_peft_export_holds_the_prompt_and_no_backbone(
         SystemExit, match=r"backbone dawgen/tiny is not on the hub; name its folder"
     ):
         runpy.run_path(str(folder / "predict.py"))
+
+
+def test_no_export_has_a_path_of_this_machine(
+    exported: tuple[Path, list[tuple[str, str]]],
+) -> None:
+    home, _ = exported
+    for name, to in ((name, to) for name in ("bart", "gpt2") for to in KINDS):
+        for path in (home / name / to).rglob("*"):
+            if path.is_file() and path.name != "answers.jsonl":
+                assert str(home).encode() not in path.read_bytes(), path
 
 
 def test_what_is_wrong_is_said(tiny_bart: Backbone, tmp_path: Path) -> None:

@@ -124,9 +124,9 @@ def _about(card: TaskCard, backbone: Backbone, prompt: Tensor) -> dict[str, Any]
 
 def _to_peft(folder: Path, backbone: Backbone, prompt: Tensor) -> dict[str, Any]:
     """The adapter alone: some kB, whatever the size of the backbone, which its user has."""
-    save_prompt(prompt, folder, backbone)
-    name = model_name(backbone.name)
-    return {"backbone": name, "base": None if is_local(backbone.name) else name}
+    local, name = is_local(backbone.name), model_name(backbone.name)
+    save_prompt(prompt, folder, backbone, name_base=not local)
+    return {"backbone": name, "base": None if local else name}
 
 
 def _to_hf(folder: Path, backbone: Backbone, prompt: Tensor) -> dict[str, Any]:

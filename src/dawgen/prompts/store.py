@@ -31,11 +31,17 @@ WEIGHTS = "adapter_model.safetensors"
 TENSOR = "prompt_embeddings"
 
 
-def save_prompt(prompt: Tensor, folder: Path, backbone: Backbone) -> None:
+def save_prompt(
+    prompt: Tensor, folder: Path, backbone: Backbone, *, name_base: bool = True
+) -> None:
     """Write one prompt [P, H] as a PEFT adapter; other files of the folder are left alone.
 
     The configuration is written last: a run killed in between leaves no adapter rather
     than half of one.
+
+    Args:
+        name_base: write the backbone's name into the configuration. Of a folder that is its path,
+            which is nobody else's business.
 
     Raises:
         ValueError: the prompt is not [P, H] with the backbone's H.
@@ -51,7 +57,7 @@ def save_prompt(prompt: Tensor, folder: Path, backbone: Backbone) -> None:
     write_bytes(
         folder / WEIGHTS, safetensors.torch.save({TENSOR: weights}, metadata={"format": "pt"})
     )
-    config = json.dumps(_config(weights, backbone), indent=2, sort_keys=True) + "\n"
+    config = json.dumps(_config(weights, backbone, name_base), indent=2, sort_keys=True) + "\n"
     write_bytes(folder / CONFIG, config.encode())
 
 
@@ -120,7 +126,7 @@ def label_folder(label: str) -> str:
 
 def _check_backbone(folder: Path, config: dict[str, Any], width: int, backbone: Backbone) -> None:
     """Refuse a prompt of another width; warn of one tuned on a model of another name."""
-    base = str(config.get("base_model_name_or_path"))
+    base = str(config.get("base_model_name_or_path") or backbone.name)
     if width != backbone.hidden_size:
         raise UserError(
             f"The prompt in {folder} has hidden size {width} (made for {base}), but the backbone "
@@ -133,12 +139,12 @@ def _check_backbone(folder: Path, config: dict[str, Any], width: int, backbone: 
         )
 
 
-def _config(weights: Tensor, backbone: Backbone) -> dict[str, Any]:
+def _config(weights: Tensor, backbone: Backbone, name_base: bool) -> dict[str, Any]:
     from peft import PromptTuningConfig, TaskType  # slow to import, rarely needed
 
     config = PromptTuningConfig(
         task_type=TaskType.SEQ_2_SEQ_LM if backbone.is_encoder_decoder else TaskType.CAUSAL_LM,
-        base_model_name_or_path=backbone.name,
+        base_model_name_or_path=backbone.name if name_base else None,
         inference_mode=True,
         num_virtual_tokens=weights.shape[0],
         token_dim=weights.shape[1],
