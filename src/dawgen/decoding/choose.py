@@ -9,11 +9,7 @@ from torch import Tensor
 from dawgen.backbone import Backbone
 from dawgen.backbone.frame import Frame
 from dawgen.decoding.base import Decoding, Engine
-from dawgen.decoding.ctranslate2 import (
-    CTranslate2Engine,
-    UnsupportedError,
-    refuse_what_it_cannot,
-)
+from dawgen.decoding.ctranslate2 import CTranslate2Engine, UnsupportedError
 from dawgen.decoding.from_settings import decoding_of
 from dawgen.decoding.transformers import TransformersEngine
 from dawgen.errors import UserError
@@ -37,7 +33,7 @@ def choose_engine(
     Raises:
         UserError: the engine named cannot do what is asked.
     """
-    check_engine(settings, decoding)
+    check_engine(settings)
     int8 = settings.quantization == "int8"
     if settings.engine == "ctranslate2":
         return CTranslate2Engine(backbone, prompts, decoding, settings.quantization)
@@ -54,10 +50,8 @@ def choose_engine(
     return TransformersEngine(backbone, prompts, decoding)
 
 
-def check_engine(settings: SynthesisSettings, decoding: Decoding) -> None:
-    """Raise UserError where the engine named cannot do what is asked, whatever the model."""
-    if settings.engine == "ctranslate2":
-        refuse_what_it_cannot(decoding)
+def check_engine(settings: SynthesisSettings) -> None:
+    """Raise UserError where the named engine does not support the settings, whatever the model."""
     if settings.engine == "transformers" and settings.quantization == "int8":
         raise UserError(
             "The engine transformers does not quantize; set synthesis.engine to auto or "

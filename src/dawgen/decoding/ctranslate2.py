@@ -20,7 +20,7 @@ from dawgen.decoding.base import (
     encode_sources,
     read_ids,
 )
-from dawgen.errors import UserError, disk_trouble
+from dawgen.errors import UserError, disk_trouble, first_line
 
 Ids = Sequence[int]
 
@@ -56,7 +56,6 @@ class CTranslate2Engine:
                 computes something else than the backbone does, or the decoding needs what it
                 has not.
         """
-        refuse_what_it_cannot(decoding)
         try:
             import ctranslate2
 
@@ -79,7 +78,7 @@ class CTranslate2Engine:
             if isinstance(error, OSError) or disk_trouble(error) is not None:
                 raise
             kind = backbone.model.config.model_type
-            why = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+            why = first_line(error)
             none = why.startswith("No conversion is registered")
             raise UnsupportedError(
                 f"CTranslate2 cannot run {backbone.name}: it "
@@ -221,16 +220,6 @@ class CTranslate2Engine:
             raise UnsupportedError(
                 f"CTranslate2 computes other probabilities than {self.backbone.name} itself, so "
                 "its texts cannot be trusted; set synthesis.engine to transformers."
-            )
-
-
-def refuse_what_it_cannot(decoding: Decoding) -> None:
-    """Raise UnsupportedError for a setting that CTranslate2's sampler does not have."""
-    for name, asked in (("min_p", decoding.min_p), ("contrast", decoding.contrast)):
-        if asked:
-            raise UnsupportedError(
-                f"The engine ctranslate2 has no synthesis.{name}; set it to 0, or "
-                "synthesis.engine to transformers."
             )
 
 

@@ -91,7 +91,7 @@ class _Probe:
         """
         job, chosen, count = self.job, self._synthesis, self.count
         rows = min(self._rows_a_label(), chosen.rows_per_label)
-        cleaning = chosen.cleaning.model_copy(update={"skip": get_args(RuleName), "balance": None})
+        cleaning = chosen.cleaning.model_copy(update={"skip": get_args(RuleName)})
         few = chosen.model_copy(
             update={
                 "rows_per_label": rows,

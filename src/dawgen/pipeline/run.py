@@ -148,7 +148,7 @@ def _check_before(job: Job, backbone: Backbone, settings: Settings) -> None:
     backbone.encode_source("", settings.generator.prompt_length, frame)
     backbone.encode_rows(job.card, job.shots.train, settings.tuning.prompt_length)
     check_sources(settings.synthesis.first_sentences)
-    decoding = decoding_of(
+    decoding_of(
         settings.synthesis,
         job.card,
         job.shots.train,
@@ -157,7 +157,7 @@ def _check_before(job: Job, backbone: Backbone, settings: Settings) -> None:
         writes_first=False,
         frame=frame,
     )
-    check_engine(settings.synthesis, decoding)
+    check_engine(settings.synthesis)
 
 
 def _count(costs: Costs, run: RunFolder, count: Counter, rows: Sequence[Row]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dawgen.errors import UserError
 from dawgen.settings.choosing import ChoosingSettings
-from dawgen.synthesis.cleaner import PASSED, READER_DISAGREES, balanced
+from dawgen.synthesis.cleaner import PASSED, READER_DISAGREES
 from dawgen.synthesis.rows import SyntheticRow
 from dawgen.tasks import Row, TaskCard
 from dawgen.terminal.progress import say, shown, warn
@@ -86,17 +86,13 @@ def choose_rows(
     reader: Reader,
     card: TaskCard,
     settings: ChoosingSettings,
-    balance: float | None = None,
 ) -> list[SyntheticRow]:
     """Those of anybody's clean rows with which the reader agrees; says how many of each label.
-
-    Args:
-        balance: most rows of a label, as a multiple of those of the label with fewest.
 
     Raises:
         UserError: the reader agrees with none of the rows.
     """
-    marked = balanced(Chooser(reader, card, settings)(rows), balance)
+    marked = Chooser(reader, card, settings)(rows)
     given, kept = Counter(row.label for row in rows), [row for row in marked if row.kept]
     if not kept:
         reasons = Counter(row.reason for row in marked)

@@ -14,7 +14,6 @@ from dawgen.tasks import Row, TaskCard
 
 LOW_LABEL_RATIO = "low label ratio"
 NOT_AMONG_BEST = "lower label ratio than others"
-UNBALANCED = "more rows than the other labels"
 NOT_ASKED_FOR = "more rows than asked for"
 READER_DISAGREES = "reader disagrees"
 
@@ -115,18 +114,5 @@ def keep_best(
     ]
 
 
-def balanced(rows: Sequence[SyntheticRow], most: float | None) -> list[SyntheticRow]:
-    """Marks what a label has above ``most`` times the rows of the label that has fewest.
-
-    Those of the highest label ratio stay. A label without a kept row counts only where the
-    rows hold rejected ones of it.
-    """
-    if most is None or not rows:
-        return list(rows)
-    kept = Counter({row.label: 0 for row in rows})
-    kept.update(row.label for row in rows if row.kept)
-    return keep_best(rows, int(most * min(kept.values())), UNBALANCED)
-
-
-PASSED = (None, READER_DISAGREES, NOT_AMONG_BEST, UNBALANCED)
+PASSED = (None, READER_DISAGREES, NOT_AMONG_BEST)
 """Reasons of rows that the cleaner had let pass: the choice came later."""

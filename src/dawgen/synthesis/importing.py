@@ -19,7 +19,7 @@ from dawgen.prompts import load_label_prompts
 from dawgen.settings import Settings
 from dawgen.storage.folder import RunFolder, folder_hash
 from dawgen.streams import Streams, repeatable
-from dawgen.synthesis.cleaner import NOT_AMONG_BEST, NOT_ASKED_FOR, Cleaner, balanced, keep_best
+from dawgen.synthesis.cleaner import NOT_AMONG_BEST, NOT_ASKED_FOR, Cleaner, keep_best
 from dawgen.synthesis.cleaning import Candidate
 from dawgen.synthesis.first_sentences import choose_first_sentences
 from dawgen.synthesis.folder import describe, write_rows
@@ -109,7 +109,6 @@ class Import:
         rows = _judge(rows, cleaner, self.scorer, card)
         reason = NOT_AMONG_BEST if self.scorer else NOT_ASKED_FOR
         rows = keep_best(rows, self.most or len(rows), reason)
-        rows = balanced(rows, synthesis.cleaning.balance)
         size = synthesis.shard_rows * len(card.labels)
         rows = [replace(row, shard=i // size) for i, row in enumerate(rows)]
         for row in rows:

@@ -50,14 +50,6 @@ def write_shard(folder: Path, number: int, rows: Sequence[SyntheticRow]) -> Path
     return path
 
 
-def read_shards(folder: Path) -> list[SyntheticRow]:
-    """Every row of a synthetic folder, rejected ones too, in the order they were written."""
-    rows: list[SyntheticRow] = []
-    for path in sorted(folder.glob("shard-*.parquet")):
-        rows += read_shard(path)
-    return rows
-
-
 def read_shard(path: Path) -> list[SyntheticRow]:
     """The rows of one shard."""
     try:

@@ -18,7 +18,7 @@ from dawgen.errors import UserError
 from dawgen.settings import SynthesisSettings
 from dawgen.streams import Streams, repeatable
 from dawgen.synthesis.choosing import NEXT_STEPS, Chooser, Reader
-from dawgen.synthesis.cleaner import PASSED, READER_DISAGREES, Cleaner, balanced, keep_best
+from dawgen.synthesis.cleaner import PASSED, READER_DISAGREES, Cleaner, keep_best
 from dawgen.synthesis.first_sentences import choose_first_sentences
 from dawgen.synthesis.folder import describe, finished_shard, keep_shard, write_rows
 from dawgen.synthesis.ledger import LabelAccount, Ledger
@@ -238,7 +238,7 @@ class _Stage:
             done = sum(_share(count, wanted, quota) for count in good)
             advance(max(0, done - told))  # a later round may unchoose a row; the bar stays
             told = max(told, done)
-        chosen = balanced(keep_best(chosen, quota), self.settings.cleaning.balance)
+        chosen = keep_best(chosen, quota)
         for row in chosen:
             self.ledger.enter(row)
         return chosen
