@@ -254,7 +254,7 @@ def test_finished_rows_are_read_no_more(tiny_gpt2, monkeypatch):
 
 def test_a_sliding_windows_cache_is_left_to_transformers(sliding):
     engine = TransformersEngine(sliding, random_prompts(sliding, 1), Decoding())
-    assert isinstance(engine._start_rows([(0, (5, 6))], 3), PlainCausalState)
+    assert isinstance(engine._start([(0, (5, 6))], 3), PlainCausalState)
 
 
 def test_no_text_ends_before_its_least_length(backbone):

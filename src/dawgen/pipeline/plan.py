@@ -20,7 +20,7 @@ import torch
 from dawgen.backbone.calls import tokens_at_once
 from dawgen.backbone.choose_frame import frame_for
 from dawgen.backbone.memory import fitting_tokens
-from dawgen.decoding.from_settings import decoding_of
+from dawgen.decoding import decoding_of
 from dawgen.evaluation import predict
 from dawgen.generator.examples import epoch_batches
 from dawgen.generator.fit import Tuner, label_prompt_start

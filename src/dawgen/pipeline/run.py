@@ -16,8 +16,7 @@ import torch
 
 from dawgen.backbone import Backbone, load_backbone
 from dawgen.backbone.choose_frame import frame_for
-from dawgen.decoding.choose import check_engine
-from dawgen.decoding.from_settings import decoding_of
+from dawgen.decoding.choose import check_engine, decoding_of
 from dawgen.evaluation import overlap
 from dawgen.pipeline.limits import NO_LIMITS, Costs, Limits
 from dawgen.pipeline.record import run_record

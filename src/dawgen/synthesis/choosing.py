@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -70,7 +69,7 @@ class Chooser:
         chosen = list(rows)
         for i, agrees in zip(clean, (lead >= self.settings.min_margin).tolist(), strict=True):
             if not agrees:
-                chosen[i] = replace(rows[i], kept=False, reason=READER_DISAGREES)
+                chosen[i] = rows[i].rejected(READER_DISAGREES)
         return chosen
 
     def _log_probs(self, rows: Sequence[SyntheticRow]) -> list[Tensor]:

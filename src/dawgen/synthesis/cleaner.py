@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 
 from dawgen.settings.cleaning import CleaningSettings
 from dawgen.synthesis import cleaning
@@ -62,6 +61,24 @@ class Cleaner:
         """Why a first sentence cannot be continued, or None."""
         return cleaning.first_sentence_reason(text, finished, self.reference, self.skipped)
 
+    def judge(
+        self,
+        rows: Sequence[SyntheticRow],
+        score: Callable[[Sequence[SyntheticRow]], Sequence[SyntheticRow]],
+    ) -> list[SyntheticRow]:
+        """Score the rows that the text rules passed, then reject by label ratio and duplicates.
+
+        Rejected rows stay as they are, and so does the order.
+        """
+        scored = iter(score([row for row in rows if row.kept]))
+        judged = []
+        for row in rows:
+            if row.kept:
+                row = next(scored)
+                row = row.rejected(self.late_reason(row))
+            judged.append(row)
+        return judged
+
     def late_reason(self, row: SyntheticRow) -> str | None:
         """What is known only of scored rows, and of all rows before this one; a row without
         a reason is remembered.
@@ -99,19 +116,13 @@ def keep_best(
 
     Order stays; of equal ratios, or where there are none, the earlier row wins.
     """
-    best: dict[str | None, list[int]] = {}
-    for i, row in enumerate(rows):
-        if row.kept:
-            best.setdefault(row.label, []).append(i)
-    chosen = {
-        i
-        for indices in best.values()
-        for i in sorted(indices, key=lambda i: (-(rows[i].label_ratio or 0.0), i))[:quota]
-    }
-    return [
-        replace(row, kept=False, reason=reason) if row.kept and i not in chosen else row
-        for i, row in enumerate(rows)
-    ]
+    marked, left = list(rows), Counter(dict.fromkeys((row.label for row in rows), quota))
+    kept = [i for i, row in enumerate(rows) if row.kept]
+    for i in sorted(kept, key=lambda i: -(rows[i].label_ratio or 0.0)):
+        left[rows[i].label] -= 1
+        if left[rows[i].label] < 0:
+            marked[i] = rows[i].rejected(reason)
+    return marked
 
 
 PASSED = (None, READER_DISAGREES, NOT_AMONG_BEST)

@@ -18,6 +18,7 @@ from dawgen.synthesis.text import (
     normalise,
     pair_key,
     scripts,
+    word_bounds,
     word_count,
     words,
 )
@@ -44,7 +45,12 @@ class Candidate:
     @property
     def written(self) -> str:
         """The text the generator wrote last, on which the rules look."""
-        return self.text1 if self.text2 is None else self.text2
+        return last_text(self)
+
+
+def last_text(row: Row | Candidate) -> str:
+    """The text that decides a row's label: text2 of a pair, else text1."""
+    return row.text1 if row.text2 is None else row.text2
 
 
 Ngram = tuple[str, ...]
@@ -69,12 +75,6 @@ class Reference:
     request_ngrams: frozenset[Ngram] = frozenset()
 
 
-SHORTEST = 0.5
-"""Of the shortest few-shot text, in words: what is shorter is rejected."""
-LONGEST = 2.0
-"""Of the longest few-shot text, in words: what is longer is rejected."""
-
-
 def reference(
     shots: Sequence[Row], forbidden: Sequence[Row] = (), n: int = 8, request: str = ""
 ) -> Reference:
@@ -85,11 +85,10 @@ def reference(
         n: words of an n-gram.
         request: what a chat model is asked where it writes a text from nothing.
     """
-    last = [row.text1 if row.text2 is None else row.text2 for row in shots]
-    counts = [word_count(text) for text in last]
+    last = [last_text(row) for row in shots]
     every = " ".join([row.text1 for row in shots] + last)
     return Reference(
-        words=(max(1, int(SHORTEST * min(counts))), max(1, int(LONGEST * max(counts)))),
+        words=word_bounds(last),
         scripts=frozenset(scripts(every)),
         shot_pairs=frozenset(pair_key(row.text1, row.text2) for row in shots),
         shot_texts=frozenset(normalise(text) for text in last),
@@ -161,10 +160,10 @@ def is_repetitive(row: Candidate, against: Reference) -> bool:
 
     "very very good" and "..." pass.
     """
-    said = words(row.written)
-    if any(a == b == c for a, b, c in zip(said, said[1:], said[2:], strict=False)):
+    own = words(row.written)
+    if any(a == b == c for a, b, c in zip(own, own[1:], own[2:], strict=False)):
         return True
-    if any(_phrase_repeats(said, n) for n in range(2, 9)):
+    if any(_phrase_repeats(own, n) for n in range(2, 9)):
         return True
     return _SAME_CHARACTER.search(row.written) is not None
 
@@ -280,5 +279,5 @@ def first_sentence_reason(
     """Why a first sentence that the generator wrote cannot be continued, or None."""
     row = Candidate(text, None, finished)
     asked = ((name, rule) for name, rule in RULES if name in _FIRST and name not in skip)
-    found = next((name for name, rule in asked if rule(row, against)), None)
-    return FIRST_SENTENCE + found if found else None
+    why = next((name for name, rule in asked if rule(row, against)), None)
+    return FIRST_SENTENCE + why if why else None

@@ -14,7 +14,7 @@ from dawgen.backbone import Backbone
 from dawgen.backbone.gguf import find_gguf, read_header
 from dawgen.backbone.registry import known_backbone
 from dawgen.settings import SynthesisSettings
-from dawgen.synthesis.sources import CORPORA
+from dawgen.synthesis.sources import NAMED
 from dawgen.tasks import Row, TaskCard
 
 LICENCES = {
@@ -91,5 +91,4 @@ def source_name(choice: str | Mapping[str, float]) -> str:
     """The setting ``synthesis.first_sentences`` with files by their last part only."""
     if isinstance(choice, Mapping):
         return ", ".join(f"{source_name(name)}: {share:g}" for name, share in choice.items())
-    known = (*CORPORA, "card", "few-shots", "generator")
-    return choice if choice in known or choice.startswith("hub:") else Path(choice).name
+    return choice if choice in NAMED or choice.startswith("hub:") else Path(choice).name

@@ -106,15 +106,13 @@ def _read_rows(path: Path, card: TaskCard, *, allow_empty: bool = False) -> list
             raise UserError(
                 f"{path} holds no shard-00000.parquet; name a folder of synthetic rows."
             )
-        rows = []
-        for shard in shards:
-            rows += (
-                _read_foreign(shard, card, allow_empty) if _is_foreign(shard) else read_shard(shard)
-            )
-    elif _is_shard(path):
-        rows = read_shard(path)
+        ours = [shard for shard in shards if _is_ours(shard) is not False]  # damaged ones too
     else:
-        rows = _read_foreign(path, card, allow_empty)
+        shards = [path]
+        ours = shards if path.suffix == ".parquet" and _is_ours(path) else []
+    rows = []
+    for file in shards:
+        rows += read_shard(file) if file in ours else _read_foreign(file, card, allow_empty)
     for number, row in enumerate(rows, start=1):
         if row.label not in card.labels:
             raise UserError(
@@ -126,22 +124,12 @@ def _read_rows(path: Path, card: TaskCard, *, allow_empty: bool = False) -> list
     return rows
 
 
-def _is_shard(path: Path) -> bool:
-    """Whether a file is one of ours, by its columns."""
-    if path.suffix != ".parquet" or not path.is_file():
-        return False
+def _is_ours(path: Path) -> bool | None:
+    """Whether a Parquet file has a shard's columns; None where it cannot be read."""
     try:
         return set(SCHEMA.names) <= set(pq.read_schema(path).names)
-    except pa.ArrowException:
-        return False  # the foreign reader says what is wrong with it
-
-
-def _is_foreign(path: Path) -> bool:
-    """Whether a readable file that is named like a shard has not a shard's columns."""
-    try:
-        return not set(SCHEMA.names) <= set(pq.read_schema(path).names)
     except (pa.ArrowException, OSError):
-        return False  # a damaged shard, which reading it says
+        return None
 
 
 def _read_foreign(path: Path, card: TaskCard, allow_empty: bool) -> list[SyntheticRow]:
