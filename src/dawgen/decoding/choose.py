@@ -15,13 +15,13 @@ from dawgen.decoding.transformers import TransformersEngine
 from dawgen.errors import UserError
 from dawgen.settings import SynthesisSettings
 from dawgen.tasks import Row, TaskCard
-from dawgen.terminal.progress import hushed, say
+from dawgen.terminal.progress import say
 
 
 def choose_engine(
     settings: SynthesisSettings, backbone: Backbone, prompts: Tensor, decoding: Decoding
 ) -> Engine:
-    """The engine that ``settings.engine`` names; what ``auto`` takes is said in one line.
+    """The engine that ``settings.engine`` names; says in one line what ``auto`` takes.
 
     ``auto`` takes ``transformers``, whose rows depend on their own seeds only, unless int8 is
     asked for, which only ``ctranslate2`` has. How much quicker the one or the other is here:
@@ -57,34 +57,6 @@ def check_engine(settings: SynthesisSettings) -> None:
             "The engine transformers does not quantize; set synthesis.engine to auto or "
             "ctranslate2, or synthesis.quantization to none."
         )
-
-
-def check_it_writes(
-    settings: SynthesisSettings,
-    card: TaskCard,
-    shots: Sequence[Row],
-    backbone: Backbone,
-    prompts: Tensor,
-    *,
-    writes_first: bool,
-    frame: Frame | None = None,
-) -> None:
-    """Raise UserError where no row could be written behind the prompts [C,P,H], however tuned.
-
-    A recurrent model is scored and tuned like any other, and fails only when it writes. So this
-    comes before the tuning.
-    """
-    decoding = decoding_of(
-        settings,
-        card,
-        shots,
-        backbone,
-        prompts.shape[1],
-        writes_first=writes_first,
-        frame=frame,
-    )
-    with hushed():
-        choose_engine(settings, backbone, prompts, decoding)
 
 
 def decoding_of(

@@ -63,10 +63,9 @@ class Sampler:
 
     def _penalised(self, scores: Tensor, written: Tensor, labels: Tensor) -> Tensor:
         """Tokens already written become less likely (Keskar et al. 2019, equation of §4.1)."""
-        given = self.decoding.repetition_penalty
-        if given == 1.0:
+        if self.decoding.repetition_penalty == 1.0:
             return scores
-        penalty = torch.tensor(given, device=scores.device)
+        penalty = torch.tensor(self.decoding.repetition_penalty, device=scores.device)
         penalty = penalty[labels][:, None] if penalty.ndim else penalty
         held = scores.gather(1, written)
         held = torch.where(held < 0, held * penalty, held / penalty)

@@ -93,14 +93,11 @@ class TransformersEngine:
         target = backbone.ordinary_token_ids()[:6]
         texts = ("a", "a") if self.one_length else ("a", "a a a")
         sources = [backbone.encode_source(text, length, self.frame) for text in texts]
-        state = self._start([(0, tuple(source)) for source in sources], len(target))
-        hidden, found = state.first, []
-        for token in target:
-            found.append(backbone.head.logits(hidden).log_softmax(-1)[:, token])
-            hidden = state.read(torch.tensor([token] * 2, device=backbone.device))
+        rows = [(0, tuple(source)) for source in sources]
+        by_steps = self._step_log_probs(rows, target, self.sampler.forbidden[:0])
         prompts = self.prompts[[0, 0]].to(backbone.dtype)
         scores = backbone.token_log_probs(prompts, sources, [target, target])
-        return torch.stack(found, dim=1).float(), scores.log_probs.view(2, len(target)).float()
+        return by_steps.float(), scores.log_probs.view(2, len(target)).float()
 
     @torch.inference_mode()
     def generate(self, requests: Sequence[Request]) -> list[Generation]:
@@ -136,14 +133,22 @@ class TransformersEngine:
 
         Read token by token, as when writing; the decoding settings play no part.
         """
-        state = self._start([(label, tuple(source))], len(target))
-        hidden, found = state.first, []
+        rows = [(label, tuple(source))]
+        scores: list[float] = self._step_log_probs(rows, target, self.sampler.forbidden)[0].tolist()
+        return scores
+
+    def _step_log_probs(
+        self, rows: Sequence[Source], target: Sequence[int], forbidden: Tensor
+    ) -> Tensor:
+        """log p of the target's ids [B,T] behind each row, token by token, others forbidden."""
+        state = self._start(rows, len(target))
+        hidden, log_probs = state.first, []
         for token in target:
             scores = self.backbone.head.logits(hidden)
-            scores[:, self.sampler.forbidden] = -torch.inf
-            found.append(float(scores.log_softmax(-1)[0, token]))
-            hidden = state.read(torch.tensor([token], device=self.backbone.device))
-        return found
+            scores[:, forbidden] = -torch.inf
+            log_probs.append(scores.log_softmax(-1)[:, token])
+            hidden = state.read(torch.tensor([token] * len(rows), device=self.backbone.device))
+        return torch.stack(log_probs, dim=1)
 
     def _batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:
         """Indices in batches, shortest sources first."""

@@ -86,13 +86,13 @@ def choose_rows(
     card: TaskCard,
     settings: ChoosingSettings,
 ) -> list[SyntheticRow]:
-    """Those of anybody's clean rows with which the reader agrees; says how many of each label.
+    """The clean rows of any source with which the reader agrees; says how many of each label.
 
     Raises:
         UserError: the reader agrees with none of the rows.
     """
     marked = Chooser(reader, card, settings)(rows)
-    given, kept = Counter(row.label for row in rows), [row for row in marked if row.kept]
+    clean, kept = Counter(row.label for row in rows), [row for row in marked if row.kept]
     if not kept:
         reasons = Counter(row.reason for row in marked)
         raise UserError(
@@ -102,8 +102,8 @@ def choose_rows(
         )
     left = Counter(row.label for row in kept)
     for label in card.labels:
-        count = f"{left[label]:,} of {given[label]:,} synthetic rows of label {shown(label)!r}"
-        if left[label] <= FEW * given[label]:
+        count = f"{left[label]:,} of {clean[label]:,} synthetic rows of label {shown(label)!r}"
+        if left[label] <= FEW * clean[label]:
             warn(f"only {count} are left after the reader's choice. {NEXT_STEPS}")
         else:
             say(f"  {count} chosen")

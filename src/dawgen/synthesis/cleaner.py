@@ -46,7 +46,7 @@ class Cleaner:
         self.settings = settings
         self.min_label_ratio = min_label_ratio
         self.skipped = {*settings.skip, *([] if generated else [cleaning.CUT_OFF])}
-        self.reference = cleaning.reference(shots, forbidden, settings.overlap_words, card.request)
+        self.reference = cleaning.Reference(shots, forbidden, settings.overlap_words, card.request)
         self.duplicates = Duplicates(settings.near_duplicate)
         self.copies_left: Counter[str] = Counter(
             {label: int(settings.copy_share * wanted[label]) for label in card.copies}

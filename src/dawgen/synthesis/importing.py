@@ -1,4 +1,4 @@
-"""Anybody's labelled rows through the cleaning and the accounting that our own go through."""
+"""Other labelled rows through the cleaning and the accounting of written ones."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Import:
         """Every imported row, kept or rejected; the ledger is filled with them.
 
         A rule looks at text2 of pairs; text1 has to be a text that can be continued. "cut off"
-        is not asked: nobody says how the texts ended.
+        is not applied: how the texts ended is not known.
         """
         card, synthesis = self.job.card, self.settings.synthesis
         cleaner = Cleaner(
@@ -104,7 +104,7 @@ class Import:
 
 @repeatable()
 def import_stage(run: RunFolder, what: Import) -> str:
-    """Anybody's rows -> cleaned rows in ``synthetic/``, with ledger, report and card.
+    """Imported rows -> cleaned rows in ``synthetic/``, with ledger, report and card.
 
     Raises:
         UserError: the source cannot be read, or none of its rows is kept.

@@ -130,7 +130,7 @@ def _copied(texts: Sequence[Tokens], shots: Sequence[Tokens]) -> dict[str, Any]:
 def _overlap(kept: Sequence[SyntheticRow], made: Provenance) -> dict[str, Any]:
     """Kept rows that share a whole text, or n words running, with few shots or evaluation rows."""
     n = made.settings.cleaning.overlap_words
-    against = cleaning.reference(made.shots, made.forbidden, n)
+    against = cleaning.Reference(made.shots, made.forbidden, n)
     rows = [
         cleaning.Candidate(row.text1, row.text2, True, row.first_sentence == "generator")
         for row in kept
@@ -221,7 +221,7 @@ def quality_lines(report: Report) -> list[str]:
 
 
 def measure_lines(report: Mapping[str, Any]) -> list[str]:
-    """A sentence each on the reader's agreement and on what text2 alone tells, where measured."""
+    """A sentence each on the reader's agreement and on what text2 alone predicts."""
     lines = []
     if by_label := report.get("reader_agreement"):
         shares = ", ".join(f"{shown(name)} {_percent(share)}" for name, share in by_label.items())

@@ -161,7 +161,7 @@ def label_ratios(log_likelihoods: Tensor) -> Tensor:
 
 
 def _buckets(sizes: Sequence[int], budget: int, order: Sequence[int]) -> Iterator[list[int]]:
-    """Indices in batches, in the given order, no batch wider x longer than the budget."""
+    """Indices in batches, in this order, no batch wider x longer than the budget."""
     batch: list[int] = []
     widest = 0
     for i in order:

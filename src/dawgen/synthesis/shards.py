@@ -1,4 +1,4 @@
-"""Synthetic rows on disk: Parquet shards, and reading anybody's rows."""
+"""Synthetic rows on disk: Parquet shards, and reading other labelled rows."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def read_shard(path: Path) -> list[SyntheticRow]:
 
 
 def load_synthetic(source: str | Path, card: TaskCard) -> list[SyntheticRow]:
-    """Kept rows of a folder that dawgen wrote, or anybody's labelled rows.
+    """Kept rows of a folder that dawgen wrote, or other labelled rows.
 
     Args:
         source: a folder with our shards (`synthetic/`) or one shard; else a JSONL, JSON, CSV, TSV
@@ -77,21 +77,16 @@ def load_synthetic(source: str | Path, card: TaskCard) -> list[SyntheticRow]:
     Raises:
         UserError: nothing there, no rows, a missing column, an unknown label.
     """
-    kept = [row for row in _read_rows(Path(source), card) if row.kept]
-    if not kept:
-        raise UserError(f"{source} holds no kept row.")
-    return kept
+    return _read_kept(Path(source), card)
 
 
 def load_foreign(source: str | Path, card: TaskCard) -> list[SyntheticRow]:
-    """Anybody's rows to be cleaned: as :func:`load_synthetic`, but empty texts are let through.
+    """Other labelled rows, to be cleaned: as :func:`load_synthetic`, but empty texts are allowed.
 
     Also `hub:owner/name/config@split`. A folder that dawgen wrote gives its kept rows, and
     `first_sentence` says the file and row that a row was in: `import:rows.json:12`.
     """
-    rows = [row for row in _read_rows(Path(source), card, allow_empty=True) if row.kept]
-    if not rows:
-        raise UserError(f"{source} holds no kept row.")
+    rows = _read_kept(Path(source), card, allow_empty=True)
     name = source if str(source).startswith("hub:") else Path(source).name
     return [
         replace(row, first_sentence=f"import:{name}:{number}", shard=0)
@@ -99,7 +94,7 @@ def load_foreign(source: str | Path, card: TaskCard) -> list[SyntheticRow]:
     ]
 
 
-def _read_rows(path: Path, card: TaskCard, *, allow_empty: bool = False) -> list[SyntheticRow]:
+def _read_kept(path: Path, card: TaskCard, *, allow_empty: bool = False) -> list[SyntheticRow]:
     if path.is_dir():
         shards = sorted(path.glob("shard-*.parquet"))
         if not shards:
@@ -121,7 +116,10 @@ def _read_rows(path: Path, card: TaskCard, *, allow_empty: bool = False) -> list
             )
         if card.is_pair and row.text2 is None:
             raise UserError(f"{path}, row {number}: task {card.name!r} needs a second text.")
-    return rows
+    kept = [row for row in rows if row.kept]
+    if not kept:
+        raise UserError(f"{path} holds no kept row.")
+    return kept
 
 
 def _is_ours(path: Path) -> bool | None:
