@@ -144,7 +144,7 @@ def memory_trouble(error: Exception) -> str | None:
     return (
         "Memory is too small for this step; lower its batch_size or its texts' max_length, set "
         "backbone.checkpointing=true, or take a smaller model as backbone.path; what was finished "
-        f"before is kept. PyTorch said: {first_line(error)}"
+        f"before is kept. PyTorch said: {first_line(error)}."
     )
 
 
@@ -154,5 +154,5 @@ def _too_large(backbone: Backbone, tokens: int, graph: bool, refused: str) -> st
         f"Memory is too small for one row of {tokens:,} tokens through {backbone.name}; lower "
         f"backbone.max_length ({backbone.max_length}), "
         f"{'set backbone.checkpointing=true, ' if more else ''}or take a smaller model as "
-        f"backbone.path. PyTorch said: {refused}"
+        f"backbone.path. PyTorch said: {refused}."
     )
