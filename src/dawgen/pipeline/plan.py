@@ -26,8 +26,9 @@ from dawgen.generator.examples import epoch_batches
 from dawgen.generator.fit import Tuner, label_prompt_start
 from dawgen.machine.meter import Cost, Meter
 from dawgen.pipeline.planned import Plan, Range, StagePlan, exactly
+from dawgen.pipeline.reader import PromptReader
 from dawgen.pipeline.stage_work import Counter
-from dawgen.pipeline.tuning_stages import BASELINE, PromptReader, arms_of
+from dawgen.pipeline.stages import BASELINE, arms_of
 from dawgen.settings.cleaning import RuleName
 from dawgen.streams import Streams
 from dawgen.synthesis import synthesize
@@ -50,7 +51,7 @@ _PREDICTION_BYTES = 200
 
 def plan(job: Job, backbone: Backbone, settings: Settings) -> Plan:
     """Probe every stage and count the rest."""
-    probe = _Probe(Counter.of(job, backbone, settings), Meter())
+    probe = _Probe(Counter(job, backbone, settings), Meter())
     with hushed():
         first = [probe.baseline()] if BASELINE in arms_of(settings) else []
         stages = [*first, probe.generator(), probe.synthesis(), probe.tuning(), probe.evaluation()]
