@@ -103,20 +103,20 @@ class Costs:
 
     def summary(self, run: RunFolder, peak: float, kept: int) -> dict[str, Any]:
         """The part of :meth:`record` that was measured; ``peak``: FLOP/s of the machine."""
+
+        def energy_per(name: str, count: float) -> float | None:
+            energy = self.spent[name].energy_kwh
+            if energy is None or run.stages[name]["skipped"] or not count:
+                return None
+            return energy / count
+
+        peaks = [cost.peak_memory_mib for cost in self.spent.values()]
         return {
             "peak_flops_per_second": round(peak),
-            "peak_memory_mib": max(
-                peak_memory_mib(), *(cost.peak_memory_mib for cost in self.spent.values())
-            ),
+            "peak_memory_mib": max(peak_memory_mib(), *peaks),
             "energy": {
                 "kwh": self._kwh(),
-                "kwh_per_1000_kept_rows": self._per(run, "synthesis", kept / 1000),
-                "kwh_per_tuned_prompt": self._per(run, "tuning", 1),
+                "kwh_per_1000_kept_rows": energy_per("synthesis", kept / 1000),
+                "kwh_per_tuned_prompt": energy_per("tuning", 1),
             },
         }
-
-    def _per(self, run: RunFolder, name: str, count: float) -> float | None:
-        energy = self.spent[name].energy_kwh
-        if energy is None or run.stages[name]["skipped"] or not count:
-            return None
-        return energy / count

@@ -18,7 +18,6 @@ from dawgen.backbone.shape import Work
 from dawgen.pipeline.limits import Costs
 from dawgen.pipeline.tracking import Track, no_tracking
 from dawgen.storage.folder import OF_THE_WHOLE, RunFolder, folder_hash
-from dawgen.tasks import Row
 from dawgen.tasks.job import Job, rows_hash
 from dawgen.terminal.progress import say
 
@@ -41,11 +40,6 @@ class Context:
     def path(self) -> Path:
         """Of the run folder."""
         return self.folder.path
-
-    @property
-    def scored(self) -> list[Row]:
-        """The rows to score: the test rows, or the development shots without any."""
-        return self.job.shots.dev if self.job.test is None else self.job.test
 
     @property
     def inputs(self) -> dict[str, Any]:

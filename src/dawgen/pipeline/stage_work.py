@@ -139,7 +139,7 @@ class Counter:
 
     def evaluation(self) -> Work:
         """The rows under every tuned prompt, and under none."""
-        rows = self.job.test if self.job.test is not None else self.job.shots.dev
+        rows = self.job.scored
         length = self.settings.tuning.prompt_length
         arms = len(arms_of(self.settings))
         prompted = mean_forward(self.shape, self._label_sizes(rows, length))

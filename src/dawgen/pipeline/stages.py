@@ -261,7 +261,7 @@ def _describe(context: Context, settings: Settings) -> None:
 
 def evaluation(context: Context, arms: Collection[str], tokens_per_batch: int) -> Stage:
     """Tuned prompts, in the folders ``arms``, and zero-shot -> scores and predictions."""
-    job, backbone, rows = context.job, context.backbone, context.scored
+    job, backbone, rows = context.job, context.backbone, context.job.scored
 
     def inputs() -> dict[str, Any]:
         prompts = {name: folder_hash(context.path / name) for name in arms}
