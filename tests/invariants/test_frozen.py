@@ -30,6 +30,8 @@ OLD, FROZEN = HERE / "run-0.1", HERE / "frozen.json"
 DATA = {"reasons", "rejected", "files", "versions", "inputs", "rejected_examples"}
 """Keys below which the names are data."""
 LABELS = {"same", "other"}
+REPEATED = ("baseline/", "evaluation/", "generator/label-prompts/")
+"""Folders whose files have the formats of others, which are looked into."""
 
 
 def check(part: str, found: list[str]) -> None:
@@ -133,7 +135,8 @@ def formats(run: Path) -> list[str]:
     found: list[str] = []
     for path in sorted(path for path in run.rglob("*") if path.is_file()):
         name = path.relative_to(run).as_posix()
-        found += [name, *dict.fromkeys(f"{name} {line}" for line in contents(path))]
+        inside = [] if name.startswith(REPEATED) else contents(path)
+        found += [name, *dict.fromkeys(f"{name} {line}" for line in inside)]
     return found
 
 
