@@ -6,7 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from dawgen.report.charts import reliability_chart
+from dawgen.report.bars import reliability_chart
 from dawgen.report.read import Rows
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from dawgen.evaluation.metrics import wilson_interval
-from dawgen.report.charts import Bar, bar_chart
+from dawgen.report.bars import Bar, bar_chart
 from dawgen.report.read import RunFiles, is_number
 
 OURS = "dawgen"

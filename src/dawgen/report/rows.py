@@ -19,6 +19,7 @@ from dawgen.report.bars import (
     pairs_chart,
     stacked_chart,
 )
+from dawgen.report.charts import COLOURS
 from dawgen.report.read import Rows, RunFiles
 
 MOST_ROWS = 20_000
@@ -191,10 +192,10 @@ def static_map(files: RunFiles, labels: Sequence[str]) -> Markup | None:
             row["x"],
             row["y"],
             f"{row['kind']}, {row['label']}: {written(row)}",
-            labels.index(row["label"]) if row["label"] in labels else 7,
-            row["kind"] in REAL,
+            f"s{place % COLOURS}" + (" hollow" if row["kind"] in REAL else ""),
         )
         for row in spread(files.points, MOST_STATIC_DOTS)
+        for place in [labels.index(row["label"]) if row["label"] in labels else 7]
     ]
     return dots_chart("Written rows (filled) and real ones (rings)", dots, keys=labels)
 
