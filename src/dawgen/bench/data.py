@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from dawgen.bench.cells import folder_name
-from dawgen.bench.grid import Data, Grid
+from dawgen.bench.grid import Data, Grid, folder_name
 from dawgen.errors import UserError
 from dawgen.methods.base import Source
 from dawgen.streams import Streams

@@ -15,11 +15,6 @@ from dawgen.terminal.harmless import on_terminal
 OnEmpty = Literal["error", "skip", "null"]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to the command line."""
-    app.command()(predict)
-
-
 def predict(
     folder: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
     rows: Annotated[

@@ -10,18 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from statistics import median
-from typing import TYPE_CHECKING
 
+from dawgen.backbone import Backbone
 from dawgen.backbone.text import answered
 from dawgen.errors import UserError
 from dawgen.evaluation.predict import label_probabilities
 from dawgen.methods.base import Prediction, Task
-
-if TYPE_CHECKING:
-    from dawgen.backbone import Backbone
-    from dawgen.settings import Settings
-    from dawgen.streams import Streams
-    from dawgen.tasks import Row, Shots, TaskCard
+from dawgen.settings import Settings
+from dawgen.streams import Streams
+from dawgen.tasks import Row, Shots, TaskCard
 
 Demonstrations = list[list[int]]  # token ids of each
 

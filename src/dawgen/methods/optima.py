@@ -33,14 +33,13 @@ are labelled, and the checkpoint chosen, by whole words.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
+from dawgen.backbone import Backbone
 from dawgen.errors import UserError
-from dawgen.evaluation import predict
-from dawgen.methods.base import Prediction, Source, Task
+from dawgen.methods.base import Prediction, Source, Task, label_by_prompt, train
 from dawgen.methods.perturb import (
     Discriminator,
     adversarial,
@@ -50,20 +49,15 @@ from dawgen.methods.perturb import (
     reversal_strength,
 )
 from dawgen.methods.transfer import as_target
-from dawgen.streams import repeatable
-from dawgen.terminal.progress import progress
+from dawgen.settings import Settings
+from dawgen.streams import Streams, repeatable
+from dawgen.tasks import Shots, TaskCard
 from dawgen.tuning.combine import Passes
 from dawgen.tuning.develop import DevScore, dev_scores
 from dawgen.tuning.gradients import clip, cross_entropy
 from dawgen.tuning.rows import EncodedRows, encode
 from dawgen.tuning.schedule import make_optimizer, rate_at
 from dawgen.tuning.start import start_prompt
-
-if TYPE_CHECKING:
-    from dawgen.backbone import Backbone
-    from dawgen.settings import Settings
-    from dawgen.streams import Streams
-    from dawgen.tasks import Shots, TaskCard
 
 
 def optima(
@@ -82,8 +76,6 @@ def optima(
             f"some with --unlabelled."
         )
     prompt, step, score = adapt(task, source, shots, backbone, settings, streams)
-    tokens = settings.evaluation.tokens_per_batch
-    found = predict(backbone, task.card, prompt, task.rows, tokens_per_batch=tokens)
     details = {
         "best_step": step,
         "dev_accuracy": score.accuracy,
@@ -91,7 +83,7 @@ def optima(
         "source_rows": len(source.rows),
         "unlabelled_rows": len(task.unlabelled),
     }
-    return Prediction(found, details)
+    return label_by_prompt(task, prompt, backbone, settings, details)
 
 
 @repeatable()
@@ -122,20 +114,22 @@ def adapt(
     adaptation = _Adaptation(task.card, source.card, backbone, settings, streams)
     source_order = Passes(len(labelled), streams.numpy("optima", "source"))
     target_order = Passes(len(target), streams.numpy("optima", "target"))
+    size, tokens = optima_settings.batch_size, settings.tuning.tokens_per_batch
     best: tuple[Tensor, int, DevScore] | None = None
-    with progress("OPTIMA", optima_settings.steps, "steps") as advance:
-        for step in range(optima_settings.steps + 1):
-            if step:
-                places = source_order.take(optima_settings.batch_size)
-                rows = EncodedRows([labelled.ids[i] for i in places], labelled.targets[places])
-                others = [target[i] for i in target_order.take(optima_settings.batch_size)]
-                adaptation.update(step, rows, others)
-                advance(1)
-            if step % optima_settings.eval_every == 0 or step == optima_settings.steps:
-                prompt, tokens = adaptation.prompt.detach(), settings.tuning.tokens_per_batch
-                (score,) = dev_scores(prompt[None], [dev], words, backbone, tokens)
-                if score.better_than(best[2] if best else None):
-                    best = prompt.cpu().clone(), step, score
+
+    def update(step: int) -> None:
+        places = source_order.take(size)
+        rows = EncodedRows([labelled.ids[i] for i in places], labelled.targets[places])
+        adaptation.update(step, rows, [target[i] for i in target_order.take(size)])
+
+    def look(step: int) -> None:
+        nonlocal best
+        prompt = adaptation.prompt.detach()
+        (score,) = dev_scores(prompt[None], [dev], words, backbone, tokens)
+        if score.better_than(best[2] if best else None):
+            best = prompt.cpu().clone(), step, score
+
+    train("OPTIMA", optima_settings.steps, optima_settings.eval_every, update, look)
     assert best is not None
     return best
 

@@ -6,17 +6,13 @@ vocabulary, which is what the method page asks of every system here.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from dawgen.backbone import Backbone
 from dawgen.methods.base import Task
 from dawgen.methods.prompted import PromptJob
+from dawgen.settings import Settings
+from dawgen.streams import Streams
+from dawgen.tasks import Shots
 from dawgen.tuning import Arm
-
-if TYPE_CHECKING:
-    from dawgen.backbone import Backbone
-    from dawgen.settings import Settings
-    from dawgen.streams import Streams
-    from dawgen.tasks import Shots
 
 
 def prepare(

@@ -12,23 +12,21 @@ the whole vocabulary.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import Tensor
 
+from dawgen.backbone import Backbone
 from dawgen.errors import UserError
 from dawgen.methods.base import Task
 from dawgen.methods.prompted import PromptJob
 from dawgen.methods.stored import Trained, stored_prompt
 from dawgen.methods.transfer import labelled_rows
+from dawgen.settings import Settings, TuningSettings
 from dawgen.streams import Streams
+from dawgen.tasks import Row, Shots
 from dawgen.tasks.job import rows_hash
 from dawgen.tuning import Arm, fit_prompts
-
-if TYPE_CHECKING:
-    from dawgen.backbone import Backbone
-    from dawgen.settings import Settings, TuningSettings
-    from dawgen.tasks import Row, Shots
 
 SEED = 13  # of the source prompt, whatever the task's seed: one prompt serves them all
 

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from dawgen.errors import UserError
 from dawgen.methods.base import Source
-
-if TYPE_CHECKING:
-    from dawgen.tasks import Row, TaskCard
+from dawgen.tasks import Row, TaskCard
 
 
 def labelled_rows(source: Source, method: str) -> list[Row]:

@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -22,18 +22,14 @@ from dawgen.backbone import Backbone
 from dawgen.backbone.calls import call_cost, pieces, tokens_at_once
 from dawgen.errors import UserError
 from dawgen.evaluation.predict import label_probabilities
-from dawgen.methods.base import Prediction
-from dawgen.streams import repeatable
-from dawgen.terminal.progress import progress
+from dawgen.methods.base import Prediction, train
+from dawgen.settings import Settings
+from dawgen.streams import Streams, repeatable
+from dawgen.tasks import TaskCard
 from dawgen.tuning.combine import Passes
 from dawgen.tuning.develop import DevScore, dev_scores
 from dawgen.tuning.rows import EncodedRows
 from dawgen.tuning.schedule import make_optimizer
-
-if TYPE_CHECKING:
-    from dawgen.settings import Settings
-    from dawgen.streams import Streams
-    from dawgen.tasks import TaskCard
 
 Words = Sequence[Sequence[int]]
 Losses = Callable[[Backbone, Tensor, Sequence[Sequence[int]], Tensor, Words], Tensor]
@@ -98,16 +94,12 @@ def tune_weights(
     fine = settings.methods.fine_tuning
     batches = Passes(len(job.train), streams.numpy("fine-tuning", "rows"))
     training = _Training(job, backbone, settings)
-    training.look(0)
-    with (
-        _random_state(streams.seed("fine-tuning", "dropout"), backbone.device),
-        progress("tuning all weights", fine.steps, "steps") as advance,
-    ):
-        for step in range(1, fine.steps + 1):
-            training.update(step, batches.take(fine.batch_size))
-            if step % fine.eval_every == 0 or step == fine.steps:
-                training.look(step)
-            advance(1)
+
+    def update(step: int) -> None:
+        training.update(step, batches.take(fine.batch_size))
+
+    with _random_state(streams.seed("fine-tuning", "dropout"), backbone.device):
+        train("tuning all weights", fine.steps, fine.eval_every, update, training.look)
     return training.result()
 
 
