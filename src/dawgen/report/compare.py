@@ -29,16 +29,13 @@ _MARK = b"dawgen runs</p>"
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A run against the first one on the same test rows, in points of accuracy.
-
-    Attributes:
-        p: of McNemar's exact test, two-sided.
-    """
+    """A run against the first one on the same test rows, in points of accuracy."""
 
     points: float
     low: float
     high: float
     p: float
+    """Of McNemar's exact test, two-sided."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,44 +127,32 @@ def _overlapping(ours: Result, other: Result) -> str:
 
 
 def key_figures(files: RunFiles) -> list[KeyFigure]:
-    """The head's figures: accuracy, gain, rows, time, memory, energy."""
-    found = {result.name: result for result in results(files.scores)}
-    figures = []
+    """The head's figures: accuracy, gain, rows, and what the run took.
+
+    Stages that were there already took nothing this time.
+    """
+    found, run = {result.name: result for result in results(files.scores)}, files.run
+    figures: list[tuple[str, str, str]] = []
     if ours := found.get(OURS):
-        figures.append(
-            KeyFigure("accuracy", f"{ours.accuracy:.1%}", f"{ours.low:.1%} to {ours.high:.1%}")
-        )
+        figures.append(("accuracy", f"{ours.accuracy:.1%}", f"{ours.low:.1%} to {ours.high:.1%}"))
         for name, other in (("prompt tuning", PLAIN), ("the majority label", MAJORITY)):
             if other in found:
                 gap = (ours.accuracy - found[other].accuracy) * 100
-                figures.append(KeyFigure(f"against {name}", f"{gap:+.1f}", "points of accuracy"))
-    if files.ledger:
-        attempted = files.ledger["attempted"]
-        figures.append(
-            KeyFigure("rows kept", f"{files.ledger['kept']:,}", f"of {attempted:,} tries")
-        )
-    return figures + _costs(files.run)
-
-
-def _costs(run: dict[str, Any]) -> list[KeyFigure]:
-    """What the run took; stages that were there already took nothing this time."""
-    figures = []
-    stages = run.get("stages") or {}
-    if stages:
+                figures.append((f"against {name}", f"{gap:+.1f}", "points of accuracy"))
+    if ledger := files.ledger:
+        figures.append(("rows kept", f"{ledger['kept']:,}", f"of {ledger['attempted']:,} tries"))
+    if stages := run.get("stages") or {}:
         seconds = sum(stage.get("seconds") or 0.0 for stage in stages.values())
         there = sum(bool(stage.get("skipped")) for stage in stages.values())
         note = f"{there} of {len(stages)} stages were there already" if there else "all stages"
-        figures.append(KeyFigure("time", duration(seconds), note))
+        figures.append(("time", duration(seconds), note))
     if is_number(run.get("peak_memory_mib")):
-        figures.append(KeyFigure("memory", f"{run['peak_memory_mib'] / 1024:.1f} GiB", "at most"))
-    if run:
-        energy = (run.get("energy") or {}).get("kwh")
-        if is_number(energy):
-            figures.append(KeyFigure("energy", f"{1000 * float(str(energy)):.1f} Wh", "codecarbon"))
-        else:
-            missing = "not measured: install dawgen[energy]"
-            figures.append(KeyFigure("energy", "–", missing))
-    return figures
+        figures.append(("memory", f"{run['peak_memory_mib'] / 1024:.1f} GiB", "at most"))
+    if is_number(energy := (run.get("energy") or {}).get("kwh")):
+        figures.append(("energy", f"{1000 * energy:.1f} Wh", "codecarbon"))
+    elif run:
+        figures.append(("energy", "–", "not measured: install dawgen[energy]"))
+    return [KeyFigure(*figure) for figure in figures]
 
 
 def duration(seconds: float) -> str:

@@ -29,6 +29,8 @@ _KEPT, _OTHERS = "kept", "other reasons"
 _REASONS_SHOWN = 6
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
 _LEAST_TEXTS = 5
+Words = Sequence[list[str]]
+"""Of each text."""
 REAL = ("shot", "development", "test")
 
 
@@ -90,36 +92,35 @@ def real_rows(files: RunFiles) -> Rows:
     return [row for row in files.points if row["kind"] in REAL and row["label"] is not None]
 
 
+def _words_by_set(files: RunFiles, label: str | None = None) -> tuple[Words, Words]:
+    """The words of the real and of the kept synthetic texts, of one label or of all."""
+    kept = [row for row in files.synthetic if row["kept"]]
+    real, synthetic = (
+        [tokens(written(row)) for row in rows if label in (None, row["label"])]
+        for rows in (real_rows(files), kept)
+    )
+    return real, synthetic
+
+
 def lengths_chart(files: RunFiles) -> Markup | None:
     """Words of the written texts, real and synthetic."""
-    series = {
-        "real": [len(tokens(written(row))) for row in real_rows(files)],
-        "synthetic": [len(tokens(written(row))) for row in files.synthetic if row["kept"]],
-    }
+    names = ("real", "synthetic")
+    words = zip(names, _words_by_set(files), strict=True)
+    series = {name: [len(text) for text in texts] for name, texts in words}
     return histogram("Length of the texts, real and synthetic", series, "words")
 
 
 def phrase_charts(files: RunFiles, most: int = 8) -> list[Markup]:
     """Per label, the words and pairs of words whose use differs most, real against synthetic."""
-    real, charts = real_rows(files), []
+    charts = []
     for label in dict.fromkeys(row["label"] for row in files.synthetic):
-        theirs = [tokens(written(row)) for row in real if row["label"] == label]
-        ours = [
-            tokens(written(row)) for row in files.synthetic if row["label"] == label and row["kept"]
-        ]
-        chart = pairs_chart(
-            f"{label}: over- and under-used words, n = {len(theirs):,} and {len(ours):,}",
-            differing(theirs, ours, most),
-            ("real", "synthetic"),
-        )
-        if chart is not None:
-            charts.append(chart)
-    return charts
+        real, ours = _words_by_set(files, label)
+        title = f"{label}: over- and under-used words, n = {len(real):,} and {len(ours):,}"
+        charts.append(pairs_chart(title, differing(real, ours, most), ("real", "synthetic")))
+    return [chart for chart in charts if chart]
 
 
-def differing(
-    real: Sequence[list[str]], synthetic: Sequence[list[str]], most: int
-) -> list[PairOfShares]:
+def differing(real: Words, synthetic: Words, most: int) -> list[PairOfShares]:
     """The 1- and 2-grams whose share of texts differs most between two sets."""
     if not real or not synthetic:
         return []
