@@ -88,11 +88,7 @@ def grid_names() -> list[str]:
 
 
 def load_grid(name_or_path: str) -> Grid:
-    """A shipped grid by its name, or the user's own by the path of its YAML file.
-
-    Raises:
-        UserError: there is no such grid, or the file is none.
-    """
+    """A shipped grid by its name, or the user's own by the path of its YAML file."""
     if name_or_path in grid_names():
         return parse_grid((_SHIPPED / f"{name_or_path}.yaml").read_text("utf-8"), name_or_path)
     path = Path(name_or_path)
@@ -108,11 +104,7 @@ def load_grid(name_or_path: str) -> Grid:
 
 
 def parse_grid(text: str, where: str, default_name: str | None = None) -> Grid:
-    """A grid from its YAML text; ``where`` names it in errors.
-
-    Raises:
-        UserError: the text is not YAML, or not a grid.
-    """
+    """A grid from its YAML text; ``where`` names it in errors."""
     tree = parse_yaml(text, where)
     if not isinstance(tree, dict):
         raise UserError(f"{where}: a grid is a list of `name: value` lines, and this is not.")

@@ -43,11 +43,7 @@ def weights(
 
 
 def read_weights(folder: Path) -> list[dict[str, Any]]:
-    """The token weights that lie in a generator's folder.
-
-    Raises:
-        UserError: there are none, or the file cannot be read.
-    """
+    """The token weights that lie in a generator's folder."""
     places = [folder / "generator" / WEIGHTS, folder / WEIGHTS]
     path = next((path for path in places if path.is_file()), None)
     if path is None:

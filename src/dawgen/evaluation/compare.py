@@ -25,9 +25,6 @@ def compare(results: Results, first: str, second: str, tasks: Sequence[str] = ()
         first: a method, or ``METHOD@BACKBONE`` for its cells on one backbone (of the grid's names).
         second: likewise; where only one names a backbone, the other's cells are of the same.
         tasks: only these; all that both methods have without.
-
-    Raises:
-        UserError: no pair, or a pair that was scored on different test rows.
     """
     lines = []
     for ours, theirs in _sides(results, first, second):
@@ -49,9 +46,9 @@ def _sides(results: Results, first: str, second: str) -> list[tuple[Side, Side]]
             raise UserError(
                 f"No cell is of backbone {name!r}; there are {', '.join(results.backbones)}."
             )
-    both = [(here or there, there or here)] if here or there else None
-    both = both or [(name, name) for name in results.backbones]
-    return [((one, ours), (other, theirs)) for one, other in both]
+    if here or there:
+        return [((here or there, ours), (there or here, theirs))]
+    return [((name, ours), (name, theirs)) for name in results.backbones]
 
 
 def _checked_pairs(results: Results, ours: Side, theirs: Side, tasks: Sequence[str]) -> Pairs:

@@ -78,11 +78,7 @@ class Results:
 
 
 def read_results(out: Path) -> Results:
-    """Every cell below ``out/cells``.
-
-    Raises:
-        UserError: there are none, or one cannot be read.
-    """
+    """Every cell below ``out/cells``."""
     found = Results()
     for path in sorted((out / "cells").glob("*/*/*.json")):
         if path.name.startswith("."):

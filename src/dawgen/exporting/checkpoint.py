@@ -58,11 +58,7 @@ def write_checkpoint(folder: Path, backbone: Backbone, prompt: Tensor) -> list[i
 def with_prefix(
     processor: dict[str, Any] | None, names: list[str], ids: list[int]
 ) -> dict[str, Any]:
-    """A tokenizer's post-processor that puts tokens before what the given one makes.
-
-    Raises:
-        UserError: a kind of post-processor that dawgen does not know.
-    """
+    """A tokenizer's post-processor that puts tokens before what the given one makes."""
     kind = processor["type"] if processor else None
     if kind == "Sequence":
         assert processor is not None

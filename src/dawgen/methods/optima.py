@@ -63,12 +63,7 @@ from dawgen.tuning.start import start_prompt
 def optima(
     task: Task, shots: Shots, backbone: Backbone, settings: Settings, streams: Streams
 ) -> Prediction:
-    """Adapt a prompt from the task's source to its unlabelled rows and label ``task.rows``.
-
-    Raises:
-        UserError: no source, no unlabelled rows, other labels than the source's, label words
-            that start with the same token, or a loss that is not finite.
-    """
+    """Adapt a prompt from the task's source to its unlabelled rows and label ``task.rows``."""
     source = as_target(task.needed_source("OPTIMA"), task.card, "OPTIMA")
     if not task.unlabelled:
         raise UserError(
@@ -99,10 +94,6 @@ def adapt(
 
     Args:
         source: with the target's labels, from :func:`dawgen.methods.transfer.as_target`.
-
-    Raises:
-        UserError: a loss is not finite, there are no development shots, or label words start
-            with the same token.
     """
     if not shots.dev:
         raise UserError(f"{task.card.name}: there are no development rows to choose a step by.")
@@ -206,11 +197,7 @@ class _Adaptation:
 
 
 def _first_tokens(card: TaskCard, backbone: Backbone) -> Tensor:
-    """The label words' first tokens [C] behind the card's template.
-
-    Raises:
-        UserError: two words have the same.
-    """
+    """The label words' first tokens [C] behind the card's template."""
     firsts = [word[0] for word in backbone.label_word_ids(card)]
     if len(set(firsts)) < len(firsts):
         words = ", ".join(repr(card.label_words[label]) for label in card.labels)

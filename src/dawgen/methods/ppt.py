@@ -101,11 +101,7 @@ def pretrained(task: Task, backbone: Backbone, settings: Settings) -> Tensor:
 def pretrain(
     card: TaskCard, documents: list[Document], backbone: Backbone, settings: Settings
 ) -> Trained:
-    """Next-sentence prediction through the card's template; the last step's prompt [P,H].
-
-    Raises:
-        UserError: too few documents, or a loss that is not finite (named by its step).
-    """
+    """Next-sentence prediction through the card's template; the last step's prompt [P,H]."""
     ppt, tuning = settings.methods.ppt, settings.tuning
     streams = Streams(SEED)
     pairs = NextSentencePairs(documents, kinds_of(card), streams.numpy("ppt", "pairs"))

@@ -88,11 +88,7 @@ def _tuning(settings: Settings) -> TuningSettings:
 
 
 def split(rows: list[Row], dev_rows: int, name: str) -> tuple[list[Row], list[Row]]:
-    """Rows to train on and rows to choose the checkpoint by, a fifth of all at most.
-
-    Raises:
-        UserError: there are too few rows to keep one.
-    """
+    """Rows to train on and rows to choose the checkpoint by, a fifth of all at most."""
     kept = min(dev_rows, len(rows) // 5)
     if not kept:
         raise UserError(

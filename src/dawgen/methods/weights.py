@@ -38,44 +38,34 @@ Losses = Callable[[Backbone, Tensor, Sequence[Sequence[int]], Tensor, Words], Te
 
 @dataclass(frozen=True)
 class WeightsJob:
-    """What the weights are tuned on, and by which loss.
-
-    Attributes:
-        card: the task.
-        train: labelled rows.
-        dev: labelled rows by which the best step is chosen.
-        words: token ids of what stands for each of the C labels.
-        losses: of rows.
-        start: [P,H], the soft prompt that is tuned too; P = 0 is none.
-    """
+    """What the weights are tuned on, and by which loss."""
 
     card: TaskCard
     train: EncodedRows
     dev: EncodedRows
+    """By which the best step is chosen."""
     words: Words
+    """Token ids of what stands for each of the C labels."""
     losses: Losses
     start: Tensor
+    """[P,H], the soft prompt that is tuned too; P = 0 is none."""
 
 
 @dataclass(frozen=True)
 class TunedWeights:
-    """The tuned copy, at the step that was best on the development rows.
-
-    Attributes:
-        backbone: the copy; the caller's backbone is as it was.
-        prompt: [P,H].
-        best_step: 0 is the untouched start.
-        looks: each look at the development rows, by its step.
-        losses: the mean training loss of each step, nats.
-        parameters: how many numbers were tuned.
-    """
+    """The tuned copy, at the step that was best on the development rows."""
 
     backbone: Backbone
-    prompt: Tensor
+    """The copy; the caller's backbone is as it was."""
+    prompt: Tensor  # [P,H]
     best_step: int
+    """0 is the untouched start."""
     looks: dict[int, DevScore]
+    """By their step."""
     losses: list[float]
+    """The mean training loss of each step, nats."""
     parameters: int
+    """How many numbers were tuned."""
 
 
 @repeatable()
@@ -85,9 +75,6 @@ def tune_weights(
     """Tune every weight of a copy, and the soft prompt where there is one.
 
     Dropout is on, from a stream of its own; the process's random state comes back as it was.
-
-    Raises:
-        UserError: rows are missing, or a loss is not finite; the sentence names task and step.
     """
     if not len(job.train) or not len(job.dev):
         raise UserError(f"{job.card.name}: fine-tuning needs rows to learn and to choose from.")

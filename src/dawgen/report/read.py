@@ -47,11 +47,7 @@ class RunFiles:
 
 
 def read_run(folder: Path) -> RunFiles:
-    """Read what there is.
-
-    Raises:
-        UserError: ``folder`` is no folder, or a file in it is damaged or not of this run.
-    """
+    """Read what there is."""
     if not folder.is_dir():
         raise UserError(f"There is no run folder {folder}.")
     return RunFiles(folder)
