@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from markupsafe import Markup
 
@@ -44,14 +45,6 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True)
-class Stack:
-    """One bar: its name, and how many of each part it has."""
-
-    name: str
-    parts: Mapping[str, int]
-
-
-@dataclass(frozen=True, slots=True)
 class PairOfShares:
     """Two shares of the same thing, each in [0, 1]."""
 
@@ -79,7 +72,7 @@ def bar_chart(title: str, bars: Sequence[Bar]) -> Markup:
     for number, bar in enumerate(bars):
         top = number * row
         note, kind = f"{bar.value:.1%} · {bar.note}", f"s{number % COLOURS}"
-        box = {"x": left, "y": top + 19}
+        box: dict[str, Any] = {"x": left, "y": top + 19}
         low, high = left + bar.low * width, left + bar.high * width
         shapes += [
             shape("text", bar.name, x=left, y=top + 13),
@@ -91,23 +84,26 @@ def bar_chart(title: str, bars: Sequence[Bar]) -> Markup:
     return figure(title, len(bars) * row, shapes)
 
 
-def stacked_chart(title: str, stacks: Sequence[Stack], order: Sequence[str]) -> Markup:
-    """Horizontal bars, all to one scale, cut into parts in the given order."""
+def stacked_chart(
+    title: str, stacks: Mapping[str, Mapping[str, int]], order: Sequence[str]
+) -> Markup:
+    """Horizontal bars, all to one scale, each cut into its parts in the given order."""
     row = 46
-    largest = max((sum(stack.parts.values()) for stack in stacks), default=0) or 1
+    largest = max((sum(parts.values()) for parts in stacks.values()), default=0) or 1
     shapes, totals = [], Counter[str]()
-    for number, stack in enumerate(stacks):
-        top, left, total = number * row, 0.0, sum(stack.parts.values())
-        totals.update(stack.parts)
-        shapes.append(shape("text", stack.name, x=0, y=top + 13))
+    for number, (name, parts) in enumerate(stacks.items()):
+        top, left, total = number * row, 0.0, sum(parts.values())
+        totals.update(parts)
+        shapes.append(shape("text", name, x=0, y=top + 13))
         shapes.append(shape("text", f"{total:,}", x=WIDTH, y=top + 13, text_anchor="end"))
         for place, part in enumerate(order):
-            count = stack.parts.get(part, 0)
+            count = parts.get(part, 0)
             width = count / largest * WIDTH
             if count:
-                says = f"{stack.name}, {part}: {count:,} ({count / total:.1%})"
-                box = {"x": left, "y": top + 19, "width": max(width - 1, 0.5), "height": 18}
-                shapes.append(shape("rect", says=says, kind=f"f{place % COLOURS}", **box))
+                says = f"{name}, {part}: {count:,} ({count / total:.1%})"
+                kind, drawn = f"f{place % COLOURS}", max(width - 1, 0.5)
+                box: dict[str, Any] = {"x": left, "y": top + 19, "width": drawn, "height": 18}
+                shapes.append(shape("rect", says=says, kind=kind, **box))
             left += width
     keys = [
         key(f"f{place % COLOURS}", part, f"{totals[part]:,}")
@@ -192,8 +188,8 @@ def dots_chart(
 def reliability_chart(title: str, bins: Sequence[tuple[float, float, int]]) -> Markup:
     """Accuracy against mean confidence; a dot's area grows with its rows. bins: (conf, acc, n)."""
     unit = (0.0, 1.0)
-    corners = {"x1": LEFT, "y1": HEIGHT - BOTTOM, "x2": WIDTH - RIGHT, "y2": TOP}
-    shapes = [*axes(unit, unit, "confidence", "accuracy"), shape("line", kind="ideal", **corners)]
+    x2, y1 = WIDTH - RIGHT, HEIGHT - BOTTOM
+    ideal = shape("line", kind="ideal", x1=LEFT, y1=y1, x2=x2, y2=TOP)
     total = sum(n for *_, n in bins)
     dots = [
         Dot(
@@ -205,7 +201,8 @@ def reliability_chart(title: str, bins: Sequence[tuple[float, float, int]]) -> M
         )
         for confidence, accuracy, n in bins
     ]
-    return figure(title, HEIGHT, [*shapes, *_marks(dots, unit, unit)])
+    axis = axes(unit, unit, "confidence", "accuracy")
+    return figure(title, HEIGHT, [*axis, ideal, *_marks(dots, unit, unit)])
 
 
 def _marks(dots: Sequence[Dot], x_range: Span, y_range: Span) -> list[Markup]:

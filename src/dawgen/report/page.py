@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from dawgen.report import predictions, results, rows, training
+from dawgen.report import results, rows, training
 from dawgen.report.environment import render_page
 from dawgen.report.read import RunFiles, read_run
 from dawgen.report.tokens import shot_texts
@@ -47,9 +47,9 @@ def _context(files: RunFiles) -> dict[str, Any]:
         "key_figures": results.key_figures(files),
         "results": compared,
         "results_chart": results.results_chart(compared, seed),
-        "confusion": predictions.confusion(scores),
-        "reliability": predictions.reliability_figure(files.predictions, seed),
-        "wrong": predictions.wrong(files.predictions),
+        "confusion": results.confusion(scores),
+        "reliability": results.reliability_figure(files.predictions, seed),
+        "wrong": results.wrong(files.predictions),
         "shots": shots,
         "arm": files.arm,
         "settings": files.settings,

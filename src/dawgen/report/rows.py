@@ -13,7 +13,6 @@ from markupsafe import Markup
 from dawgen.report.bars import (
     Dot,
     PairOfShares,
-    Stack,
     dots_chart,
     histogram,
     pairs_chart,
@@ -48,11 +47,11 @@ def ledger_chart(ledger: dict[str, Any], seed: object) -> Markup | None:
         return None
     common = sorted(ledger.get("reasons", {}), key=lambda why: -ledger["reasons"][why])
     named = common[:_REASONS_SHOWN]
-    stacks = []
+    stacks = {}
     for label, account in ledger["labels"].items():
         rest = sum(n for why, n in account["reasons"].items() if why not in named)
         parts = {why: account["reasons"].get(why, 0) for why in named}
-        stacks.append(Stack(label, {_KEPT: account["kept"], **parts, _OTHERS: rest}))
+        stacks[label] = {_KEPT: account["kept"], **parts, _OTHERS: rest}
     title = f"What became of every try; seed {seed}"
     return stacked_chart(title, stacks, [_KEPT, *named, _OTHERS])
 
