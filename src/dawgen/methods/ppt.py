@@ -25,13 +25,12 @@ from dawgen.backbone import Backbone
 from dawgen.errors import UserError
 from dawgen.methods.base import Task, train
 from dawgen.methods.next_sentence import Document, NextSentencePairs, kinds_of, read_documents
-from dawgen.methods.prompted import PromptJob
+from dawgen.methods.prompted import PromptJob, at_constant_rate, on_real_rows
 from dawgen.methods.stored import Trained, stored_prompt
 from dawgen.settings import Settings, TuningSettings
 from dawgen.storage.folder import fingerprint
 from dawgen.streams import Streams, repeatable
 from dawgen.tasks import Row, Shots, TaskCard
-from dawgen.tuning import Arm
 from dawgen.tuning.gradients import both_gradients, clip
 from dawgen.tuning.rows import JoinedRows, encode
 from dawgen.tuning.schedule import make_optimizer
@@ -50,26 +49,16 @@ def prepare(
         UserError: no pairs, more than three labels, no usable corpus, or a loss that is not
             finite.
     """
-    start = pretrained(task, backbone, settings)
-    tuning = _tuning(settings, len(shots.train))
-    arm = Arm("ppt", streams.root, "real", learning_rate=tuning.learning_rate)
-    return PromptJob(arm, shots.train, shots.dev, tuning, start=start)
-
-
-def _tuning(settings: Settings, rows: int) -> TuningSettings:
-    """PPT's own tuning: a constant rate, a look at the development rows after each pass."""
     ppt = settings.methods.ppt
-    a_pass = max(1, math.ceil(rows / ppt.tuning_batch_size))
-    changes: dict[str, Any] = {
-        "combine": "real",
-        "learning_rate": ppt.tuning_learning_rate,
-        "schedule": "constant",
-        "warmup_steps": 0,
-        "batch_size": ppt.tuning_batch_size,
-        "steps": ppt.tuning_epochs * a_pass,
-        "eval_every": a_pass,
-    }
-    return settings.tuning.model_copy(update=changes)
+    a_pass = max(1, math.ceil(len(shots.train) / ppt.tuning_batch_size))
+    tuning = at_constant_rate(
+        settings.tuning,
+        learning_rate=ppt.tuning_learning_rate,
+        batch_size=ppt.tuning_batch_size,
+        steps=ppt.tuning_epochs * a_pass,
+        eval_every=a_pass,
+    )
+    return on_real_rows("ppt", shots, tuning, streams, pretrained(task, backbone, settings))
 
 
 def pretrained(task: Task, backbone: Backbone, settings: Settings) -> Tensor:

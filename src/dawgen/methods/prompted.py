@@ -47,6 +47,24 @@ class PromptJob:
 Prepare = Callable[[Task, Shots, Backbone, Settings, Streams], PromptJob]
 
 
+def on_real_rows(
+    name: str,
+    shots: Shots,
+    tuning: TuningSettings,
+    streams: Streams,
+    start: Tensor | None = None,
+) -> PromptJob:
+    """A prompt tuned on the few shots alone."""
+    arm = Arm(name, streams.root, "real", learning_rate=tuning.learning_rate)
+    return PromptJob(arm, shots.train, shots.dev, tuning, start=start)
+
+
+def at_constant_rate(tuning: TuningSettings, **changes: object) -> TuningSettings:
+    """The settings for tuning on real rows at one rate to the last step, with more changes."""
+    fixed = {"combine": "real", "schedule": "constant", "warmup_steps": 0}
+    return tuning.model_copy(update=fixed | changes)
+
+
 def tune(card: TaskCard, jobs: Sequence[PromptJob], backbone: Backbone) -> list[TunedPrompt]:
     """Tune the jobs' prompts, those of equal settings and length in one stack; order is kept."""
     starts = [
