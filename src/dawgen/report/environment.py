@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 from base64 import b64encode
+from collections.abc import Iterable
 from hashlib import sha256
 from importlib import resources
 from typing import Any
@@ -40,7 +41,7 @@ def render_page(template: str, context: dict[str, Any], scripts: tuple[str, ...]
         "percent": lambda value: f"{value:.1%}",
         "count": lambda value: f"{value:,}",
         "figure": _figure,
-        "command": lambda words: shlex.join(map(str, words)),  # as a shell takes them
+        "command": _command,
         "data": as_data,
     }
     head, body = _source("theme.js"), "\n".join(_source(name) for name in ("page.js", *scripts))
@@ -60,6 +61,11 @@ def as_data(value: object) -> Markup:
     """A value as JSON that may stand inside a script element; control characters are escaped."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return Markup(_UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
+
+
+def _command(words: Iterable[object]) -> str:
+    """A command as a shell takes it."""
+    return shlex.join([str(word) for word in words])
 
 
 def _figure(value: object) -> str:
