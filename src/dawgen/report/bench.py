@@ -158,8 +158,8 @@ def significance(results: Results, reference: str) -> list[Significance]:
 def costs(results: Results) -> list[Cost]:
     """Mean cost and accuracy of each method on each backbone; of memory the peak."""
     groups: dict[tuple[str, str], list[CellResult]] = defaultdict(list)
-    for (backbone, method, _), cells in results.done.items():
-        groups[backbone, method] += cells.values()
+    for (backbone, method, _), by_seed in results.done.items():
+        groups[backbone, method] += by_seed.values()
     lines = []
     for (backbone, method), cells in sorted(groups.items()):
         accuracy, _ = mean_std([cell.accuracy for cell in cells])

@@ -185,7 +185,8 @@ def key_figures(files: RunFiles) -> list[KeyFigure]:
         figures.append(("time", duration(seconds), note))
     if is_number(run.get("peak_memory_mib")):
         figures.append(("memory", f"{run['peak_memory_mib'] / 1024:.1f} GiB", "at most"))
-    if is_number(energy := (run.get("energy") or {}).get("kwh")):
+    energy: Any = (run.get("energy") or {}).get("kwh")
+    if is_number(energy):
         figures.append(("energy", f"{1000 * energy:.1f} Wh", "codecarbon"))
     elif run:
         figures.append(("energy", "–", "not measured: install dawgen[energy]"))
