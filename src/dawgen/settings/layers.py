@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from importlib import resources
 from pathlib import Path
-from types import NoneType, UnionType
+from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
 import numpy as np

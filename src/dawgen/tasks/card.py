@@ -109,7 +109,7 @@ class TaskCard(BaseModel):
 
     @property
     def request(self) -> str:
-        """The request to a chat model for a text that is not based on another; it favours no label."""
+        """The request to a chat model for a first text; it favours no label."""
         what = "the first of two texts" if self.is_pair else "a text"
         return f"Write {what} for this task: {self.description or self.instruction}"
 
@@ -132,7 +132,7 @@ class TaskCard(BaseModel):
     def _name_is_no_path(cls, name: str) -> str:
         if set(name) & {"/", "\\"} or not name.strip(". ") or not name.isprintable():
             raise ValueError(
-                f"{name!r} is also a folder's name, so / and \\ and dots alone are invalid"
+                f"{name!r} names a folder, so it cannot contain / or \\, nor be dots alone"
             )
         return name
 
