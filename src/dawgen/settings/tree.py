@@ -98,7 +98,7 @@ class GeneratorSettings(Section):
     """Gradient of the token weights: exact product, or central differences (ours, not
     published)."""
     max_length: Positive = 128
-    """Largest number of tokens of a text (FewGen: 128). Longer few shots are left out."""
+    """Largest number of tokens of a text (FewGen: 128). Longer few shots are skipped."""
 
     @model_validator(mode="after")
     def _pairs_in_a_batch(self) -> GeneratorSettings:
