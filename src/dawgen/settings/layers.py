@@ -23,7 +23,7 @@ from dawgen.backbone.kind import is_causal
 from dawgen.backbone.registry import known_backbone
 from dawgen.errors import UserError, did_you_mean
 from dawgen.settings import BackboneSettings, Settings
-from dawgen.settings.yamltext import parse_yaml
+from dawgen.settings.yamltext import parse_yaml, read_user_text
 from dawgen.terminal.harmless import hide_secrets
 
 _PRESETS = resources.files("dawgen.settings") / "presets"
@@ -55,15 +55,7 @@ def _preset_for(tree: Mapping[str, Any]) -> str | None:
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        text = path.read_text("utf-8")
-    except FileNotFoundError:
-        raise UserError(f"There is no settings file {path}.") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path} is not a text file in UTF-8; save it as one.") from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}.") from None
-    tree = parse_yaml(text, str(path))
+    tree = parse_yaml(read_user_text(path, "settings file"), str(path))
     if tree is None:
         return {}
     if not isinstance(tree, dict):

@@ -6,6 +6,7 @@ can stand for billions of values.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -23,6 +24,25 @@ class _Refused(Exception):
     def __init__(self, problem: str, mark: yaml.Mark | None = None) -> None:
         super().__init__(problem)
         self.problem, self.problem_mark = problem, mark
+
+
+def read_user_text(path: Path, what: str) -> str:
+    """The text of a file from the user.
+
+    Args:
+        what: the kind of file in messages, such as "settings file".
+
+    Raises:
+        UserError: there is no such file, or it is not text in UTF-8.
+    """
+    try:
+        return path.read_text("utf-8-sig")
+    except FileNotFoundError:
+        raise UserError(f"There is no {what} {path}.") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not a text file in UTF-8; save it as one.") from None
+    except OSError as error:
+        raise UserError(f"The {what} {path} cannot be read: {error.strerror}.") from None
 
 
 def parse_yaml(text: str, where: str, loader: type[yaml.SafeLoader] = yaml.SafeLoader) -> Any:

@@ -16,7 +16,7 @@ from typing import Any
 from dawgen.errors import UserError
 from dawgen.storage.atomic import move, partial_of, remove, sweep
 from dawgen.storage.atomic import write_text as write_text
-from dawgen.storage.locking import LOCK, links_below, locked, refuse_links
+from dawgen.storage.locking import LOCK, links_below, locked, refuse_links, writable
 from dawgen.storage.seals import fingerprint as fingerprint
 from dawgen.storage.seals import read_seal, set_seal
 from dawgen.terminal.progress import warn
@@ -63,13 +63,11 @@ class RunFolder:
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Lock the folder for this process, and remove what a killed one left unfinished."""
-        try:
+        with writable(self.path):
             if self.path.exists() and not self.path.is_dir():
                 raise UserError(f"{self.path} is a file; name a folder with --out.")
             self.path.mkdir(parents=True, exist_ok=True)
             self.refuse_links()
-        except OSError as error:
-            raise UserError(f"{self.path} cannot be written: {error.strerror}.") from None
         with locked(self.path / LOCK, self.path):
             sweep(self.path)
             yield

@@ -69,6 +69,15 @@ def acquire(path: Path, *, wait: bool) -> BinaryIO:
 
 
 @contextmanager
+def writable(place: Path) -> Iterator[None]:
+    """Turn errors of the disk in the block into a UserError."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{place} cannot be written: {error.strerror}.") from None
+
+
+@contextmanager
 def turn(folder: Path) -> Iterator[None]:
     """Lock a folder, waiting for another process that has locked it."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -91,15 +100,14 @@ def locked(lock: Path, place: Path, *, remove: bool = False) -> Iterator[None]:
     Raises:
         UserError: another process, which is named, holds it, or the place cannot be written.
     """
-    try:
-        file = acquire(lock, wait=False)
-    except BlockingIOError:
-        raise UserError(
-            f"Another dawgen process{_holder(lock)} is writing to {place}; wait for it, or name "
-            "another place with --out."
-        ) from None
-    except OSError as error:
-        raise UserError(f"{place} cannot be written: {error.strerror}.") from None
+    with writable(place):
+        try:
+            file = acquire(lock, wait=False)
+        except BlockingIOError:
+            raise UserError(
+                f"Another dawgen process{_holder(lock)} is writing to {place}; wait for it, or "
+                "name another place with --out."
+            ) from None
     with file:
         try:
             file.truncate(0)
@@ -114,10 +122,8 @@ def locked(lock: Path, place: Path, *, remove: bool = False) -> Iterator[None]:
 @contextmanager
 def locked_target(path: Path) -> Iterator[None]:
     """Lock a single file or folder before it is written; makes the folders above it."""
-    try:
+    with writable(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror}.") from None
     with locked(target_lock(path), path, remove=True):
         yield
 

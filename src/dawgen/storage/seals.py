@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ class Seal:
     inputs: Mapping[str, Any] = field(default_factory=dict)
 
 
-def fingerprint(inputs: Mapping[str, Any]) -> str:
+def fingerprint(inputs: Mapping[str, Any] | Sequence[Any]) -> str:
     """A hash of plain values, the same on every machine."""
     text = json.dumps(inputs, sort_keys=True, ensure_ascii=False, default=str)
     return hashlib.sha256(text.encode()).hexdigest()

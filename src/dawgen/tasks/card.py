@@ -30,7 +30,7 @@ from pydantic import (
 
 from dawgen.errors import UserError, did_you_mean
 from dawgen.settings.decoding import DecodingSettings
-from dawgen.settings.yamltext import parse_yaml
+from dawgen.settings.yamltext import parse_yaml, read_user_text
 from dawgen.tasks.row import Row
 from dawgen.terminal.harmless import in_shell
 
@@ -302,15 +302,7 @@ def load_card(name_or_path: str | Path) -> TaskCard:
     if path.suffix.lower() not in _SUFFIXES and not path.is_file():
         hint = did_you_mean(name.lower(), card_names(), f"there are {', '.join(card_names())}.")
         raise UserError(f"There is no task {name!r} and no card file of that name; {hint}")
-    try:
-        text = path.read_text("utf-8-sig")
-    except FileNotFoundError:
-        raise UserError(f"There is no card file {name}.") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{name} is not a text file in UTF-8, so it cannot be a card.") from None
-    except OSError as error:
-        raise UserError(f"The card file {name} cannot be read: {error.strerror}.") from None
-    return parse_card(text, where=name, default_name=path.stem)
+    return parse_card(read_user_text(path, "card file"), where=name, default_name=path.stem)
 
 
 def parse_card(text: str, where: str, default_name: str | None = None) -> TaskCard:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dawgen.settings import Settings
+from dawgen.storage.seals import fingerprint
 from dawgen.tasks import Row, Shots, TaskCard, load_card, load_rows, packaged_data
 from dawgen.tasks.shots import prepare_shots
 
@@ -25,8 +24,7 @@ def rows_hash(rows: Sequence[Row] | None) -> str | None:
     """A hash of the rows' texts and labels, in order."""
     if rows is None:
         return None
-    text = json.dumps([(row.text1, row.text2, row.label) for row in rows], ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return fingerprint([(row.text1, row.text2, row.label) for row in rows])
 
 
 def load_job(
