@@ -205,7 +205,7 @@ def test_rows_with_an_empty_text_keep_their_place(
 
     outcome, found = table("--on-empty", "skip")
     assert outcome.code == 0
-    assert "2 of 5 rows have an empty text and are left out." in outcome.err
+    assert "2 of 5 rows have an empty text and are skipped." in outcome.err
     assert found == labelled
 
     outcome, found = table("--on-empty", "error")
