@@ -26,6 +26,7 @@ from dawgen.commands.options import (
     Out,
     Preset,
     Set,
+    Synthetic,
     Task,
     Test,
     Train,
@@ -61,6 +62,7 @@ def run(
     config: Config = None,
     max_hours: MaxHours = None,
     max_kwh: MaxKwh = None,
+    synthetic: Synthetic = None,
 ) -> None:
     """Run all stages: generator, synthetic rows, tuned prompt, scores and report."""
     from dawgen.pipeline import run as pipeline
@@ -80,6 +82,7 @@ def run(
         preset=used,
         command=["dawgen", *sys.argv[1:]],
         limits=Limits(max_hours, max_kwh),
+        synthetic=synthetic,
     )
     screen.show(summary(result.folder, screen.width()))
 

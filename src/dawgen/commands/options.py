@@ -17,6 +17,14 @@ Train = Annotated[
 ]
 Dev = Annotated[str | None, typer.Option(help="Labelled rows for choosing the checkpoint.")]
 Test = Annotated[str | None, typer.Option(help="Labelled rows to score.")]
+Synthetic = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="Rows from elsewhere (an LLM, a person) instead of a generator's: "
+        "JSONL, JSON, CSV, TSV, Parquet or hub:NAME.",
+    ),
+]
 Out = Annotated[Path, typer.Option(help="Run folder.")]
 Set = Annotated[
     list[str] | None,

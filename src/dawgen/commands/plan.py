@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from dawgen.commands.options import Config, Dev, Preset, Set, Task, Test, Train, read_settings
+from dawgen.commands.options import Config, Dev, Preset, Set, Synthetic, Task, Test, Train, read_settings
 
 
 def plan(
@@ -17,6 +17,7 @@ def plan(
     price: Annotated[
         float | None, typer.Option(min=0, help="Price of an hour on this machine, in any currency.")
     ] = None,
+    synthetic: Synthetic = None,
     over: Set = None,
     preset: Preset = None,
     config: Config = None,
@@ -24,11 +25,13 @@ def plan(
     """Estimate time, memory, disk, energy and cost of `dawgen run` on this machine."""
     from dawgen.backbone import load_backbone
     from dawgen.pipeline import plan as planning
+    from dawgen.synthesis.importing import Given
     from dawgen.tasks.job import load_job
 
     settings = read_settings(preset, config, over)
     job = load_job(task, settings, train=train, dev=dev, test=test)
     backbone = load_backbone(settings.backbone)
     backbone.label_word_ids(job.card)
-    for line in planning.plan(job, backbone, settings).lines(price):
+    imported = Given.read(synthetic, job.card) if synthetic else None
+    for line in planning.plan(job, backbone, settings, imported).lines(price):
         typer.echo(line)

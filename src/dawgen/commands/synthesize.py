@@ -143,7 +143,6 @@ def _import(
     from dawgen.storage.folder import RunFolder
     from dawgen.synthesis import importing
     from dawgen.synthesis.scoring import Scorer
-    from dawgen.synthesis.shards import load_foreign
     from dawgen.tasks.job import load_job
 
     home = _generator(generator) if generator else None
@@ -151,11 +150,13 @@ def _import(
     every = settings.synthesis.model_copy(update={"choose": ChoosingSettings()})
     settings = settings.model_copy(update={"synthesis": every})
     job, folder = load_job(task, settings, **files), RunFolder(out)
-    given = load_foreign(source, job.card)
+    given = importing.Given.read(source, job.card)
     scorer = None
     if home:
         scorer = Scorer.load(home, job.card, load_backbone(settings.backbone))
-    what = importing.Import(job, settings, source, given, rows, scorer)
+    what = importing.Import(
+        job, settings.synthesis, settings.seed, given.origin, given.rows, rows, scorer
+    )
     if preview:
         _show(what.preview(preview))
     return folder, job, partial(importing.import_stage, folder, what)

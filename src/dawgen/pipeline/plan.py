@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from dawgen.backbone import Backbone
     from dawgen.backbone.shape import Work
     from dawgen.settings import Settings
+    from dawgen.synthesis.importing import Given
     from dawgen.tasks import Row
     from dawgen.tasks.job import Job
 
@@ -48,14 +49,21 @@ _REPORT_BYTES = 2 << 20
 _PREDICTION_BYTES = 200
 
 
-def plan(job: Job, backbone: Backbone, settings: Settings) -> Plan:
-    """Probe every stage and count the rest."""
+def plan(job: Job, backbone: Backbone, settings: Settings, given: Given | None = None) -> Plan:
+    """Probe every stage and count the rest.
+
+    Args:
+        given: rows from elsewhere; then no generator is tuned and nothing is written.
+    """
     probe = _Probe(Counter(job, backbone, settings), Meter())
     with hushed():
         first = [probe.baseline()] if BASELINE in arms_of(settings) else []
-        stages = [*first, probe.generator(), probe.synthesis(), probe.tuning(), probe.evaluation()]
+        writing = [probe.importing(given)] if given else [probe.generator(), probe.synthesis()]
+        stages = [*first, *writing, probe.tuning(), probe.evaluation()]
     tokens = fitting_tokens(backbone, graph=True)
-    return Plan(stages, probe.disk_bytes(), tokens, probe.attempts())
+    attempts = exactly(len(given.rows)) if given else probe.attempts()
+    source = f"{given.origin.name} (SHA-256 {given.origin.sha256})" if given else None
+    return Plan(stages, probe.disk_bytes(given), tokens, attempts, source)
 
 
 class _Probe:
@@ -135,6 +143,14 @@ class _Probe:
         least, most = attempts.least * tokens[0], attempts.most * tokens[1]
         return StagePlan("synthesis", cost, Range(least, most).scaled(1 / made.speed.tokens))
 
+    def importing(self, given: Given) -> StagePlan:
+        """Some of the rows read as the reader will; cleaning is nothing beside that."""
+        few = given.rows[: ROWS_A_LABEL * len(self.job.card.labels)]
+        reads = self.synthesis_settings.chooses
+        cost = self.cost(lambda: self._agreeing(few) if reads else None)
+        self.row_bytes = sum(len(row.text1) + len(row.text2 or "") for row in few) / len(few)
+        return StagePlan("synthesis", cost, exactly(len(given.rows) / len(few)))
+
     def _agreeing(self, rows: Sequence[Row]) -> torch.Tensor:
         """Reads the rows as the reader will, but agrees with all of them."""
         card, tokens = self.job.card, self.settings.evaluation.tokens_per_batch
@@ -192,13 +208,13 @@ class _Probe:
         ids = self.backbone.ordinary_token_ids()[: self.settings.tuning.prompt_length]
         return self.backbone.embed(torch.tensor(ids, device=self.backbone.device))
 
-    def disk_bytes(self) -> int:
+    def disk_bytes(self, given: Given | None) -> int:
         """Prompts, rows, predictions and the report."""
         settings, labels = self.settings, len(self.job.card.labels)
         hidden = self.backbone.hidden_size
-        prompts = labels * settings.generator.prompt_length
+        prompts = 0 if given else labels * settings.generator.prompt_length
         prompts += len(arms_of(settings)) * settings.tuning.prompt_length
-        rows = labels * settings.synthesis.rows_per_label
+        rows = len(given.rows) if given else labels * settings.synthesis.rows_per_label
         scored = len(self.job.scored)
         found = 4 * hidden * prompts + self.row_bytes * rows + _PREDICTION_BYTES * scored
         return round(found) + _REPORT_BYTES

@@ -72,13 +72,16 @@ class Plan:
         disk_bytes: of the run folder.
         tokens_per_batch: tokens of one forward and backward call that free memory holds; None
             where the system does not say how much is free.
-        attempts: texts that synthesis will write, if it is among the stages.
+        attempts: texts that synthesis will write, or rows that are imported, if it is among the
+            stages.
+        source: where rows are imported from; None where a generator writes them.
     """
 
     stages: list[StagePlan]
     disk_bytes: int
     tokens_per_batch: int | None
     attempts: Range | None = None
+    source: str | None = None
 
     @property
     def seconds(self) -> Range:
@@ -104,7 +107,9 @@ class Plan:
             memory = stage.probe.peak_gpu_memory_mib or stage.probe.peak_memory_mib
             found.append(_line(stage.name, stage.seconds, memory, stage.kwh, price))
         found.append(_line("all", self.seconds, self.memory_mib, self.kwh, price))
-        if self.attempts:
+        if self.attempts and self.source:
+            found.append(f"synthesis: {self.attempts.most:,.0f} rows from {self.source}, cleaned")
+        elif self.attempts:
             found.append(_about_synthesis(self.attempts))
         return [*found, f"disk: {self.disk_bytes / 1e6:,.1f} MB" + self._fitting()]
 

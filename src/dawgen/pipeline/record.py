@@ -10,7 +10,7 @@ from dawgen.backbone.frame import frame_json, load_frame
 from dawgen.machine.hardware import hardware, peak_memory_mib, versions
 from dawgen.pipeline.stage import Context
 from dawgen.settings import Settings
-from dawgen.storage.seals import file_hash
+from dawgen.storage.seals import file_hash, read_seal
 from dawgen.tasks.job import rows_hash
 from dawgen.terminal.harmless import hide_secrets
 from dawgen.use.finished import kept_hashes
@@ -26,6 +26,7 @@ def run_record(
     """The content of ``run.json``: what was asked, of what, by what, on what, and how long."""
     job, backbone, path = context.job, context.backbone, context.path
     files = ("scores.json", "predictions.parquet")
+    synthetic = read_seal(path / "synthetic")
     record = {
         "dawgen": dawgen.__version__,
         "task": job.card.name,
@@ -43,6 +44,7 @@ def run_record(
             "test": rows_hash(job.test),
         },
         "overlap": shared,
+        "synthetic": synthetic.inputs.get("source") if synthetic else None,
         "stages": context.folder.stages,
         "peak_memory_mib": peak_memory_mib(),
         "hardware": hardware(),

@@ -28,24 +28,30 @@ from dawgen.pipeline.stage import Context, Stage, held, make_all
 from dawgen.pipeline.stage_work import Counter
 from dawgen.pipeline.stages import BASELINE, arms_of
 from dawgen.pipeline.tracking import tracked
+from dawgen.errors import UserError
 from dawgen.prompts import load_prompt
 from dawgen.report import write_report
 from dawgen.settings import Settings
 from dawgen.storage.atomic import write_bytes
 from dawgen.storage.folder import RunFolder, write_json
 from dawgen.synthesis import SyntheticRow, load_synthetic
+from dawgen.synthesis.importing import Given
 from dawgen.synthesis.sources import check_sources
 from dawgen.tasks.job import Job, load_job
 from dawgen.terminal.progress import warn
 
 
 def stages_of(
-    context: Context, settings: Settings, rows: Callable[[], Sequence[SyntheticRow]]
+    context: Context,
+    settings: Settings,
+    rows: Callable[[], Sequence[SyntheticRow]],
+    given: Callable[[], Given] | None = None,
 ) -> list[Stage]:
     """The stages of a run, in their order.
 
     Args:
         rows: the kept synthetic rows, once they are there.
+        given: rows from elsewhere, once they are there; without, a generator writes them.
     """
     arms, tokens = arms_of(settings), settings.evaluation.tokens_per_batch
     count = Counter(context.job, context.backbone, settings)
@@ -58,11 +64,15 @@ def stages_of(
     if BASELINE in arms:
         alone = stages.baseline(context, settings.tuning, arms[BASELINE])
         first = [alone.counting(count.baseline)]
-    generator = stages.generator(context, settings.generator, settings.synthesis)
+    if given is None:
+        generator = stages.generator(context, settings.generator, settings.synthesis)
+        synthesis = stages.synthesis(context, settings.synthesis, tokens)
+        writing = [generator.counting(count.generator), synthesis.counting(written)]
+    else:
+        writing = [stages.imported(context, settings.synthesis, given, tokens)]
     return [
         *first,
-        generator.counting(count.generator),
-        stages.synthesis(context, settings.synthesis, tokens).counting(written),
+        *writing,
         stages.tuning(context, settings, rows).counting(lambda: count.tuning(rows())),
         # A stage that selects among tuned classifiers belongs here.
         stages.evaluation(context, arms, tokens).counting(count.evaluation),
@@ -81,6 +91,7 @@ def run(
     preset: str | None = None,
     command: Sequence[str] = (),
     limits: Limits = NO_LIMITS,
+    synthetic: str | Path | None = None,
 ) -> Result:
     """From a few labelled rows to a synthetic dataset, a tuned prompt and its scores.
 
@@ -94,6 +105,8 @@ def run(
             :func:`dawgen.settings.layers.build_settings` gives first; the shipped model's without.
         preset: settings made for one backbone; of a ``Settings`` object it is the name only.
         limits: hours or kWh after which no further stage is begun.
+        synthetic: labelled rows that somebody else wrote, to be cleaned, chosen among and tuned
+            on; no generator is tuned then.
 
     Raises:
         UserError: something in the files or settings that the user can fix.
@@ -103,8 +116,9 @@ def run(
     settings, preset = settings_from(settings, preset)
     train, dev, test = (None if path is None else str(path) for path in (train, dev, test))
     job = load_job(str(task), settings, train=train, dev=dev, test=test)
+    given = None if synthetic is None else _given(str(synthetic), job, Path(out))
     backbone = load_backbone(settings.backbone)
-    _check_before(job, backbone, settings, preset)
+    _check_before(job, backbone, settings, preset, writes=given is None)
     folder, costs = RunFolder(Path(out)), Costs(limits)
     context = Context(folder, job, backbone, settings.seed)
 
@@ -112,7 +126,7 @@ def run(
     def rows() -> list[SyntheticRow]:
         return load_synthetic(folder.path / "synthetic", job.card)
 
-    steps = stages_of(context, settings, rows)
+    steps = stages_of(context, settings, rows, None if given is None else lambda: given)
     with held(folder), tracked(settings, folder.path) as track:
         shared = _check_overlap(job)
         make_all(steps, context, track, costs)
@@ -147,8 +161,20 @@ class Result:
         return load_prompt(self.folder / "prompt")
 
 
-def _check_before(job: Job, backbone: Backbone, settings: Settings, preset: str | None) -> None:
+def _given(source: str, job: Job, out: Path) -> Given:
+    """Rows from elsewhere; those of the run itself would be replaced by what is kept of them."""
+    if Path(source).resolve().is_relative_to(out.resolve()):
+        raise UserError(f"{source} is in the run folder {out}; name another folder with --out.")
+    return Given.read(source, job.card)
+
+
+def _check_before(
+    job: Job, backbone: Backbone, settings: Settings, preset: str | None, *, writes: bool
+) -> None:
     """What would stop a later stage stops the run before the first.
+
+    Args:
+        writes: whether a generator writes the rows.
 
     Raises:
         UserError: label words that the model does not have, a prompt that leaves no room for text,
@@ -161,10 +187,12 @@ def _check_before(job: Job, backbone: Backbone, settings: Settings, preset: str 
             f"{backbone.name} is a causal model and no preset was chosen, so the settings are the "
             "published ones of T5; --preset causal holds those for causal models."
         )
+    backbone.encode_rows(job.card, job.shots.train, settings.tuning.prompt_length)
+    if not writes:
+        return
     frame = frame_for(job.card, backbone, settings.generator.frame)
     length = settings.generator.prompt_length
     backbone.encode_source("", length, frame)
-    backbone.encode_rows(job.card, job.shots.train, settings.tuning.prompt_length)
     check_sources(settings.synthesis.first_sentences)
     shots, chosen = job.shots.train, settings.synthesis
     decoding_of(chosen, job.card, shots, backbone, length, writes_first=False, frame=frame)

@@ -29,6 +29,7 @@ from dawgen.storage.folder import folder_hash, write_json, write_log, write_text
 from dawgen.streams import Streams
 from dawgen.synthesis import synthesize
 from dawgen.synthesis.first_sentences import writes_first as generator_writes_first
+from dawgen.synthesis.importing import Given, Import, write_import
 from dawgen.synthesis.sources import source_hashes
 from dawgen.synthesis.spread import Spread
 from dawgen.tasks import Row
@@ -170,6 +171,54 @@ def synthesis(
 
     chooses = ", and choosing those that the first prompt agrees with" if settings.chooses else ""
     return Stage("synthesis", f"writing labelled rows{chooses}", "synthetic", inputs, build)
+
+
+def imported(
+    context: Context,
+    settings: SynthesisSettings,
+    given: Callable[[], Given],
+    tokens_per_batch: int,
+) -> Stage:
+    """Rows from elsewhere -> cleaned rows in ``synthetic/``, those that the reader chooses.
+
+    A generator of an earlier run in the folder is moved aside: it has written none of them.
+
+    Args:
+        given: the rows, once they are there.
+        tokens_per_batch: of the reader.
+    """
+
+    @cache
+    def what() -> Import:
+        rows = given()
+        reader = PromptReader.of(context, tokens_per_batch) if settings.chooses else None
+        return Import(
+            context.job,
+            settings.for_card(context.job.card),
+            context.seed,
+            rows.origin,
+            rows.rows,
+            reader=reader,
+            usage=rows.usage,
+        )
+
+    def inputs() -> dict[str, Any]:
+        reader = what().reader
+        mark = {"reader": reader.fingerprint} if isinstance(reader, PromptReader) else {}
+        return what().inputs | mark
+
+    def build(workspace: Workspace) -> None:
+        write_import(workspace.folder, what())
+
+    chooses = ", and choosing those that the first prompt agrees with" if settings.chooses else ""
+    return Stage(
+        "synthesis",
+        f"cleaning the rows from elsewhere{chooses}",
+        "synthetic",
+        inputs,
+        build,
+        lambda changed: context.folder.set_aside("generator"),
+    )
 
 
 # --- prompts ----------------------------------------------------------------------------

@@ -53,12 +53,13 @@ def _outcome(files: RunFiles) -> list[Line]:
     scores, ledger = files.scores, files.ledger
     shots = (files.run.get("rows") or {}).get("train")
     source = f"From {shots:,} examples: " if shots else ""
+    written = f"of {shown(str(files.source['name']))}" if files.source else "written"
     seconds = sum(stage.get("seconds") or 0.0 for stage in files.run.get("stages", {}).values())
     name = f"{shown(str(scores['task']))} on {shown(str(scores['backbone']))}"
     return [
         Line(f"{name}: {_percent(scores['accuracy'])} right{_interval(scores)}", "bold"),
         Line(
-            f"{source}{ledger['kept']:,} rows kept of {ledger['attempted']:,} written; "
+            f"{source}{ledger['kept']:,} rows kept of {ledger['attempted']:,} {written}; "
             f"seed {scores['seed']}, {duration(seconds)}."
         ),
     ]

@@ -36,9 +36,12 @@ class RunFiles:
         """Of the generator."""
         self.weights: Rows = read_json(generator / WEIGHTS, list)
         """Few-shot texts, token by token."""
-        self.other_weights = _other_weights(folder, self.method)
+        self.other_weights = _other_weights(folder, self.method) if self.weights else {}
         """The same by other methods, tuned in this folder before."""
         self.synthetic = _read_shards(synthetic)
+        made = read_json(synthetic / "fingerprint.json").get("inputs") or {}
+        self.source: dict[str, Any] = made.get("source") or {}
+        """Name and SHA-256 of what the rows were imported from; empty where dawgen wrote them."""
         self.ledger = read_json(synthetic / "ledger.json")
         self.quality = read_json(synthetic / "quality.json")
         self.rejected: Rows = self.quality.get("rejected_examples", [])

@@ -110,9 +110,16 @@ def words(files: RunFiles) -> list[str]:
         kept, attempted = files.ledger["kept"], files.ledger["attempted"]
         shots = (files.run.get("rows") or {}).get("train")
         start = f"From {shots:,} labelled examples dawgen" if shots else "dawgen"
-        sentences.append(
-            f"{start} wrote {attempted:,} candidate rows and kept {kept:,} of them (seed {seed})."
-        )
+        if files.source:
+            sentences.append(
+                f"Of the {attempted:,} rows of {files.source['name']} (SHA-256 "
+                f"{files.source['sha256']}) {kept:,} were kept; no generator was tuned."
+            )
+        else:
+            sentences.append(
+                f"{start} wrote {attempted:,} candidate rows and kept {kept:,} of them (seed "
+                f"{seed})."
+            )
     return sentences + _words_on_scores(files.scores, seed)
 
 
@@ -177,7 +184,7 @@ def key_figures(files: RunFiles) -> list[KeyFigure]:
                 gap = (ours.accuracy - found[other].accuracy) * 100
                 figures.append((f"against {name}", f"{gap:+.1f}", "points of accuracy"))
     if ledger := files.ledger:
-        figures.append(("rows kept", f"{ledger['kept']:,}", f"of {ledger['attempted']:,} tries"))
+        figures.append(("rows kept", f"{ledger['kept']:,}", f"of {ledger['attempted']:,} {'rows' if files.source else 'tries'}"))
     if stages := run.get("stages") or {}:
         seconds = sum(stage.get("seconds") or 0.0 for stage in stages.values())
         there = sum(bool(stage.get("skipped")) for stage in stages.values())

@@ -114,7 +114,8 @@ def _introduction(made: Provenance, rows: int) -> str:
             "Rows with `kept` = false were rejected, for\nthe `reason` beside them; leave them out:"
         )
         only_kept = '.filter(lambda row: row["kept"])'
-    return f"""# {plain(made.card.name)}: {rows:,} rows written by a language model
+    writer = "written by a language model" if made.imported is None else "imported and cleaned"
+    return f"""# {plain(made.card.name)}: {rows:,} rows {writer}
 
 {plain(made.card.description)}
 
@@ -158,6 +159,8 @@ def _provenance(made: Provenance, sources: Counter[str]) -> str:
         ["few-shot rows' hash", rows_hash(made.shots) or ""],
         ["evaluation rows kept out", f"{len(made.forbidden):,}"],
         ["evaluation rows' hash", rows_hash(made.forbidden) or ""],
+        *([["imported from", made.imported]] if made.imported else []),
+        *([["its SHA-256", made.imported_hash]] if made.imported_hash else []),
         *_generator(made),
         ["seed", str(made.seed)],
         *([f"synthesis.{name}", value] for name, value in _settings(made.settings)),

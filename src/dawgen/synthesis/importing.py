@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,11 @@ from typing import Any
 import dawgen
 from dawgen.backbone.frame import frame_json
 from dawgen.errors import UserError
-from dawgen.settings import Settings
-from dawgen.storage.folder import RunFolder
+from dawgen.settings import SynthesisSettings
+from dawgen.storage.folder import RunFolder, folder_hash, write_json
+from dawgen.storage.seals import file_hash
 from dawgen.streams import Streams, repeatable
+from dawgen.synthesis.choosing import Chooser, Reader
 from dawgen.synthesis.cleaner import NOT_AMONG_BEST, NOT_ASKED_FOR, Cleaner, keep_best
 from dawgen.synthesis.cleaning import Candidate
 from dawgen.synthesis.first_sentences import choose_first_sentences
@@ -24,8 +26,31 @@ from dawgen.synthesis.preview import row_lines
 from dawgen.synthesis.provenance import Provenance
 from dawgen.synthesis.rows import SyntheticRow
 from dawgen.synthesis.scoring import Scorer
-from dawgen.tasks import Row
+from dawgen.synthesis.shards import load_foreign
+from dawgen.tasks import Row, TaskCard
 from dawgen.tasks.job import Job, rows_hash
+from dawgen.terminal.progress import shown, warn
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where imported rows come from.
+
+    Attributes:
+        name: the file's name without its folders, the data set, or the model that was asked.
+        sha256: of the file; of a folder's files, or of a data set's rows.
+    """
+
+    name: str
+    sha256: str
+
+    @classmethod
+    def of(cls, source: str, rows: Sequence[SyntheticRow]) -> Origin:
+        """The origin of rows that were read from ``source``."""
+        path = Path(source)
+        if source.startswith("hub:"):
+            return cls(source, rows_hash(rows) or "")
+        return cls(path.name, folder_hash(path) if path.is_dir() else file_hash(path))
 
 
 @dataclass
@@ -33,18 +58,24 @@ class Import:
     """What is imported, and for which task.
 
     Attributes:
-        source: the file or data set.
-        imported: its rows, of :func:`dawgen.synthesis.shards.load_foreign`.
+        origin: where the rows come from.
+        imported: the rows, of :func:`dawgen.synthesis.shards.load_foreign`; those that are
+            rejected already stay so.
         most: rows per label to keep; all clean ones without.
-        scorer: gives the rows per label ratio; None leaves it open.
+        scorer: gives the rows a label ratio; None leaves it open.
+        reader: chooses among the clean rows where the settings ask for it.
+        usage: what the rows cost to write, for ``teacher.json``; None writes no such file.
     """
 
     job: Job
-    settings: Settings
-    source: str
+    settings: SynthesisSettings
+    seed: int
+    origin: Origin
     imported: Sequence[SyntheticRow]
     most: int | None = None
     scorer: Scorer | None = None
+    reader: Reader | None = None
+    usage: dict[str, Any] | None = None
     ledger: Ledger = field(init=False)
 
     def __post_init__(self) -> None:
@@ -55,6 +86,18 @@ class Import:
         """Rows that must not be repeated."""
         return [*self.job.shots.dev, *(self.job.test or [])]
 
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """What the imported folder depends on, beside the task, its shots and the seed."""
+        without = {"batch_size", "engine"} | (set() if self.reader else {"choose"})
+        return {
+            "source": asdict(self.origin),
+            "forbidden": rows_hash(self.forbidden),
+            "imported": rows_hash(self.imported),
+            "most": self.most,
+            "synthesis": self.settings.model_dump(mode="json", exclude=without),
+        }
+
     @cached_property
     def rows(self) -> list[SyntheticRow]:
         """Every imported row, kept or rejected; the ledger is filled with them.
@@ -62,7 +105,7 @@ class Import:
         A rule looks at text2 of pairs; text1 has to be a text that can be continued. "cut off"
         is not applied: how the texts ended is not known.
         """
-        card, synthesis = self.job.card, self.settings.synthesis
+        card, synthesis = self.job.card, self.settings
         cleaner = Cleaner(
             card,
             self.job.shots.train,
@@ -78,8 +121,10 @@ class Import:
             candidate = Candidate(row.text1, row.text2, True)
             return first or cleaner.text_reason(candidate, str(row.label))
 
-        rows = [row.rejected(text_reason(row)) for row in self.imported]
+        rows = [row.rejected(text_reason(row)) if row.kept else row for row in self.imported]
         rows = cleaner.judge(rows, self.scorer or list)
+        if self.reader and synthesis.chooses:
+            rows = Chooser(self.reader, card, synthesis.choose)(rows)
         reason = NOT_AMONG_BEST if self.scorer else NOT_ASKED_FOR
         rows = keep_best(rows, self.most or len(rows), reason)
         size = synthesis.shard_rows * len(card.labels)
@@ -103,55 +148,78 @@ class Import:
 
 
 @repeatable()
-def import_stage(run: RunFolder, what: Import) -> str:
-    """Imported rows -> cleaned rows in ``synthetic/``, with ledger, report and card.
+def write_import(out: Path, what: Import) -> None:
+    """Imported rows -> cleaned rows in ``out``, with ledger, report and card.
 
     Raises:
-        UserError: the source cannot be read, or none of its rows is kept.
+        UserError: none of the rows is kept.
     """
-    job, settings, scorer = what.job, what.settings, what.scorer
-    synthesis = settings.synthesis
-    inputs: dict[str, Any] = {
+    job, synthesis, scorer, rows = what.job, what.settings, what.scorer, what.rows
+    if not what.ledger.total().kept:
+        raise UserError(
+            f"None of the {len(rows):,} rows of {what.origin.name} could be kept (rejected as: "
+            f"{what.ledger.total().commonest()}); name rules to leave out with "
+            "synthesis.cleaning.skip."
+        )
+    for label, account in what.ledger.labels.items():
+        if not account.kept:
+            why = f"rejected as: {account.commonest()}" if account.attempted else "it has none"
+            warn(f"no row of label {shown(label)!r} of {what.origin.name} is kept ({why}).")
+    write_rows(out, rows, what.ledger, synthesis.keep_rejected)
+    if what.usage is not None:
+        write_json(out / "teacher.json", what.usage)
+    sentences = choose_first_sentences(
+        synthesis.first_sentences,
+        job.card,
+        job.shots.train,
+        Streams(what.seed),
+        synthesis.first_sentence_kind,
+    )
+    made = Provenance(
+        job.card,
+        synthesis,
+        what.seed,
+        job.shots.train,
+        what.forbidden,
+        backbone=scorer.backbone if scorer else None,
+        prompts=scorer.prompts if scorer else None,
+        imported=what.origin.name,
+        imported_hash=what.origin.sha256,
+    )
+    describe(out, rows, what.ledger, made, sentences.unlabelled())
+
+
+def import_stage(run: RunFolder, what: Import) -> str:
+    """The stage alone: :func:`write_import` into ``synthetic/`` of a run folder."""
+    scorer = what.scorer
+    inputs: dict[str, Any] = what.inputs | {
         "dawgen": dawgen.__version__,
-        "card": job.card.model_dump(mode="json"),
-        "seed": settings.seed,
-        "shots": rows_hash(job.shots.train),
-        "forbidden": rows_hash(what.forbidden),
-        "imported": rows_hash(what.imported),
-        "most": what.most,
-        "synthesis": synthesis.model_dump(mode="json", exclude={"batch_size", "engine", "choose"}),
+        "card": what.job.card.model_dump(mode="json"),
+        "seed": what.seed,
+        "shots": rows_hash(what.job.shots.train),
         "generator": scorer.fingerprint if scorer else None,
         "frame": frame_json(scorer.frame) if scorer else None,
         "backbone": scorer.backbone.fingerprint if scorer else None,
     }
+    return run.stage(
+        "synthesis", inputs, ["synthetic"], lambda folder: write_import(folder / "synthetic", what)
+    )
 
-    def build(folder: Path) -> None:
-        rows = what.rows
-        if not what.ledger.total().kept:
-            raise UserError(
-                f"None of the {len(rows):,} rows of {what.source} could be kept (rejected as: "
-                f"{what.ledger.total().commonest()}); name rules to leave out with "
-                "synthesis.cleaning.skip."
-            )
-        out = folder / "synthetic"
-        write_rows(out, rows, what.ledger, synthesis.keep_rejected)
-        sentences = choose_first_sentences(
-            synthesis.first_sentences,
-            job.card,
-            job.shots.train,
-            Streams(settings.seed),
-            synthesis.first_sentence_kind,
-        )
-        made = Provenance(
-            job.card,
-            synthesis,
-            settings.seed,
-            job.shots.train,
-            what.forbidden,
-            backbone=scorer.backbone if scorer else None,
-            prompts=scorer.prompts if scorer else None,
-            imported=what.source if what.source.startswith("hub:") else Path(what.source).name,
-        )
-        describe(out, rows, what.ledger, made, sentences.unlabelled())
 
-    return run.stage("synthesis", inputs, ["synthetic"], build)
+@dataclass(frozen=True)
+class Given:
+    """Rows from elsewhere, read: their origin, and what they cost to write."""
+
+    origin: Origin
+    rows: Sequence[SyntheticRow]
+    usage: dict[str, Any] | None = None
+
+    @classmethod
+    def read(cls, source: str, card: TaskCard) -> Given:
+        """The rows of a file, a folder or a data set.
+
+        Raises:
+            UserError: it cannot be read, or its rows are not of the task.
+        """
+        rows = load_foreign(source, card)
+        return cls(Origin.of(source, rows), rows)

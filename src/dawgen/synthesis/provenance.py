@@ -45,6 +45,7 @@ class Provenance:
             no generator has seen.
         prompts: the label prompts [C,P,H], likewise.
         imported: name of the file the rows were imported from, None where dawgen wrote them.
+        imported_hash: its SHA-256.
         engine: who decoded, such as "ctranslate2, int8"; None for imported rows.
     """
 
@@ -56,6 +57,7 @@ class Provenance:
     backbone: Backbone | None = None
     prompts: Tensor | None = None
     imported: str | None = None
+    imported_hash: str | None = None
     engine: str | None = None
 
 
