@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ from transformers import (
 )
 
 from dawgen.backbone import Backbone
+from tests.teacher_server import KEY, Server
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -48,6 +49,15 @@ TEXT = (
     "negative answers write implies that this no never always outside inside near"
 )
 WORDS = TEXT.split()
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """A teacher on this machine, whose key is in the environment."""
+    monkeypatch.setenv("DAWGEN_API_KEY", KEY)
+    made = Server()
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,16 @@ import typer
 
 import dawgen
 from dawgen.bench import commands as bench_commands
-from dawgen.commands import backbones, export, inspect, plan, predict, report, synthesize
+from dawgen.commands import (
+    backbones,
+    export,
+    inspect,
+    plan,
+    predict,
+    prompt_for,
+    report,
+    synthesize,
+)
 from dawgen.commands.options import (
     Config,
     Dev,
@@ -28,10 +37,15 @@ from dawgen.commands.options import (
     Set,
     Synthetic,
     Task,
+    TeacherModel,
+    TeacherPrice,
+    TeacherRows,
+    TeacherUrl,
     Test,
     Train,
     open_stage,
     read_settings,
+    read_teacher,
 )
 from dawgen.errors import UserError, disk_trouble
 from dawgen.machine.limits import choose_threads
@@ -63,6 +77,10 @@ def run(
     max_hours: MaxHours = None,
     max_kwh: MaxKwh = None,
     synthetic: Synthetic = None,
+    teacher: TeacherUrl = None,
+    teacher_model: TeacherModel = None,
+    teacher_rows: TeacherRows = 200,
+    teacher_price: TeacherPrice = None,
 ) -> None:
     """Run all stages: generator, synthetic rows, tuned prompt, scores and report."""
     from dawgen.pipeline import run as pipeline
@@ -83,6 +101,7 @@ def run(
         command=["dawgen", *sys.argv[1:]],
         limits=Limits(max_hours, max_kwh),
         synthetic=synthetic,
+        teacher=read_teacher(teacher, teacher_model, teacher_rows, teacher_price),
     )
     screen.show(summary(result.folder, screen.width()))
 
@@ -279,6 +298,7 @@ for command in (
     export.export,
     export.push,
     synthesize.synthesize,
+    prompt_for.prompt_for,
     plan.plan,
     bench_commands.bench,
     bench_commands.tables,

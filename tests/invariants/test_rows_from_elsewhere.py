@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.invariants.jobs import Outcome, SmallJob, dawgen, rows, write_rows
+from tests.teacher_server import Server
 
 Made = tuple[SmallJob, Path, Path, Outcome]
 
@@ -119,3 +120,26 @@ def test_a_plan_has_no_generator(made: Made) -> None:
     assert outcome.code == 0, outcome.err
     assert "generator" not in outcome.out
     assert "11 rows from written.csv (SHA-256" in outcome.out
+
+
+def test_a_run_asks_a_teacher(finished: Any, server: Server, tmp_path: Path) -> None:
+    """The teacher is a stage before the import; a second run asks nothing."""
+    job, _, _ = finished
+
+    def answer(text: str) -> str:
+        label = text.partition('with the label "')[2].partition('"')[0]
+        return "\n".join(json.dumps(row) for row in rows(100, 20) if row["verdict"] == label)
+
+    server.answer = answer
+    teacher = ["--teacher", server.url, "--teacher-model", "wise", "--teacher-rows", 10]
+    outcome = job.run(tmp_path / "run", *teacher)
+    assert outcome.code == 0, outcome.err
+    record = read(tmp_path / "run" / "run.json")
+    assert "teacher" in record["stages"]
+    assert "generator" not in record["stages"]
+    assert record["synthetic"]["name"].startswith("wise at 127.0.0.1")
+    assert read(tmp_path / "run" / "synthetic" / "teacher.json")["requests"] == 2
+    assert "wise at 127.0.0.1" in (tmp_path / "run" / "report.html").read_text("utf-8")
+    assert job.run(tmp_path / "run", *teacher).code == 0
+    assert len(server.requests) == 2
+    assert job.run(tmp_path / "run", *teacher, "--synthetic", "x.csv").code == 2

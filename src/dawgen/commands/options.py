@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dawgen.errors import UserError
+
 if TYPE_CHECKING:
     from dawgen.pipeline.stage import Context
     from dawgen.settings import Settings
+    from dawgen.synthesis.teacher import Teacher
 
 Task = Annotated[str, typer.Argument(help="Built-in task, or path to a task card (YAML).")]
 Train = Annotated[
@@ -24,6 +27,22 @@ Synthetic = Annotated[
         help="Rows from elsewhere (an LLM, a person) instead of a generator's: "
         "JSONL, JSON, CSV, TSV, Parquet or hub:NAME.",
     ),
+]
+TeacherUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--teacher",
+        metavar="URL",
+        help="Ask this chat-completions API for the rows; its key: DAWGEN_API_KEY.",
+    ),
+]
+TeacherModel = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Model of the teacher, as its API names it.")
+]
+TeacherRows = Annotated[int, typer.Option(min=1, help="Rows per label to ask the teacher for.")]
+TeacherPrice = Annotated[
+    tuple[float, float] | None,
+    typer.Option(metavar="IN OUT", help="Prices of a million tokens, to count the cost."),
 ]
 Out = Annotated[Path, typer.Option(help="Run folder.")]
 Set = Annotated[
@@ -67,3 +86,25 @@ def open_stage(task: str, settings: Settings, out: Path, **files: str | None) ->
     backbone = load_backbone(settings.backbone)
     backbone.label_word_ids(job.card)
     return Context(RunFolder(out), job, backbone, settings.seed)
+
+
+def read_teacher(
+    url: str | None, model: str | None, rows: int, price: tuple[float, float] | None
+) -> Teacher | None:
+    """The teacher of a command from its options; None where none is asked.
+
+    Raises:
+        UserError: a teacher without a model, or options of a teacher without one.
+    """
+    if url is None:
+        if model is not None or price is not None:
+            raise UserError("--teacher-model and --teacher-price need --teacher, an address.")
+        return None
+    if model is None:
+        raise UserError("--teacher needs --teacher-model, the name of the model to ask.")
+    if price is not None and min(price) < 0:
+        raise UserError("--teacher-price must be two prices of at least 0.")
+    from dawgen.synthesis.chat import Chat
+    from dawgen.synthesis.teacher import Teacher
+
+    return Teacher(Chat(url, model), rows, price)

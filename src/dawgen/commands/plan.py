@@ -6,7 +6,17 @@ from typing import Annotated
 
 import typer
 
-from dawgen.commands.options import Config, Dev, Preset, Set, Synthetic, Task, Test, Train, read_settings
+from dawgen.commands.options import (
+    Config,
+    Dev,
+    Preset,
+    Set,
+    Synthetic,
+    Task,
+    Test,
+    Train,
+    read_settings,
+)
 
 
 def plan(

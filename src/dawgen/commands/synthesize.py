@@ -19,11 +19,16 @@ from dawgen.commands.options import (
     Preset,
     Set,
     Task,
+    TeacherModel,
+    TeacherPrice,
+    TeacherRows,
+    TeacherUrl,
     Test,
     Train,
     WorkerGpus,
     open_stage,
     read_settings,
+    read_teacher,
 )
 from dawgen.errors import UserError
 
@@ -31,6 +36,7 @@ if TYPE_CHECKING:
     from dawgen.cluster import Cluster
     from dawgen.settings import Settings
     from dawgen.storage.folder import RunFolder
+    from dawgen.synthesis.teacher import Teacher
     from dawgen.tasks.job import Job
 
 
@@ -61,6 +67,10 @@ def synthesize(
     keep_rejected: Annotated[
         bool, typer.Option("--keep-rejected", help="Also write rejected rows, with their reason.")
     ] = False,
+    teacher: TeacherUrl = None,
+    teacher_model: TeacherModel = None,
+    teacher_rows: TeacherRows = 200,
+    teacher_price: TeacherPrice = None,
     cluster: ClusterAddress = None,
     worker_gpus: WorkerGpus = 0.0,
     out: Out = Path("runs/latest"),
@@ -68,7 +78,7 @@ def synthesize(
     preset: Preset = None,
     config: Config = None,
 ) -> None:
-    """Write labelled rows with a tuned generator, or import rows, into OUT/synthetic."""
+    """Write labelled rows into OUT/synthetic: a tuned generator's, a teacher's or anybody's."""
     from dawgen.pipeline.stage import held
 
     if classifier is not None:
@@ -81,7 +91,12 @@ def synthesize(
     chosen = settings.synthesis.model_copy(update=changes)
     settings = settings.model_copy(update={"synthesis": chosen})
     files = {"train": train, "dev": dev, "test": test}
-    if source is not None:
+    asked = read_teacher(teacher, teacher_model, teacher_rows, teacher_price)
+    if asked is not None:
+        if any(other is not None for other in (source, generator, preview, cluster)):
+            raise UserError("--teacher excludes --import, --generator, --preview and --cluster.")
+        folder, job, stage = _ask(task, settings, asked, rows, out, **files)
+    elif source is not None:
         if cluster:
             raise UserError("--cluster spreads writing; rows are imported on one machine.")
         folder, job, stage = _import(task, settings, source, rows, generator, preview, out, **files)
@@ -160,6 +175,42 @@ def _import(
     if preview:
         _show(what.preview(preview))
     return folder, job, partial(importing.import_stage, folder, what)
+
+
+def _ask(
+    task: str,
+    settings: Settings,
+    teacher: Teacher,
+    rows: int | None,
+    out: Path,
+    **files: str | None,
+) -> tuple[RunFolder, Job, Callable[[], object]]:
+    from dawgen.storage.folder import RunFolder
+    from dawgen.synthesis import importing
+    from dawgen.tasks.job import load_job
+
+    job, folder = load_job(task, settings, **files), RunFolder(out)
+
+    def stage() -> None:
+        given = teacher.stage(folder, job, settings.seed)
+        what = importing.Import(
+            job,
+            settings.synthesis,
+            settings.seed,
+            given.origin,
+            given.rows,
+            rows,
+            usage=given.usage,
+        )
+        importing.import_stage(folder, what)
+        usage = given.usage or {}
+        cost = "" if usage["cost"] is None else f", cost {usage['cost']:,.4f}"
+        typer.echo(
+            f"Teacher: {usage['requests']:,} requests, {usage['prompt_tokens']:,} tokens in, "
+            f"{usage['completion_tokens']:,} out{cost}"
+        )
+
+    return folder, job, stage
 
 
 def _generator(folder: Path) -> Path:

@@ -20,6 +20,7 @@ from dawgen.backbone import Backbone, load_backbone
 from dawgen.backbone.choose_frame import frame_for
 from dawgen.backbone.shape import Work
 from dawgen.decoding.choose import check_engine, decoding_of
+from dawgen.errors import UserError
 from dawgen.evaluation import overlap
 from dawgen.pipeline import stages
 from dawgen.pipeline.limits import NO_LIMITS, Costs, Limits
@@ -28,7 +29,6 @@ from dawgen.pipeline.stage import Context, Stage, held, make_all
 from dawgen.pipeline.stage_work import Counter
 from dawgen.pipeline.stages import BASELINE, arms_of
 from dawgen.pipeline.tracking import tracked
-from dawgen.errors import UserError
 from dawgen.prompts import load_prompt
 from dawgen.report import write_report
 from dawgen.settings import Settings
@@ -37,6 +37,7 @@ from dawgen.storage.folder import RunFolder, write_json
 from dawgen.synthesis import SyntheticRow, load_synthetic
 from dawgen.synthesis.importing import Given
 from dawgen.synthesis.sources import check_sources
+from dawgen.synthesis.teacher import Teacher
 from dawgen.tasks.job import Job, load_job
 from dawgen.terminal.progress import warn
 
@@ -46,12 +47,14 @@ def stages_of(
     settings: Settings,
     rows: Callable[[], Sequence[SyntheticRow]],
     given: Callable[[], Given] | None = None,
+    teacher: Teacher | None = None,
 ) -> list[Stage]:
     """The stages of a run, in their order.
 
     Args:
         rows: the kept synthetic rows, once they are there.
         given: rows from elsewhere, once they are there; without, a generator writes them.
+        teacher: asked for those rows before.
     """
     arms, tokens = arms_of(settings), settings.evaluation.tokens_per_batch
     count = Counter(context.job, context.backbone, settings)
@@ -69,7 +72,8 @@ def stages_of(
         synthesis = stages.synthesis(context, settings.synthesis, tokens)
         writing = [generator.counting(count.generator), synthesis.counting(written)]
     else:
-        writing = [stages.imported(context, settings.synthesis, given, tokens)]
+        asking = [stages.teacher(context, teacher)] if teacher else []
+        writing = [*asking, stages.imported(context, settings.synthesis, given, tokens)]
     return [
         *first,
         *writing,
@@ -92,6 +96,7 @@ def run(
     command: Sequence[str] = (),
     limits: Limits = NO_LIMITS,
     synthetic: str | Path | None = None,
+    teacher: Teacher | None = None,
 ) -> Result:
     """From a few labelled rows to a synthetic dataset, a tuned prompt and its scores.
 
@@ -107,6 +112,7 @@ def run(
         limits: hours or kWh after which no further stage is begun.
         synthetic: labelled rows that somebody else wrote, to be cleaned, chosen among and tuned
             on; no generator is tuned then.
+        teacher: a model behind an API that writes such rows first.
 
     Raises:
         UserError: something in the files or settings that the user can fix.
@@ -116,7 +122,7 @@ def run(
     settings, preset = settings_from(settings, preset)
     train, dev, test = (None if path is None else str(path) for path in (train, dev, test))
     job = load_job(str(task), settings, train=train, dev=dev, test=test)
-    given = None if synthetic is None else _given(str(synthetic), job, Path(out))
+    given = _given(synthetic, teacher, job, Path(out))
     backbone = load_backbone(settings.backbone)
     _check_before(job, backbone, settings, preset, writes=given is None)
     folder, costs = RunFolder(Path(out)), Costs(limits)
@@ -126,7 +132,7 @@ def run(
     def rows() -> list[SyntheticRow]:
         return load_synthetic(folder.path / "synthetic", job.card)
 
-    steps = stages_of(context, settings, rows, None if given is None else lambda: given)
+    steps = stages_of(context, settings, rows, given, teacher)
     with held(folder), tracked(settings, folder.path) as track:
         shared = _check_overlap(job)
         make_all(steps, context, track, costs)
@@ -161,11 +167,25 @@ class Result:
         return load_prompt(self.folder / "prompt")
 
 
-def _given(source: str, job: Job, out: Path) -> Given:
-    """Rows from elsewhere; those of the run itself would be replaced by what is kept of them."""
+def _given(
+    source: str | Path | None, teacher: Teacher | None, job: Job, out: Path
+) -> Callable[[], Given] | None:
+    """Rows from elsewhere, of a file at once; None where a generator writes them.
+
+    Raises:
+        UserError: a file that cannot be read, or that is in the run folder, where it would be
+            replaced by what is kept of it.
+    """
+    if source is not None and teacher is not None:
+        raise UserError("--synthetic and --teacher exclude each other; name one source of rows.")
+    if teacher is not None:
+        return lambda: teacher.read(out / "teacher", job.card)
+    if source is None:
+        return None
     if Path(source).resolve().is_relative_to(out.resolve()):
         raise UserError(f"{source} is in the run folder {out}; name another folder with --out.")
-    return Given.read(source, job.card)
+    given = Given.read(str(source), job.card)
+    return lambda: given
 
 
 def _check_before(

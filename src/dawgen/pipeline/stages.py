@@ -32,6 +32,7 @@ from dawgen.synthesis.first_sentences import writes_first as generator_writes_fi
 from dawgen.synthesis.importing import Given, Import, write_import
 from dawgen.synthesis.sources import source_hashes
 from dawgen.synthesis.spread import Spread
+from dawgen.synthesis.teacher import Teacher
 from dawgen.tasks import Row
 from dawgen.tasks.job import Job, rows_hash
 from dawgen.terminal.progress import hushed
@@ -171,6 +172,18 @@ def synthesis(
 
     chooses = ", and choosing those that the first prompt agrees with" if settings.chooses else ""
     return Stage("synthesis", f"writing labelled rows{chooses}", "synthetic", inputs, build)
+
+
+def teacher(context: Context, teacher: Teacher) -> Stage:
+    """A model behind an API, asked for rows of every label -> its answers in ``teacher/``."""
+    job = context.job
+    return Stage(
+        "teacher",
+        f"asking {teacher.name} for labelled rows",
+        "teacher",
+        lambda: teacher.inputs(job, context.seed),
+        lambda workspace: teacher.write(job, context.seed, workspace.folder, workspace.checkpoint),
+    )
 
 
 def imported(

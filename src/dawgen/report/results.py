@@ -184,7 +184,8 @@ def key_figures(files: RunFiles) -> list[KeyFigure]:
                 gap = (ours.accuracy - found[other].accuracy) * 100
                 figures.append((f"against {name}", f"{gap:+.1f}", "points of accuracy"))
     if ledger := files.ledger:
-        figures.append(("rows kept", f"{ledger['kept']:,}", f"of {ledger['attempted']:,} {'rows' if files.source else 'tries'}"))
+        what = "rows" if files.source else "tries"
+        figures.append(("rows kept", f"{ledger['kept']:,}", f"of {ledger['attempted']:,} {what}"))
     if stages := run.get("stages") or {}:
         seconds = sum(stage.get("seconds") or 0.0 for stage in stages.values())
         there = sum(bool(stage.get("skipped")) for stage in stages.values())

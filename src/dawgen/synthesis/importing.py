@@ -96,6 +96,7 @@ class Import:
             "imported": rows_hash(self.imported),
             "most": self.most,
             "synthesis": self.settings.model_dump(mode="json", exclude=without),
+            **({"usage": self.usage} if self.usage else {}),
         }
 
     @cached_property
