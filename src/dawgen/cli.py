@@ -273,14 +273,25 @@ def list_tasks(context: typer.Context) -> None:
 @tasks_app.command("new")
 def new_task(
     data: Annotated[str, typer.Argument(help="Data file with a header row.")],
-    out: Annotated[Path | None, typer.Option(help="Path of the card. Default: NAME.yaml.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Path of the card. Default: NAME.yaml.")
+    ] = None,
+    text: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Column of the texts. Default: guessed.")
+    ] = None,
+    text2: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Column of the second texts of pairs.")
+    ] = None,
+    label: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Column of the labels. Default: guessed.")
+    ] = None,
 ) -> None:
     """Write a task card for a data file, and print the guesses in it."""
     from dawgen.storage.atomic import write_text
     from dawgen.storage.locking import locked_target
     from dawgen.tasks import new_card
 
-    card = new_card(data)
+    card = new_card(data, label=label, text=text, text2=text2)
     target = out or Path(f"{Path(data).stem}.yaml")
     with locked_target(target):
         if os.path.lexists(target):

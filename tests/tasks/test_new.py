@@ -123,6 +123,9 @@ def test_the_name_is_the_files_or_its_folders(tmp_path: Path) -> None:
     assert (
         card_of(make(folder, "text,label", "a,x", "b,y", name="train.csv"))[0].name == "bank-mail"
     )
+    (folder / "16-13").mkdir()
+    shots = make(folder / "16-13", "text,label", "a,x", "b,y", name="train.csv")
+    assert card_of(shots)[0].name == "bank-mail"
 
 
 def test_quotes_and_colons_survive_the_yaml(tmp_path: Path) -> None:
@@ -139,7 +142,7 @@ def test_quotes_and_colons_survive_the_yaml(tmp_path: Path) -> None:
         ("word,label", ["a,x", "b,y"], "unclear which column is the text"),
         ("text,label", ["a,x", "b,x"], "holds one label only, 'x'"),
         ("text,label", ["a,x", "b,"], "row 2: the label column 'label' is empty"),
-        ("text,label", [f"t,{i}" for i in range(21)], "21 different values, too many"),
+        ("text,label", [f"t,{i}" for i in range(21)], "21 different values in 21 rows, too many"),
     ],
 )
 def test_what_cannot_be_guessed_is_said(
@@ -214,3 +217,94 @@ def test_characters_that_yaml_breaks_lines_at_or_refuses_come_back(tmp_path: Pat
     card, _ = card_of(write_jsonl(path, [*odd]))
     assert set(card.labels) == set(odd)
     assert card.label_words == {label: card.label_words[label] for label in card.labels}
+
+
+# --- many labels, other columns, what the card says ----------------------------------------------
+
+
+def test_many_labels_that_share_words(tmp_path: Path) -> None:
+    """As Banking77 has 77: their words share beginnings, and none begins another's."""
+    kinds = ["arrival", "delivery", "payment", "payment fee", "swallowed", *"abcdefghijklmnopqrst"]
+    lines = [f"what about it {i},card {kind}" for kind in kinds for i in range(2)]
+    card, guesses = card_of(make(tmp_path, "text,intent", *lines))
+    assert len(card.labels) == 25
+    assert card.label_words["card arrival"] == "card arrival"
+    assert card.label_words["card payment"] == "general card payment"
+    assert card.label_words["card payment fee"] == "card payment fee"
+    assert "CHECK THESE" in guesses
+    assert "and 13 more" in guesses
+    assert card.instruction == "Which intent of 25 does the text have?"
+    assert card.label_prompts["card swallowed"] == "A text about card swallowed. Text:"
+    assert card.template == "text: {text1} intent:"
+
+
+DATES = ["2024-01-05", "05.01.2024 10:30", "Jan 5, 2024", "5 January 2024", "Mon, 5 Jan 2024 10:30"]
+
+
+def test_dates_ids_and_constants_are_no_texts_and_are_named(tmp_path: Path) -> None:
+    lines = [
+        f'{i},"{DATES[i % 5]}",RX-{i} ,from the web,{i}.50 +1,"it is day {i}",{"ab"[i % 2]}'
+        for i in range(10)
+    ]
+    path = make(tmp_path, "title,comment,message,body,review,remark,label", *lines)
+    card, guesses = card_of(path)
+    assert card.columns["text1"] == "remark"
+    assert "left out: column 'title', numbers" in guesses
+    assert "left out: column 'comment', dates" in guesses
+    assert "left out: column 'message', ids or codes" in guesses
+    assert "left out: column 'body', the same in every row, 'from the web'" in guesses
+    assert "left out: column 'review', numbers" in guesses
+
+
+def test_columns_can_be_named(tmp_path: Path) -> None:
+    lines = [f"{i} first text,{i} second text,{'xy'[i % 2]},{'uv'[i % 2]}" for i in range(6)]
+    path = str(make(tmp_path, "text,other,label,mood", *lines))
+    made = new_card(path, text="other", text2="text", label="mood")
+    card = parse_card(made.text, where="new")
+    assert card.columns == {"text1": "other", "text2": "text", "label": "mood"}
+    assert "label: column 'mood', as named" in made.guesses
+    assert "left out: column 'label', not needed" in made.guesses
+    for wrong, words in (
+        ({"text": "othr"}, "no column 'othr' (--text); did you mean 'other'?"),
+        ({"text2": "other"}, "--text2 needs --text"),
+        ({"text": "mood", "label": "mood"}, "the same column twice"),
+    ):
+        with pytest.raises(UserError) as caught:
+            new_card(path, **wrong)
+        assert words in str(caught.value)
+
+
+def test_an_unclear_text_names_the_candidates(tmp_path: Path) -> None:
+    lines = [f"a one {i},b two {i},c three {i},{'xy'[i % 2]}" for i in range(6)]
+    with pytest.raises(UserError, match="may be 'p', 'q', 'r'.*--text"):
+        new_card(str(make(tmp_path, "p,q,r,label", *lines)))
+
+
+def test_a_missing_heading_is_noticed(tmp_path: Path) -> None:
+    lines = ["I hated it,neg", "I like it too,pos", "never again,neg"]
+    with pytest.raises(UserError, match="seems to have no heading: 'pos'"):
+        new_card(str(make(tmp_path, "I liked it,pos", *lines)))
+
+
+def test_a_card_has_what_a_built_in_one_has(tmp_path: Path) -> None:
+    labels = ["entailment", "neutral", "contradiction"]
+    lines = [f"{a},{b},{label}" for (a, b), label in zip(PAIR, labels, strict=True)]
+    card, _ = card_of(path := make(tmp_path, "premise,hypothesis,label", *lines))
+    assert card.causal_template == "Premise: {text1}\nHypothesis: {text2}\nAnswer:"
+    assert card.label_prompts == load_card("sick").label_prompts
+    assert card.copies == ["entailment"]
+    assert card.instruction == "Which of these fits the two texts: no, yes, maybe?"
+    text = new_card(str(path)).text
+    assert "# What the generator starts from" in text
+    card, _ = card_of(make(tmp_path, "review,sentiment", "a,positive", "b,negative"))
+    assert card.causal_template == "Review: {text1}\nSentiment:"
+    assert card.instruction == "Which of these is the sentiment of the review: terrible, great?"
+    prompts = card.label_prompts
+    assert prompts["positive"] == "A review with the sentiment positive: great. Review:"
+
+
+def test_rows_per_label_against_what_a_run_wants(tmp_path: Path) -> None:
+    lines = [f"text {i},{'few' if i < 9 else 'many'}" for i in range(60)]
+    _, guesses = card_of(make(tmp_path, "text,label", *lines))
+    assert "rows per label: 9 to 51; a run takes 16 to learn from and 16 to choose by" in guesses
+    assert "Fewer than 32: few (9); add rows, or use fewer with --shots 4" in guesses

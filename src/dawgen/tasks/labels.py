@@ -10,8 +10,8 @@ from dawgen.errors import UserError, did_you_mean
 from dawgen.tasks.card import LONGEST_LABEL, TaskCard
 from dawgen.tasks.files import Table
 
-MOST_LABELS = 20
-"""Largest number of labels that are guessed from a file."""
+_MOST_SINGLE = 20
+"""Largest number of different values that may be labels however few rows there are."""
 NO_LABEL = "-"
 """SNLI's label of rows on which the annotators did not agree."""
 
@@ -136,7 +136,7 @@ def count_labels(table: Table, column: str) -> tuple[dict[str, int], int]:
         if names and number_of_class is not None and number_of_class < len(names):
             value = names[number_of_class]
         counts[value] += 1
-    if problem := _not_labels(counts):
+    if problem := _not_labels(counts, counts.total()):
         raise UserError(f"{table.name}: column {column!r} {problem}.")
     numbers = {value: class_id(value) for value in counts}
     if None in numbers.values():
@@ -146,7 +146,7 @@ def count_labels(table: Table, column: str) -> tuple[dict[str, int], int]:
     return {value: counts[value] for value in order}, unlabelled
 
 
-def _not_labels(values: Collection[str]) -> str | None:
+def _not_labels(values: Collection[str], rows: int) -> str | None:
     """Why the values of a column cannot be the labels of a task, if they cannot."""
     if long := [value for value in values if len(value) > LONGEST_LABEL]:
         return (
@@ -157,8 +157,9 @@ def _not_labels(values: Collection[str]) -> str | None:
         return "has no label in any row"
     if len(values) < 2:
         return f"holds one label only, {clipped(next(iter(values)))!r}; a task needs two"
-    if len(values) > MOST_LABELS:
+    if len(values) > max(_MOST_SINGLE, rows // 2):
         return (
-            f"holds {len(values)} different values, too many to be labels (at most {MOST_LABELS})"
+            f"holds {len(values)} different values in {rows:,} rows, too many to be labels (there "
+            "should be two rows of each at least)"
         )
     return None
