@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from dawgen.terminal.progress import hushed, say, shown, warn
+from dawgen.terminal.progress import QUIET, hushed, progress, say, shown, warn
 
 
 def test_shown_text_is_one_line_that_moves_no_terminal() -> None:
@@ -15,3 +15,42 @@ def test_a_probe_has_no_news(capsys: pytest.CaptureFixture[str]) -> None:
         warn("two")
     say("three")
     assert capsys.readouterr().err == "three\n"
+
+
+def test_a_pipe_gets_a_line_every_half_minute(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("dawgen.terminal.progress.monotonic", lambda: now)
+    with progress("tuning", 500, "steps") as advance:
+        for _ in range(100):
+            now += 1.0
+            advance(2)
+    assert capsys.readouterr().err.splitlines() == [
+        "  tuning: 60 of 500 steps, 2.0 steps/s, about 4 min left",
+        "  tuning: 120 of 500 steps, 2.0 steps/s, about 3 min left",
+        "  tuning: 180 of 500 steps, 2.0 steps/s, about 3 min left",
+    ]
+    with progress("writing", 10, "rows") as advance:
+        now += 40.0
+        advance(0)
+        now += 40.0
+        advance(1)
+    assert capsys.readouterr().err.splitlines() == [
+        "  writing: 0 of 10 rows",
+        "  writing: 1 of 10 rows, 80.0 s each, about 12 min left",
+    ]
+
+
+def test_quiet_and_hushed_work_prints_no_progress(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("dawgen.terminal.progress.monotonic", lambda: now)
+    monkeypatch.setattr("dawgen.terminal.progress._loudness", QUIET)
+    with progress("tuning", 500, "steps") as advance:
+        now += 100.0
+        advance(1)
+    say("news")
+    warn("careful")
+    assert capsys.readouterr().err == "warning: careful\n"

@@ -16,12 +16,12 @@ import typer.main
 from pydantic import BaseModel
 
 from dawgen.cli import app
+from dawgen.commands.manners import SHARED
 from dawgen.settings import Settings
 from dawgen.settings.layers import preset_names
 from tools.results_page import results_page
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-_KINDS = {int: "INTEGER", float: "NUMBER", Path: "PATH", str: "TEXT"}
 
 
 def pages() -> dict[str, str]:
@@ -96,8 +96,10 @@ def commands_page() -> str:
     """Every command: what it does, its arguments and options."""
     head = """# Command line
 
-*Generated from the commands by `python -m tools.make_docs`. `dawgen COMMAND --help` prints the
-same.*
+*Generated from the commands by `python -m tools.make_docs`. `dawgen COMMAND -h` prints the same.*
+
+Every command also has `-q` (`--quiet`: results, warnings and errors only), `-v` (`--verbose`:
+more) and `-h` (`--help`). `dawgen --install-completion` sets up completion for your shell.
 
 | exit code | meaning |
 | --- | --- |
@@ -122,9 +124,10 @@ def _command(command: Any, path: tuple[str, ...]) -> Iterator[str]:
     yield f"## {' '.join(path)}\n"
     yield f"```text\n{' '.join([*path, *parts])} [OPTIONS]\n```\n"
     yield _plain(command.help) + "\n"
-    if command.params:
+    own = [parameter for parameter in command.params if parameter.name not in SHARED]
+    if own:
         yield "| | |\n| --- | --- |"
-    for parameter in command.params:
+    for parameter in own:
         yield f"| {_names(parameter)} | {_plain(parameter.help)}{_default(parameter)} |"
     yield ""
 
@@ -137,8 +140,7 @@ def _argument(parameter: Any) -> str:
 def _names(parameter: Any) -> str:
     if parameter.param_type_name == "argument":
         return f"`{_argument(parameter)}`"
-    kind = parameter.type_descriptor.annotation
-    value = "" if parameter.is_flag else f" {parameter.metavar or _KINDS.get(kind, 'TEXT')}"
+    value = "" if parameter.is_flag else f" {parameter.metavar}".replace("|", "\\|")
     return ", ".join(f"`{name}{value}`" for name in parameter.opts)
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import io
 import os
 import sys
+import traceback
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -21,233 +21,31 @@ from dawgen.commands import (
     backbones,
     export,
     inspect,
+    manners,
     plan,
     predict,
     prompt_for,
     report,
+    run,
+    scoring,
     synthesize,
+    tasks,
+    tuning,
+    validate,
 )
-from dawgen.commands.options import (
-    Config,
-    Dev,
-    MaxHours,
-    MaxKwh,
-    Out,
-    Preset,
-    Set,
-    Synthetic,
-    Task,
-    TeacherModel,
-    TeacherPrice,
-    TeacherRows,
-    TeacherUrl,
-    Test,
-    Train,
-    open_stage,
-    read_settings,
-    read_teacher,
-)
+from dawgen.commands.options import Config, Preset, Set, read_settings
 from dawgen.errors import UserError, disk_trouble
 from dawgen.machine.limits import choose_threads
 from dawgen.machine.offline import go_offline
 from dawgen.storage.stopping import SENTENCE, Stopped, leave, stoppable
-from dawgen.terminal.harmless import in_shell, on_terminal, without_secrets
+from dawgen.terminal.harmless import on_terminal, without_secrets
+from dawgen.terminal.progress import NORMAL, is_verbose, set_loudness
 
-app = typer.Typer(
+app = manners.app(
     help="Turn 16 labelled examples per class into a synthetic dataset and a tuned prompt.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,
 )
-tasks_app = typer.Typer(help="List the built-in tasks, or write a task card for your own data.")
-app.add_typer(tasks_app, name="tasks")
-
-
-@app.command()
-def run(
-    task: Task,
-    train: Train = None,
-    dev: Dev = None,
-    test: Test = None,
-    out: Out = Path("runs/latest"),
-    over: Set = None,
-    preset: Preset = None,
-    config: Config = None,
-    max_hours: MaxHours = None,
-    max_kwh: MaxKwh = None,
-    synthetic: Synthetic = None,
-    teacher: TeacherUrl = None,
-    teacher_model: TeacherModel = None,
-    teacher_rows: TeacherRows = 200,
-    teacher_price: TeacherPrice = None,
-) -> None:
-    """Run all stages: generator, synthetic rows, tuned prompt, scores and report."""
-    from dawgen.pipeline import run as pipeline
-    from dawgen.pipeline.limits import Limits
-    from dawgen.pipeline.summary import summary
-    from dawgen.settings.layers import build_settings
-    from dawgen.terminal import screen
-
-    settings, used = build_settings(preset=preset, file=config, overrides=over or [])
-    result = pipeline.run(
-        task,
-        train=train,
-        dev=dev,
-        test=test,
-        out=out,
-        settings=settings,
-        preset=used,
-        command=["dawgen", *sys.argv[1:]],
-        limits=Limits(max_hours, max_kwh),
-        synthetic=synthetic,
-        teacher=read_teacher(teacher, teacher_model, teacher_rows, teacher_price),
-    )
-    screen.show(summary(result.folder, screen.width()))
-
-
-@app.command("fit-generator")
-def fit_generator(
-    task: Task,
-    train: Train = None,
-    dev: Dev = None,
-    out: Out = Path("runs/latest"),
-    over: Set = None,
-    preset: Preset = None,
-    config: Config = None,
-) -> None:
-    """Tune one soft prompt per label on the few shots, and write OUT/generator."""
-    from dawgen.pipeline import stages
-    from dawgen.pipeline.stage import held, make
-
-    settings = read_settings(preset, config, over)
-    context = open_stage(task, settings, out, train=train, dev=dev)
-    with held(context.folder):
-        make(stages.generator(context, settings.generator, settings.synthesis), context)
-    typer.echo(f"Label prompts: {out / 'generator'}")
-
-
-@app.command()
-def tune(
-    task: Task,
-    train: Train = None,
-    dev: Dev = None,
-    synthetic: Annotated[
-        str | None,
-        typer.Option(help="Folder or file of synthetic rows. Default: real rows alone."),
-    ] = None,
-    out: Out = Path("runs/latest"),
-    over: Set = None,
-    preset: Preset = None,
-    config: Config = None,
-) -> None:
-    """Tune the task's soft prompt on real and synthetic rows; fills OUT/prompt, OUT/baseline."""
-    from dawgen.pipeline import stages
-    from dawgen.pipeline.reader import PromptReader, chosen_rows
-    from dawgen.pipeline.stage import held, make
-    from dawgen.settings.choosing import ChoosingSettings
-    from dawgen.synthesis import load_synthetic
-    from dawgen.terminal.progress import say
-
-    settings = read_settings(preset, config, over)
-    context = open_stage(task, settings, out, train=train, dev=dev)
-    rows = load_synthetic(Path(synthetic), context.job.card) if synthetic else []
-    if not rows:
-        say("no synthetic rows were named, so the prompt is tuned on the real rows alone.")
-        real = settings.tuning.model_copy(update={"combine": "real"})
-        all_rows = settings.synthesis.model_copy(update={"choose": ChoosingSettings()})
-        settings = settings.model_copy(update={"tuning": real, "synthesis": all_rows})
-    arms = stages.arms_of(settings)
-    with held(context.folder):
-        if stages.BASELINE in arms:
-            say("first a prompt on the few shots alone")
-            alone = stages.baseline(context, settings.tuning, arms[stages.BASELINE])
-            make(alone, context)
-        if synthetic and settings.synthesis.chooses:
-            reader = PromptReader.of(context, settings.evaluation.tokens_per_batch)
-            rows = chosen_rows(reader, settings.synthesis, rows, Path(synthetic))
-        make(stages.tuning(context, settings, lambda: rows), context)
-    typer.echo(f"Prompt: {out / 'prompt'}")
-
-
-@app.command()
-def evaluate(
-    task: Task,
-    train: Train = None,
-    dev: Dev = None,
-    test: Test = None,
-    prompt: Annotated[
-        Path | None, typer.Option(help="Folder of a tuned prompt, or a run folder.")
-    ] = None,
-    method: Annotated[
-        str | None, typer.Option(help="Method to run and score, such as zero-shot.")
-    ] = None,
-    source: Annotated[str | None, typer.Option(help="Source task for transfer methods.")] = None,
-    source_rows: Annotated[
-        str | None, typer.Option(help="Labelled rows of the source task.")
-    ] = None,
-    unlabelled: Annotated[
-        str | None, typer.Option(help="Rows whose labels are not read; for optima.")
-    ] = None,
-    out: Annotated[Path, typer.Option(help="Folder for scores and predictions.")] = Path(
-        "runs/evaluation"
-    ),
-    over: Set = None,
-    preset: Preset = None,
-    config: Config = None,
-) -> None:
-    """Score a tuned prompt, or run and score a method that dawgen is compared with."""
-    from dawgen.commands.evaluate import score_method, score_prompt
-
-    settings = read_settings(preset, config, over)
-    if (prompt is None) == (method is None):
-        raise UserError(
-            "Name what to score: a tuned prompt with --prompt, or a method with --method."
-        )
-    if prompt is not None:
-        scores = score_prompt(task, test, prompt, settings, out)
-    else:
-        files = {"train": train, "dev": dev, "test": test, "unlabelled": unlabelled}
-        sources = {"source": source, "source_rows": source_rows}
-        scores = score_method(task, str(method), settings, out, **files, **sources)
-    typer.echo(
-        f"accuracy {100 * scores['accuracy']:.2f} % on {scores['n']:,} {scores['scored_on']}; "
-        f"{out / 'scores.json'}"
-    )
-
-
-@app.command()
-def validate(
-    task: Task,
-    data: Annotated[str | None, typer.Option(help="File of rows to show.")] = None,
-    over: Set = None,
-    preset: Preset = None,
-    config: Config = None,
-) -> None:
-    """Show real rows in a card's template, with its label words, as the model reads them."""
-    from dawgen.backbone import load_backbone
-    from dawgen.backbone.choose_frame import frame_for
-    from dawgen.tasks import example_rows, load_card, render_card, render_generator
-
-    card = load_card(task)
-    rows = example_rows(card, data)
-    settings = read_settings(preset, config, over)
-    backbone = load_backbone(settings.backbone)
-    words = backbone.label_word_ids(card)
-    for line in render_card(card, rows, causal=not backbone.is_encoder_decoder):
-        typer.echo(on_terminal(line))
-    frame = frame_for(card, backbone, settings.generator.frame)
-    if frame and rows:
-        reads = frame.reads(rows[0].text1 if card.is_pair else "")
-        for line in render_generator(rows[0], reads, backbone.end_name(frame)):
-            typer.echo(on_terminal(line))
-    tokens = backbone.encode_rows(card, rows, settings.tuning.prompt_length)
-    typer.echo("")
-    typer.echo(
-        f"{backbone.name}: inputs of {', '.join(str(len(row)) for row in tokens)} tokens behind "
-        f"a prompt of {settings.tuning.prompt_length}; label words of "
-        f"{', '.join(str(len(word)) for word in words)} token(s)."
-    )
 
 
 @app.command("settings")
@@ -258,63 +56,25 @@ def show_settings(over: Set = None, preset: Preset = None, config: Config = None
     typer.echo(dump_settings(read_settings(preset, config, over)), nl=False)
 
 
-@tasks_app.callback(invoke_without_command=True)
-def list_tasks(context: typer.Context) -> None:
-    """List the built-in tasks."""
-    if context.invoked_subcommand:
-        return
-    from dawgen.tasks import list_cards
-
-    for card in list_cards():
-        shape = "pair" if card.is_pair else "text"
-        typer.echo(f"{card.name:6} {shape}  {len(card.labels)} labels  {card.description}")
-
-
-@tasks_app.command("new")
-def new_task(
-    data: Annotated[str, typer.Argument(help="Data file with a header row.")],
-    out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Path of the card. Default: NAME.yaml.")
-    ] = None,
-    text: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="Column of the texts. Default: guessed.")
-    ] = None,
-    text2: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="Column of the second texts of pairs.")
-    ] = None,
-    label: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="Column of the labels. Default: guessed.")
-    ] = None,
-) -> None:
-    """Write a task card for a data file, and print the guesses in it."""
-    from dawgen.storage.atomic import write_text
-    from dawgen.storage.locking import locked_target
-    from dawgen.tasks import new_card
-
-    card = new_card(data, label=label, text=text, text2=text2)
-    target = out or Path(f"{Path(data).stem}.yaml")
-    with locked_target(target):
-        if os.path.lexists(target):
-            raise UserError(f"{target} exists already; name another file with --out.")
-        write_text(target, card.text)
-    for guess in card.guesses:
-        typer.echo(on_terminal(guess))
-    named = f"{in_shell(target)} --data {in_shell(data)}"
-    typer.echo(f"Card: {target}. Check it, then: dawgen validate {named}")
-
-
 for command in (
+    run.run,
+    tuning.fit_generator,
+    tuning.tune,
+    scoring.evaluate,
+    validate.validate,
     predict.predict,
     report.report,
     export.export,
     export.push,
     synthesize.synthesize,
+    synthesize.import_rows,
     prompt_for.prompt_for,
     plan.plan,
     bench_commands.bench,
     bench_commands.tables,
 ):
-    app.command()(command)
+    app.command({"import_rows": "import"}.get(command.__name__))(command)
+app.add_typer(tasks.tasks_app, name="tasks")
 app.add_typer(inspect.inspect_app, name="inspect")
 app.add_typer(backbones.backbones_app, name="backbones")
 
@@ -346,10 +106,13 @@ _INTERRUPTED, _TERMINATED = 130, 143
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; gives back the exit code."""
+    set_loudness(NORMAL)
     try:
         with stoppable():
             code = app(args=arguments, standalone_mode=False)
     except UserError as error:
+        if is_verbose():
+            traceback.print_exception(error)
         _complain(str(error))
         return 2
     except Stopped as stop:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
+    from pydantic_core import ErrorDetails
 
 _DISK = {
     errno.ENOSPC: "the disk is full; make room",
@@ -97,7 +98,7 @@ def explain(
         return f"there is no {what} {key!r}; {_hint(key, known, listing, removed)}"
     if first["type"] == "missing":
         return f"the {what} {key!r} is missing."
-    message = first["msg"].removeprefix("Value error, ")
+    message = _plain_words(first)
     if not key:  # of several entries together
         return f"{message}."
     value = repr(first["input"])
@@ -106,6 +107,45 @@ def explain(
 
 
 _LONGEST_VALUE = 80
+_KINDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "decimal": "a number",
+    "finite_number": "a number, not infinite and not NaN",
+    "bool": "true or false",
+    "string": "text",
+    "list": "a list",
+    "tuple": "a list",
+    "set": "a list",
+    "dict": "a section of `name: value` entries",
+    "model": "a section of `name: value` entries",
+    "dataclass": "a section of `name: value` entries",
+    "path": "a path",
+}
+_LIMITS = {
+    "greater_than": "more than {gt}",
+    "greater_than_equal": "at least {ge}",
+    "less_than": "less than {lt}",
+    "less_than_equal": "at most {le}",
+    "multiple_of": "a multiple of {multiple_of}",
+    "literal_error": "one of {expected}",
+    "enum": "one of {expected}",
+    "too_short": "a list of at least {min_length}",
+    "too_long": "a list of at most {max_length}",
+    "string_too_short": "a text of at least {min_length} characters",
+    "string_too_long": "a text of at most {max_length} characters",
+}
+
+
+def _plain_words(finding: ErrorDetails) -> str:
+    """Pydantic's message as a person would say it; one of our own checks stays as it is."""
+    kind = finding["type"]
+    if kind in _LIMITS:
+        wanted = _LIMITS[kind].format_map(finding.get("ctx") or {})
+        return f"it must be {wanted.replace(' or ', ', ').replace(chr(39), '')}"
+    base = kind.partition("_")[0]
+    wanted = _KINDS.get(kind) or (_KINDS.get(base) if kind != "value_error" else None) or ""
+    return f"it must be {wanted}" if wanted else finding["msg"].removeprefix("Value error, ")
 
 
 def _hint(key: str, known: Sequence[str], listing: str, removed: Collection[str]) -> str:

@@ -90,7 +90,7 @@ def test_a_seed_is_no_setting_of_a_grid():
         (
             "seeds: [1]",
             "seeds: [-1]",
-            "seeds.0' cannot be -1: Input should be greater than or equal to 0",
+            "seeds.0' cannot be -1: it must be at least 0",
         ),
         (SMALL, "words", "name: value"),
     ],

@@ -276,7 +276,7 @@ def test_columns_can_be_named(tmp_path: Path) -> None:
 
 def test_an_unclear_text_names_the_candidates(tmp_path: Path) -> None:
     lines = [f"a one {i},b two {i},c three {i},{'xy'[i % 2]}" for i in range(6)]
-    with pytest.raises(UserError, match="may be 'p', 'q', 'r'.*--text"):
+    with pytest.raises(UserError, match=r"may be 'p', 'q', 'r'.*--text"):
         new_card(str(make(tmp_path, "p,q,r,label", *lines)))
 
 

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dawgen.commands import manners
 from dawgen.errors import UserError
 
 if TYPE_CHECKING:
     from dawgen.backbone.registry import KnownBackbone
 
-backbones_app = typer.Typer(
+backbones_app = manners.app(
     help="List, download and remove the language models that have a short name.",
     no_args_is_help=True,
 )

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from dawgen.commands import manners
 from dawgen.errors import UserError
 from dawgen.storage.reading import as_dawgen_writes, read_json
 from dawgen.terminal.progress import shown
@@ -18,7 +19,7 @@ from dawgen.terminal.progress import shown
 WEIGHTS = "token-weights.json"
 END = "<end>"
 
-inspect_app = typer.Typer(no_args_is_help=True)
+inspect_app = manners.app(no_args_is_help=True)
 
 
 @inspect_app.callback()

@@ -65,6 +65,9 @@ MaxHours = Annotated[
 MaxKwh = Annotated[
     float | None, typer.Option(min=0, help="Start no further stage after this much energy.")
 ]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object; everything else on standard error.")
+]
 Config = Annotated[Path | None, typer.Option(help="YAML file of settings.")]
 
 

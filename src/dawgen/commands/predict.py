@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,17 +15,35 @@ import typer
 from dawgen.commands.options import MachineSet
 from dawgen.terminal.harmless import on_terminal
 
+
+@contextmanager
+def standard_input() -> Iterator[str]:
+    """The path of a file with all of standard input: JSONL, JSON, CSV or TSV by its first sign."""
+    stream = getattr(sys.stdin, "buffer", sys.stdin)
+    with tempfile.TemporaryDirectory(prefix="dawgen-") as folder:
+        path = Path(folder) / "standard-input"
+        with path.open("wb") as file:
+            shutil.copyfileobj(stream, file)
+        with path.open("rb") as file:
+            start = file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+        ending = {b"{": ".jsonl", b"[": ".json"}.get(start, ".csv")
+        yield str(path.rename(path.with_suffix(ending)))
+
+
 OnEmpty = Literal["error", "skip", "null"]
 
 
 def predict(
     folder: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
     rows: Annotated[
-        str, typer.Argument(help="File of rows to label; a label column is not needed.")
+        str,
+        typer.Argument(help="File of rows to label, - for standard input; labels are not needed."),
     ],
     out: Annotated[
         Path | None,
-        typer.Option(help="A .csv, .tsv, .jsonl or .parquet file. Default: print."),
+        typer.Option(
+            metavar="FILE", help="A .csv, .tsv, .jsonl or .parquet file. Default, and -: print."
+        ),
     ] = None,
     abstain_below: Annotated[
         float | None,
@@ -38,7 +60,11 @@ def predict(
     from dawgen.use.labelled import as_text
 
     over = over or []
-    if out is not None:
+    if rows == "-":
+        with standard_input() as source:
+            predict(folder, source, out, abstain_below, on_empty, over)
+        return
+    if out is not None and str(out) != "-":
         count, before = predicting.predict_file(folder, rows, out, abstain_below, over, on_empty)
         there = f", {before:,} of them before" if before else ""
         typer.echo(f"{count:,} rows labelled{there}: {out}")

@@ -17,7 +17,7 @@ def report(
     ],
     out: Annotated[
         Path | None,
-        typer.Option(help="Page of several runs. Default: comparison.html."),
+        typer.Option(metavar="FILE", help="Page of several runs. Default: comparison.html."),
     ] = None,
     show: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
 ) -> None:

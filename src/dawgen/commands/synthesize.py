@@ -49,7 +49,8 @@ def synthesize(
         Path | None, typer.Option(help="Folder of a generator. Default: OUT/generator.")
     ] = None,
     rows: Annotated[
-        int | None, typer.Option(min=1, help="Rows per label. For an import, the best ones.")
+        int | None,
+        typer.Option(min=1, metavar="N", help="Rows per label. For an import, the best ones."),
     ] = None,
     preview: Annotated[
         int | None, typer.Option(min=1, help="Show this many rows first; ask on a terminal.")
@@ -109,6 +110,45 @@ def synthesize(
     with held(folder):
         stage()
         _report(folder, job, settings, classifier)
+
+
+def import_rows(
+    task: Task,
+    source: Annotated[
+        str, typer.Argument(metavar="ROWS", help="Rows to clean: file, folder or hub:NAME.")
+    ],
+    train: Train = None,
+    dev: Dev = None,
+    test: Test = None,
+    generator: Annotated[
+        Path | None, typer.Option(help="Generator that gives the rows a label ratio.")
+    ] = None,
+    rows: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Most rows per label: the best ones.")
+    ] = None,
+    keep_rejected: Annotated[
+        bool, typer.Option("--keep-rejected", help="Also write rejected rows, with their reason.")
+    ] = False,
+    out: Out = Path("runs/latest"),
+    over: Set = None,
+    preset: Preset = None,
+    config: Config = None,
+) -> None:
+    """Clean and count anybody's labelled rows into OUT/synthetic."""
+    synthesize(
+        task,
+        train=train,
+        dev=dev,
+        test=test,
+        generator=generator,
+        rows=rows,
+        source=source,
+        keep_rejected=keep_rejected,
+        out=out,
+        over=over,
+        preset=preset,
+        config=config,
+    )
 
 
 def _write(

@@ -11,6 +11,7 @@ A user's own card needs five entries::
 
 from __future__ import annotations
 
+import difflib
 import re
 from importlib import resources
 from pathlib import Path
@@ -301,9 +302,32 @@ def load_card(name_or_path: str | Path) -> TaskCard:
             f"`dawgen tasks new {in_shell(name)}` writes a card for it."
         )
     if path.suffix.lower() not in _SUFFIXES and not path.is_file():
-        hint = did_you_mean(name.lower(), card_names(), f"there are {', '.join(card_names())}.")
-        raise UserError(f"There is no task {name!r} and no card file of that name; {hint}")
+        near = _near_file(path) or did_you_mean(
+            name.lower(), card_names(), f"there are {', '.join(card_names())}."
+        )
+        raise UserError(f"There is no task {name!r} and no card file of that name; {near}")
+    if not path.exists() and (near := _near_file(path)):
+        raise UserError(f"There is no card file {name}; {near}")
     return parse_card(read_user_text(path, "card file"), where=name, default_name=path.stem)
+
+
+def card_text(name_or_path: str | Path) -> str:
+    """The YAML of a card that :func:`load_card` reads."""
+    name = str(name_or_path)
+    if name in card_names():
+        return (_CARDS / f"{name}.yaml").read_text("utf-8")
+    return read_user_text(Path(name), "card file")
+
+
+def _near_file(path: Path) -> str:
+    """Which card file in the same folder was meant; empty if none is named alike."""
+    try:
+        files = [file for file in path.parent.iterdir() if file.suffix.lower() in _SUFFIXES]
+    except OSError:
+        return ""
+    names = {file.name.lower(): file for file in files} | {f.stem.lower(): f for f in files}
+    near = difflib.get_close_matches(path.name.lower(), sorted(names), n=1, cutoff=0.75)
+    return f"did you mean {names[near[0]]}?" if near else ""
 
 
 def parse_card(text: str, where: str, default_name: str | None = None) -> TaskCard:

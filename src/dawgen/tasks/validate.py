@@ -9,19 +9,25 @@ from dawgen.tasks.load import load_rows, packaged_data
 from dawgen.tasks.row import Row
 
 
-def example_rows(card: TaskCard, source: str | None = None) -> list[Row]:
-    """The first row of every label of the source, in the card's order of labels.
+def all_rows(card: TaskCard, source: str | None = None) -> list[Row]:
+    """All rows of the source, or of the card's own rows; empty where there are neither."""
+    source = packaged_data(card).get("train") if source is None else source
+    return load_rows(card, source, allow_empty=True) if source else []
 
-    Without a source, one row of the demo task is used, without a label.
+
+def example_rows(card: TaskCard, rows: Sequence[Row]) -> list[Row]:
+    """The first row of every label, in the card's order of labels.
+
+    Without rows, one of the demo task is used, without a label.
     """
-    packaged = packaged_data(card)
-    if source is None and not packaged:
+    if not rows:
         demo = load_card("demo")
         row = load_rows(demo, packaged_data(demo)["train"])[0]
         return [Row(row.text1, row.text2 if card.is_pair else None, None)]
     first: dict[str, Row] = {}
-    for row in load_rows(card, packaged["train"] if source is None else source):
-        first.setdefault(str(row.label), row)
+    for row in rows:
+        if row.has_texts:
+            first.setdefault(str(row.label), row)
     return [first[label] for label in card.labels if label in first]
 
 

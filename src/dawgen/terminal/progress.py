@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from time import monotonic
 
 from rich.console import Console
 from rich.progress import (
@@ -20,6 +21,20 @@ from rich.text import Text
 from dawgen.terminal.harmless import on_terminal, without_secrets
 
 console = Console(stderr=True, soft_wrap=True, highlight=False)
+NORMAL, QUIET, VERBOSE = "normal", "quiet", "verbose"
+_loudness = NORMAL
+_SECONDS_BETWEEN_LINES = 30.0
+
+
+def set_loudness(value: str) -> None:
+    """Choose what is printed beside results: nothing but warnings, the usual, or more."""
+    global _loudness
+    _loudness = value
+
+
+def is_verbose() -> bool:
+    """Whether more than usual is to be printed."""
+    return _loudness == VERBOSE
 
 
 class _Rate(ProgressColumn):
@@ -35,10 +50,14 @@ class _Rate(ProgressColumn):
 def progress(description: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
     """Show a bar with count, rate and time left; yields ``advance(n)``.
 
-    Shows nothing if standard error is no terminal, or inside :func:`hushed`.
+    Where standard error is no terminal, a line says the same every 30 seconds. Inside
+    :func:`hushed`, and with ``--quiet``, nothing is shown.
     """
-    if not console.is_terminal or console.quiet:
+    if console.quiet or _loudness == QUIET:
         yield lambda n: None
+        return
+    if not console.is_terminal:
+        yield _Lines(description, total, unit)
         return
     columns = (
         TextColumn("{task.description}"),
@@ -50,6 +69,38 @@ def progress(description: str, total: int, unit: str) -> Iterator[Callable[[int]
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(description, total=total, unit=unit)
         yield lambda n: bar.advance(task, n)
+
+
+class _Lines:
+    """Progress in lines of text, for pipes and log files."""
+
+    def __init__(self, description: str, total: int, unit: str) -> None:
+        self.description, self.total, self.unit = description, total, unit
+        self.done = 0
+        self.start = self.last = monotonic()
+
+    def __call__(self, n: int) -> None:
+        """Go on by ``n``; print a line if the last one is long ago."""
+        self.done += n
+        now = monotonic()
+        if now - self.last >= _SECONDS_BETWEEN_LINES:
+            self.last = now
+            say(f"  {self._line(now - self.start)}")
+
+    def _line(self, seconds: float) -> str:
+        rate = self.done / seconds
+        count = f"{self.done:,} of {self.total:,} {self.unit}"
+        if not rate:
+            return f"{self.description}: {count}"
+        speed = f"{rate:,.1f} {self.unit}/s" if rate >= 1 else f"{1 / rate:,.1f} s each"
+        left = max(self.total - self.done, 0) / rate
+        return f"{self.description}: {count}, {speed}, about {_duration(left)} left"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def shown(text: str) -> str:
@@ -73,8 +124,9 @@ def is_hushed() -> bool:
 
 
 def say(message: str) -> None:
-    """Print one line on standard error."""
-    _print(message)
+    """Print one line on standard error, unless ``--quiet`` was given."""
+    if _loudness != QUIET:
+        _print(message)
 
 
 def warn(message: str) -> None:

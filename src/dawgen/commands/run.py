@@ -1,0 +1,87 @@
+"""`dawgen run`: the whole job."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import nullcontext, redirect_stdout
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dawgen.commands.options import (
+    AsJson,
+    Config,
+    Dev,
+    MaxHours,
+    MaxKwh,
+    Out,
+    Preset,
+    Set,
+    Synthetic,
+    Task,
+    TeacherModel,
+    TeacherPrice,
+    TeacherRows,
+    TeacherUrl,
+    Test,
+    Train,
+    read_teacher,
+)
+
+
+def run(
+    task: Task,
+    train: Train = None,
+    dev: Dev = None,
+    test: Test = None,
+    out: Out = Path("runs/latest"),
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", help="Seed of all random numbers: -s seed=N.")
+    ] = None,
+    shots: Annotated[
+        int | None, typer.Option(metavar="N", help="Rows per label to learn from: -s shots=N.")
+    ] = None,
+    over: Set = None,
+    preset: Preset = None,
+    config: Config = None,
+    max_hours: MaxHours = None,
+    max_kwh: MaxKwh = None,
+    synthetic: Synthetic = None,
+    teacher: TeacherUrl = None,
+    teacher_model: TeacherModel = None,
+    teacher_rows: TeacherRows = 200,
+    teacher_price: TeacherPrice = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run all stages: rows, a prompt tuned on them, scores and a report."""
+    from dawgen.pipeline import run as pipeline
+    from dawgen.pipeline.limits import Limits
+    from dawgen.pipeline.summary import summary
+    from dawgen.settings.layers import build_settings
+    from dawgen.terminal import screen
+
+    short = {"seed": seed, "shots": shots}
+    overrides = [*(over or []), *(f"{k}={v}" for k, v in short.items() if v is not None)]
+    settings, used = build_settings(preset=preset, file=config, overrides=overrides)
+    with redirect_stdout(sys.stderr) if as_json else nullcontext():
+        result = pipeline.run(
+            task,
+            train=train,
+            dev=dev,
+            test=test,
+            out=out,
+            settings=settings,
+            preset=used,
+            command=["dawgen", *sys.argv[1:]],
+            limits=Limits(max_hours, max_kwh),
+            synthetic=synthetic,
+            teacher=read_teacher(teacher, teacher_model, teacher_rows, teacher_price),
+        )
+    if as_json:
+        account = {name: result.ledger[name] for name in ("attempted", "kept", "rejected")}
+        found = {"folder": str(result.folder), "overlap": result.overlap, "rows": account}
+        typer.echo(json.dumps(found | {"scores": result.scores}, ensure_ascii=False))
+        return
+    screen.show(summary(result.folder, screen.width()))

@@ -1,0 +1,159 @@
+"""Manners of the command line: short options, quiet and verbose, JSON, pipes, helpful errors."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from pathlib import Path
+
+import pytest
+
+from dawgen.commands.manners import GROUPS
+from tests.invariants.jobs import Outcome, SmallJob, dawgen
+from tests.invariants.test_docs_and_help import GROUP, commands
+
+Finished = tuple[SmallJob, Path, Outcome]
+
+
+@pytest.mark.parametrize("path", commands(GROUP))
+def test_every_command_has_the_short_options(path: tuple[str, ...]) -> None:
+    outcome = dawgen(*path, "-h")
+    assert outcome.code == 0
+    for option in ("-h, --help", "-q, --quiet", "-v, --verbose"):
+        assert option in outcome.out
+    for type_name in ("TEXT", "INTEGER", "PATH", "<str>", "FLOAT", "{"):
+        assert type_name not in outcome.out, type_name
+
+
+def test_every_command_is_in_a_group_of_the_help() -> None:
+    listed = [name for names in GROUPS.values() for name in names]
+    assert sorted(listed) == sorted(GROUP.commands)
+    shown = dawgen("--help").out
+    places = [shown.index(f"\n  {name} ") for name in listed]
+    assert places == sorted(places)
+    assert all(f"\n{title}:\n" in shown for title in GROUPS)
+    assert "..." not in shown.partition("Everyday:")[2]
+
+
+def test_completion_is_there() -> None:
+    assert "--install-completion" in dawgen("-h").out
+
+
+# --- quiet and verbose ------------------------------------------------------------------------
+
+
+def test_quiet_leaves_the_results(finished: Finished) -> None:
+    job, folder, loud = finished
+    assert "dawgen: 1/" in loud.err
+    arguments = ["run", job.card, *job.arguments(), "--out", folder, "--test", job.data("test")]
+    quiet = dawgen(*arguments, "-q")
+    assert quiet.code == 0
+    assert "dawgen: 1/" not in quiet.err
+    assert "% right" in quiet.out
+    again = dawgen(*arguments)
+    assert "dawgen: 1/" in again.err
+
+
+def test_verbose_says_where_an_error_was_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(logging, "basicConfig", lambda **settings: asked.append(settings))
+    plain, more = dawgen("validate", "nowhere.yaml"), dawgen("validate", "nowhere.yaml", "-v")
+    assert plain.code == more.code == 2
+    assert "Traceback" not in plain.err
+    assert "Traceback" in more.err
+    assert more.err.endswith(plain.err)
+    assert asked == [{"level": logging.INFO}]
+
+
+# --- run and evaluate -------------------------------------------------------------------------
+
+
+def test_seed_and_shots_are_short_for_settings(finished: Finished, tmp_path: Path) -> None:
+    job, folder, _ = finished
+    outcome = job.run(folder, "--seed", 13, "--shots", 4, seed=5, shots=3)
+    assert outcome.code == 0, outcome.err
+    record = json.loads((folder / "run.json").read_text())
+    assert record["seed"] == 13
+    assert all(stage["skipped"] for stage in record["stages"].values())
+    wrong = job.run(tmp_path / "run", "--shots", 0)
+    assert wrong.code == 2
+    assert "'shots' cannot be 0: it must be more than 0" in wrong.err
+
+
+def test_json_is_all_that_stands_on_standard_output(finished: Finished, tmp_path: Path) -> None:
+    job, folder, _ = finished
+    outcome = job.run(folder, "--json")
+    found = json.loads(outcome.out)
+    assert found["folder"] == str(folder)
+    assert found["scores"] == json.loads((folder / "scores.json").read_text())
+    assert found["rows"]["attempted"] >= found["rows"]["kept"] > 0
+    assert outcome.out.count("\n") == 1
+    sets = [part for part in job.arguments() if part not in ("--train", "--dev")][2:]
+    test = ["--test", job.data("test"), "--prompt", folder, "--out", tmp_path / "e", "--json"]
+    scored = dawgen("evaluate", job.card, *sets, *test)
+    assert scored.code == 0, scored.err
+    assert json.loads(scored.out)["scores"]["n"] == 30
+    failed = dawgen("run", "nowhere.yaml", "--json")
+    assert (failed.code, failed.out) == (2, "")
+
+
+# --- pipes ------------------------------------------------------------------------------------
+
+
+class Pipe:
+    """Standard input with bytes behind it."""
+
+    def __init__(self, content: bytes) -> None:
+        self.buffer = io.BytesIO(content)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"premise,hypothesis\na man runs,a man runs\n",
+        b'{"premise": "a man runs", "hypothesis": "a man runs"}\n',
+        b'\n[{"premise": "a man runs", "hypothesis": "a man runs"}]',
+        b"\xef\xbb\xbfpremise\thypothesis\na man runs\ta man runs\n",
+    ],
+)
+def test_predict_reads_standard_input(
+    finished: Finished, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    _, folder, _ = finished
+    monkeypatch.setattr("sys.stdin", Pipe(content))
+    outcome = dawgen("predict", folder, "-", "--out", "-")
+    assert outcome.code == 0, outcome.err
+    assert outcome.out.startswith("premise,hypothesis,prediction,p_same,p_other\na man runs,")
+    assert outcome.out.count("\n") == 2
+
+
+# --- cards ------------------------------------------------------------------------------------
+
+
+def test_tasks_show_prints_a_card(job: SmallJob) -> None:
+    assert dawgen("tasks", "show", "sick").out.startswith("name: sick\n")
+    assert dawgen("tasks", "show", job.card).out == job.card.read_text()
+    assert "did you mean 'sick'" in dawgen("tasks", "show", "sicc").err
+
+
+@pytest.mark.parametrize("name", ["pears.yaml", "pairs", "Pairs.yml", "pair.yaml"])
+def test_a_card_file_named_nearly_right_is_offered(job: SmallJob, name: str) -> None:
+    outcome = dawgen("validate", job.folder / name)
+    assert outcome.code == 2
+    assert f"did you mean {job.card}?" in outcome.err
+
+
+def test_validate_looks_at_all_rows(job: SmallJob) -> None:
+    with job.data("train").open("a") as file:
+        file.write('{"premise": "x", "hypothesis": "", "verdict": "same"}\n')
+        file.write(job.data("train").read_text().splitlines()[0].replace("other", "same") + "\n")
+        long = json.dumps({"premise": "a " * 600, "hypothesis": "b", "verdict": "same"})
+        file.write(long + "\n")
+    sets = ["-s", f"backbone.path={job.model}", "-s", "tuning.prompt_length=4"]
+    outcome = dawgen("validate", job.card, "--data", job.data("train"), *sets)
+    assert outcome.code == 0, outcome.err
+    assert "train.jsonl: 11 rows, 2 labels" in outcome.out
+    assert "rows with an empty text: 1 (row 9)" in outcome.out
+    assert "texts with several labels: 1 (row 1 other and row 10 same)" in outcome.out
+    assert "rows longer than the model reads (the end is cut): 1 (row 11)" in outcome.out
