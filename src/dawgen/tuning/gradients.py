@@ -10,6 +10,7 @@ from torch import Tensor
 
 from dawgen.backbone.calls import call_cost, pieces
 from dawgen.backbone.memory import most_tokens, run_calls
+from dawgen.backbone.packed import SharedPrompts
 from dawgen.tuning.combine import Draw
 from dawgen.tuning.rows import JoinedRows
 from dawgen.tuning.surgery import project
@@ -67,7 +68,7 @@ def both_gradients(
     total = torch.zeros_like(copies)
 
     def work(piece: list[int]) -> None:
-        soft = copies.index_select(0, rows.copy[piece].to(device))
+        soft = SharedPrompts(copies, rows.copy[piece].tolist())
         scores = backbone.label_scores(soft, [rows.ids[row] for row in piece], label_words)
         loss = cross_entropy(scores, rows.targets[piece].to(device))
         weighted = (loss * rows.weight[piece].to(device)).sum()
