@@ -10,7 +10,10 @@ import transformers
 from torch import Tensor
 
 from dawgen.backbone import Backbone
+from dawgen.backbone.memory import run_rows
 from dawgen.backbone.packed import NAME, SharedPrompts
+from dawgen.tuning.gradients import Gradients, both_gradients
+from dawgen.tuning.rows import JoinedRows
 from tests.conftest import word_tokenizer
 
 SIZES: dict[str, Any] = {
@@ -105,3 +108,60 @@ def test_perturbation_without_a_prompt_and_mean_encodings() -> None:
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
         means = [b.mean_encodings(ROWS) for b in (ours, theirs)]
     torch.testing.assert_close(*means, rtol=1e-4, atol=1e-4)
+
+
+def gradients(backbone: Backbone, threads: int) -> tuple[Gradients, int]:
+    """A step's gradients of ten rows with so many threads, and in how many calls they came."""
+    calls: list[int] = []
+    scores = backbone.label_scores
+
+    def counted(prompts: Any, inputs: Any, words: Any) -> Tensor:
+        calls.append(torch.get_num_threads())
+        return scores(prompts, inputs, words)
+
+    stream = torch.Generator().manual_seed(2)
+    ids = [torch.randint(4, 10, (20 + 9 * n,), generator=stream).tolist() for n in range(10)]
+    targets = torch.eye(2)[[n % 2 for n in range(10)]]
+    rows = JoinedRows(ids, targets, torch.tensor([0] * 4 + [1] * 6), torch.full((10,), 0.1))
+    prompts = torch.randn(1, LENGTH, backbone.hidden_size, generator=stream) * 0.3
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    backbone.label_scores = counted  # type: ignore[method-assign]
+    try:
+        found = both_gradients(prompts, rows, [[4], [5]], backbone, 2048)
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+        backbone.label_scores = scores  # type: ignore[method-assign]
+    assert set(calls) == {1}  # a thread of ours runs PyTorch with one
+    return found, len(calls)
+
+
+def test_two_threads_take_a_call_each_and_add_up_in_a_fixed_order() -> None:
+    backbone = packed("Llama")
+    alone, one_call = gradients(backbone, 1)
+    together, two_calls = gradients(backbone, 2)
+    assert (one_call, two_calls) == (1, 2)
+    for ours, theirs in zip(together, alone, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
+    for _ in range(3):
+        again, _ = gradients(backbone, 2)
+        assert all(torch.equal(a, b) for a, b in zip(again, together, strict=True))
+
+
+def test_side_by_side_calls_that_memory_refuses_are_made_again() -> None:
+    backbone, done = packed("Llama"), []
+    refused = iter([True])
+
+    def work(rows: list[int]) -> None:
+        if next(refused, False):
+            raise MemoryError("DefaultCPUAllocator: can't allocate memory")
+        done.extend(rows)
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        run_rows(backbone, [200] * 4, LENGTH, 2048, work)
+    finally:
+        torch.set_num_threads(before)
+    assert sorted(done) == [0, 1, 2, 3]

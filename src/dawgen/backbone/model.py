@@ -18,7 +18,7 @@ from torch.nn.functional import pad
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.modeling_outputs import BaseModelOutput
 
-from dawgen.backbone.calls import CallLimits, call_cost, pieces, tokens_at_once
+from dawgen.backbone.calls import CallLimits, call_cost, pieces, runs, tokens_at_once
 from dawgen.backbone.head import Head
 from dawgen.backbone.inputs import pad_right
 from dawgen.backbone import packed
@@ -85,18 +85,6 @@ def _joined(parts: Sequence[TokenScores], rows: Sequence[Sequence[int]]) -> Toke
     )
 
 
-def _length(prompts: Prompts) -> int:
-    """P."""
-    found = shared(prompts)
-    return 0 if found is None else found.length
-
-
-def _some(prompts: Tensor | SharedPrompts, rows: Sequence[int]) -> SharedPrompts:
-    """Those of some rows."""
-    every = SharedPrompts(prompts, range(len(prompts))) if isinstance(prompts, Tensor) else prompts
-    return SharedPrompts(every.prompts, [every.of[row] for row in rows])
-
-
 class Backbone(BackboneText):
     """A frozen model with its tokenizer. Build one with :func:`load_backbone`."""
 
@@ -134,6 +122,11 @@ class Backbone(BackboneText):
     def hidden_size(self) -> int:
         """H, the width of the input embeddings."""
         return int(self.table().shape[1])
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether rows are read end to end, see :mod:`dawgen.backbone.packed`."""
+        return packed.packs(self.model)
 
     def table(self) -> Tensor:
         """The frozen input embedding table [V,H]."""
@@ -177,7 +170,7 @@ class Backbone(BackboneText):
 
         Activations are kept meanwhile: the graph of a gradient does that in any case.
         """
-        if packed.packs(self.model):
+        if self.is_packed:
             with kept(self.model):
                 yield
             return
@@ -243,13 +236,14 @@ class Backbone(BackboneText):
         perturbation: Tensor | None = None,
     ) -> _States:
         """A causal model's last hidden states."""
-        if packed.packs(self.model):
-            return self._read_packed(shared(prompts), rows, perturbation)
+        if self.is_packed:
+            soft = None if prompts is None else shared(prompts)
+            return self._read_packed(soft, rows, perturbation)
         vectors, mask = self._with_prompts(prompts, rows, self.device, perturbation)
         out = self.model.base_model(
             inputs_embeds=vectors, attention_mask=mask.long(), use_cache=False, return_dict=True
         )
-        length = _length(prompts)
+        length = 0 if prompts is None else prompts.shape[1]
         begin = torch.arange(len(rows), device=self.device) * vectors.shape[1]
         return _States(out.last_hidden_state.flatten(0, 1), begin + length, begin, length)
 
@@ -367,15 +361,19 @@ class Backbone(BackboneText):
         """
         if source_of is not None:
             return self._token_log_probs(prompts, sources, targets, source_of)
-        length = _length(prompts)
+        each = shared(prompts)
+        length = each.length
         sizes = [(length + len(s), len(t) + 1) for s, t in zip(sources, targets, strict=True)]
         most = tokens_at_once(self.device, sum(map(sum, sizes)))
-        cut = pieces(sizes, call_cost(self.device), most)
+        if self.is_packed:
+            cut = runs([len(s) + len(t) for s, t in zip(sources, targets, strict=True)], most)
+        else:
+            cut = pieces(sizes, call_cost(self.device), most)
         if len(cut) < 2:
             return self._token_log_probs(prompts, sources, targets)
         parts = [
             self._token_log_probs(
-                _some(prompts, piece),
+                each.some(piece),
                 [sources[row] for row in piece],
                 [targets[row] for row in piece],
             )
@@ -398,7 +396,10 @@ class Backbone(BackboneText):
             hidden = self._decoded_targets(states, mask, targets)
         else:
             if source_of is not None:
-                prompts, sources = _some(prompts, source_of), [sources[i] for i in source_of]
+                prompts, sources = (
+                    shared(prompts).some(source_of),
+                    [sources[i] for i in source_of],
+                )
             hidden = self._read_targets(prompts, sources, targets)
         log_probs, target_mask = self._target_log_probs(hidden, targets)
         read = hidden[:, 1:].float() * target_mask[..., None]

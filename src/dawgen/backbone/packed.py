@@ -53,6 +53,15 @@ class SharedPrompts:
         """P."""
         return int(self.prompts.shape[1])
 
+    @property
+    def shape(self) -> torch.Size:
+        """(B, P, H)."""
+        return torch.Size((len(self.of), *self.prompts.shape[1:]))
+
+    def some(self, rows: Sequence[int]) -> SharedPrompts:
+        """Those of some rows."""
+        return SharedPrompts(self.prompts, [self.of[row] for row in rows])
+
     def each(self) -> Tensor:
         """Every row's own, [B,P,H]."""
         return self.prompts.index_select(0, torch.tensor(self.of, device=self.prompts.device))
@@ -72,7 +81,7 @@ Prompts = Tensor | SharedPrompts | None
 """Soft prompts of B rows: [B,P,H], or shared, or none."""
 
 
-def shared(prompts: Prompts) -> SharedPrompts | None:
+def shared(prompts: Tensor | SharedPrompts) -> SharedPrompts:
     """The prompts as rows share them; [B,P,H] is one prompt a row."""
     if isinstance(prompts, Tensor):
         return SharedPrompts(prompts, range(len(prompts)))
