@@ -115,9 +115,7 @@ def _side_by_side(
 
     with _one_thread(), ThreadPoolExecutor(threads) as pool:
         waiting = [pool.submit(copy_context().run, attempt, rows) for rows in calls]
-        return [
-            rows for rows, one in zip(calls, waiting, strict=True) if one.result() is not None
-        ]
+        return [rows for rows, one in zip(calls, waiting, strict=True) if one.result() is not None]
 
 
 @contextmanager

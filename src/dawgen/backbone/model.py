@@ -18,10 +18,10 @@ from torch.nn.functional import pad
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.modeling_outputs import BaseModelOutput
 
+from dawgen.backbone import packed
 from dawgen.backbone.calls import CallLimits, call_cost, pieces, runs, tokens_at_once
 from dawgen.backbone.head import Head
 from dawgen.backbone.inputs import pad_right
-from dawgen.backbone import packed
 from dawgen.backbone.linear import quicken
 from dawgen.backbone.packed import Prompts, SharedPrompts, shared
 from dawgen.backbone.recompute import kept

@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from transformers import PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, AttentionMaskInterface
@@ -161,9 +160,7 @@ def prepare(model: PreTrainedModel) -> None:
         quicken_norms(model)
 
 
-def read(
-    model: Any, vectors: Tensor, layout: Layout, prompts: SharedPrompts | None
-) -> Tensor:
+def read(model: Any, vectors: Tensor, layout: Layout, prompts: SharedPrompts | None) -> Tensor:
     """Last hidden states [N,H] of embedded tokens [N - S·P,H] behind the prompts."""
     if prompts is not None:
         vectors = torch.cat([prompts.prompts.flatten(0, 1).to(vectors), vectors])
@@ -259,7 +256,7 @@ def _gradients(
     layout: Layout,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """By q, k and v; those of keys and values of prompts add up in fp32."""
-    by_q, by_k, by_v = (torch.empty_like(x, memory_format=torch.contiguous_format) for x in (q, k, v))
+    by_q, by_k, by_v = (x.new_empty(x.shape) for x in (q, k, v))
     own = [x[: layout.own].unflatten(0, (max(1, layout.count), -1)) for x in (q, k, v, of_out)]
     if layout.own:
         first, *prompt = _Heads(*own[:3], scale, window, layout).gradients(own[3])
@@ -326,8 +323,10 @@ class _Heads:
 
     def _fold(self, x: Tensor) -> Tensor:
         b, width, heads, group = self.shape
-        return x.view(b, width, heads, group, -1).permute(0, 2, 3, 1, 4).reshape(
-            b * heads, group * width, -1
+        return (
+            x.view(b, width, heads, group, -1)
+            .permute(0, 2, 3, 1, 4)
+            .reshape(b * heads, group * width, -1)
         )
 
     def _unfold(self, x: Tensor) -> Tensor:

@@ -57,8 +57,7 @@ def dev_scores(
     scores = score_rows(backbone, soft, ids, label_words, tokens_per_batch)
     counts = [len(rows) for rows in dev]
     return [
-        _score(part, rows.targets)
-        for part, rows in zip(scores.split(counts), dev, strict=True)
+        _score(part, rows.targets) for part, rows in zip(scores.split(counts), dev, strict=True)
     ]
 
 
