@@ -20,7 +20,7 @@ import torch
 from dawgen.backbone.calls import tokens_at_once
 from dawgen.backbone.choose_frame import frame_for
 from dawgen.backbone.memory import fitting_tokens
-from dawgen.decoding.from_settings import decoding_of
+from dawgen.decoding import decoding_of
 from dawgen.evaluation import predict
 from dawgen.generator.examples import epoch_batches
 from dawgen.generator.fit import Tuner, label_prompt_start
@@ -91,7 +91,7 @@ class _Probe:
         """
         job, chosen, count = self.job, self._synthesis, self.count
         rows = min(self._rows_a_label(), chosen.rows_per_label)
-        cleaning = chosen.cleaning.model_copy(update={"skip": get_args(RuleName), "balance": None})
+        cleaning = chosen.cleaning.model_copy(update={"skip": get_args(RuleName)})
         few = chosen.model_copy(
             update={
                 "rows_per_label": rows,

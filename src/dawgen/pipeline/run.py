@@ -16,8 +16,7 @@ import torch
 
 from dawgen.backbone import Backbone, load_backbone
 from dawgen.backbone.choose_frame import frame_for
-from dawgen.decoding.choose import check_engine
-from dawgen.decoding.from_settings import decoding_of
+from dawgen.decoding.choose import check_engine, decoding_of
 from dawgen.evaluation import overlap
 from dawgen.pipeline.limits import NO_LIMITS, Costs, Limits
 from dawgen.pipeline.record import run_record
@@ -148,7 +147,7 @@ def _check_before(job: Job, backbone: Backbone, settings: Settings) -> None:
     backbone.encode_source("", settings.generator.prompt_length, frame)
     backbone.encode_rows(job.card, job.shots.train, settings.tuning.prompt_length)
     check_sources(settings.synthesis.first_sentences)
-    decoding = decoding_of(
+    decoding_of(
         settings.synthesis,
         job.card,
         job.shots.train,
@@ -157,7 +156,7 @@ def _check_before(job: Job, backbone: Backbone, settings: Settings) -> None:
         writes_first=False,
         frame=frame,
     )
-    check_engine(settings.synthesis, decoding)
+    check_engine(settings.synthesis)
 
 
 def _count(costs: Costs, run: RunFolder, count: Counter, rows: Sequence[Row]) -> dict[str, Any]:

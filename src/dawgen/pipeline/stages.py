@@ -16,7 +16,7 @@ from dawgen.backbone import Backbone
 from dawgen.backbone.choose_frame import frame_for
 from dawgen.backbone.frame import frame_json, load_frame
 from dawgen.cluster import Cluster
-from dawgen.decoding.choose import check_it_writes
+from dawgen.decoding import choose_engine, decoding_of
 from dawgen.evaluation import predict, score, write_predictions
 from dawgen.generator import fit_generator, label_prompt_start, weighted_texts
 from dawgen.generator.examples import make_shots
@@ -42,6 +42,7 @@ from dawgen.synthesis.sources import source_hashes
 from dawgen.synthesis.spread import Spread
 from dawgen.tasks import Row, TaskCard
 from dawgen.tasks.job import Job, rows_hash
+from dawgen.terminal.progress import hushed
 from dawgen.use.finished import renew_record
 
 Scores = dict[str, Any]
@@ -87,15 +88,20 @@ def generator_stage(
     checkpoint = Checkpoint(run.checkpoint_path("generator", inputs), "generator tuning")
 
     def build(folder: Path) -> None:
-        check_it_writes(
+        # A recurrent model can be scored and tuned, and fails only when it writes: try it first.
+        length = settings.generator.prompt_length
+        decoding = decoding_of(
             settings.synthesis,
             job.card,
             job.shots.train,
             backbone,
-            label_prompt_start(job.card, backbone, settings.generator.prompt_length),
+            length,
             writes_first=writes_first,
             frame=frame,
         )
+        prompts = label_prompt_start(job.card, backbone, length)
+        with hushed():
+            choose_engine(settings.synthesis, backbone, prompts, decoding)
         generator = fit_generator(
             job.card,
             job.shots.train,

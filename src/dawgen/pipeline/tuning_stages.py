@@ -210,4 +210,4 @@ def chosen_rows(
     if made.get("reader") == reader.fingerprint and how == choose.model_dump(mode="json"):
         say(f"  the rows in {source} were chosen by this reader already")
         return list(rows)
-    return choose_rows(rows, reader, job.card, choose, settings.synthesis.cleaning.balance)
+    return choose_rows(rows, reader, job.card, choose)
