@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from torch import Tensor
 from dawgen.backbone import Backbone
 from dawgen.backbone.memory import run_rows
 from dawgen.backbone.packed import NAME, SharedPrompts
+from dawgen.backbone.recompute import recompute
 from dawgen.tuning.gradients import Gradients, both_gradients
 from dawgen.tuning.rows import JoinedRows
 from tests.conftest import word_tokenizer
@@ -108,6 +110,20 @@ def test_perturbation_without_a_prompt_and_mean_encodings() -> None:
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
         means = [b.mean_encodings(ROWS) for b in (ours, theirs)]
     torch.testing.assert_close(*means, rtol=1e-4, atol=1e-4)
+
+
+def test_layers_that_are_computed_again_give_the_same_gradients() -> None:
+    backbone = packed("Llama")
+    kept = asked(backbone, twice=False)
+    recompute(backbone.model, "Llama")
+    for ours, theirs in zip(asked(backbone, twice=False), kept, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_a_saved_model_says_nothing_of_it(tmp_path: Path) -> None:
+    backbone = packed("Llama")
+    backbone.model.save_pretrained(tmp_path)
+    assert NAME not in (tmp_path / "config.json").read_text("utf-8")
 
 
 def gradients(backbone: Backbone, threads: int) -> tuple[Gradients, int]:
