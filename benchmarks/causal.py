@@ -37,8 +37,9 @@ from dawgen.tuning.gradients import both_gradients
 from dawgen.tuning.rows import JoinedRows
 
 REAL, SYNTHETIC, PROMPT, LABELS, PER_LABEL = 8, 12, 20, 3, 4
+KINDS = ("tuning step", "label scores")
 WORDS = [[1000], [2000], [3000]]
-SHAPE = {
+SHAPE: dict[str, Any] = {
     "vocab_size": 49_152,
     "hidden_size": 576,
     "intermediate_size": 1536,
@@ -85,7 +86,7 @@ def tuning(plain: LlamaForCausalLM, ours: Backbone) -> tuple[Work, Work, Work, W
     """A prompt-tuning step of both, and label scores without a gradient."""
     stream = torch.Generator().manual_seed(13)
     ids = rows(REAL + SYNTHETIC, stream)
-    prompt = torch.randn(1, PROMPT, SHAPE["hidden_size"], generator=stream) * 0.1  # type: ignore
+    prompt = torch.randn(1, PROMPT, SHAPE["hidden_size"], generator=stream) * 0.1
     labels = torch.arange(len(ids)) % LABELS
     copy = torch.tensor([0] * REAL + [1] * SYNTHETIC)
     weight = torch.tensor([1 / REAL] * REAL + [1 / SYNTHETIC] * SYNTHETIC)
@@ -126,7 +127,7 @@ def generator(plain: LlamaForCausalLM, ours: Backbone) -> dict[str, Work]:
     card, settings = load_card("demo"), build_settings(preset="tiny")[0].generator
     shots = [Shot(n, n // PER_LABEL, (Example([1], row),)) for n, row in enumerate(ids)]
     batch = Batch(tuple(shots))
-    prompts = torch.randn(LABELS, PROMPT, SHAPE["hidden_size"], generator=stream) * 0.1  # type: ignore
+    prompts = torch.randn(LABELS, PROMPT, SHAPE["hidden_size"], generator=stream) * 0.1
 
     def theirs() -> None:
         soft = prompts.clone().requires_grad_()
@@ -178,8 +179,7 @@ def main() -> None:
     torch.set_num_threads(1)
     plain, tokenizer = model(given.layers), load_backbone("tiny").tokenizer
     ours = Backbone(model(given.layers), tokenizer, name="smollm2", fingerprint="random")
-    names = ("transformers, tuning step", "dawgen, tuning step")
-    names += ("transformers, label scores", "dawgen, label scores")
+    names = [f"{side}, {work}" for work in KINDS for side in ("transformers", "dawgen")]
     arms = dict(zip(names, tuning(plain, ours), strict=True)) | generator(plain, ours)
     for work in arms.values():
         work.do()

@@ -205,7 +205,7 @@ class Backbone(BackboneText):
 
     def _encode(
         self,
-        prompts: Tensor | None,
+        prompts: Prompts,
         rows: Sequence[Sequence[int]],
         perturbation: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
@@ -305,9 +305,9 @@ class Backbone(BackboneText):
             states, mask = self._encode(prompts, inputs, perturbation)
             start = torch.tensor([self.decoder_start], device=self.device).expand(len(inputs), -1)
             return self._decode(states, mask, start, torch.ones_like(start))[:, -1]
-        states = self._read(prompts, inputs, perturbation)
+        read = self._read(prompts, inputs, perturbation)
         ends = torch.tensor([len(row) - 1 for row in inputs], device=self.device)
-        return states.at(states.length + ends[:, None])[:, 0]
+        return read.at(read.length + ends[:, None])[:, 0]
 
     def mean_encodings(self, inputs: Sequence[Sequence[int]]) -> Tensor:
         """Mean last hidden state [B,H] of each input's tokens in fp32, without any prompt.

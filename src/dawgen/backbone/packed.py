@@ -125,7 +125,8 @@ class Layout:
         first, start = [0] * len(lengths), self.own
         positions = list(range(self.length)) * self.count
         for piece in pieces(lengths, _BLOCK_COST, _BLOCK_TOKENS):
-            begin, width, places = start, max(1, *(lengths[row] for row in piece), 1), []
+            begin, width = start, max(1, *(lengths[row] for row in piece), 1)
+            places: list[int] = []
             for number, row in enumerate(piece):
                 first[row] = start
                 start += lengths[row]
@@ -193,7 +194,7 @@ def _attend(
 ) -> tuple[Tensor, None]:
     """As transformers calls attention: query [1,Hq,N,D], key and value [1,Hk,N,D]."""
     if layout is None:
-        return sdpa_attention_forward(  # type: ignore[no-any-return]
+        return sdpa_attention_forward(
             module, query, key, value, attention_mask, scaling=scaling, **others
         )
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
@@ -223,12 +224,13 @@ class _Attention(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, of_out: Tensor) -> tuple[Tensor | None, ...]:
-        inputs = ctx.saved_tensors
+        q, k, v = ctx.saved_tensors
+        scale, window, layout = ctx.how
         if torch.is_grad_enabled():  # a graph through the gradient itself is asked for
-            out = _attention(*inputs, *ctx.how)
-            found = torch.autograd.grad(out, inputs, of_out, create_graph=True)
+            out = _attention(q, k, v, scale, window, layout)
+            found = torch.autograd.grad(out, (q, k, v), of_out, create_graph=True)
         else:
-            found = _gradients(*inputs, of_out, *ctx.how)
+            found = _gradients(q, k, v, of_out, scale, window, layout)
         return *found, None, None, None
 
 
@@ -238,10 +240,10 @@ def _attention(
     """By operations that any derivative goes through."""
     out = []
     if layout.own:
-        own = (x[: layout.own].unflatten(0, (layout.count, -1)) for x in (q, k, v))
-        out.append(_Heads(*own, scale, window, layout).out().flatten(0, 1))
+        first, *both = (x[: layout.own].unflatten(0, (layout.count, -1)) for x in (q, k, v))
+        out.append(_Heads(first, both, scale, window, layout).out().flatten(0, 1))
     for block in layout.blocks:
-        heads = _Heads(block.padded(q), *_keys(block, layout, k, v), scale, window, layout)
+        heads = _Heads(block.padded(q), _keys(block, layout, k, v), scale, window, layout)
         out.append(block.tokens(heads.out()))
     return torch.cat(out)
 
@@ -259,11 +261,11 @@ def _gradients(
     by_q, by_k, by_v = (x.new_empty(x.shape) for x in (q, k, v))
     own = [x[: layout.own].unflatten(0, (max(1, layout.count), -1)) for x in (q, k, v, of_out)]
     if layout.own:
-        first, *prompt = _Heads(*own[:3], scale, window, layout).gradients(own[3])
+        first, *prompt = _Heads(own[0], own[1:3], scale, window, layout).gradients(own[3])
         by_q[: layout.own] = first.flatten(0, 1)
         sums = [part.float() for part in prompt]
     for block in layout.blocks:
-        heads = _Heads(block.padded(q), *_keys(block, layout, k, v), scale, window, layout)
+        heads = _Heads(block.padded(q), _keys(block, layout, k, v), scale, window, layout)
         first, *others = heads.gradients(block.padded(of_out))
         by_q[block.start : block.end] = block.tokens(first)
         for place, (whole, part) in enumerate(zip((by_k, by_v), others, strict=True)):
@@ -276,7 +278,7 @@ def _gradients(
     return by_q, by_k, by_v
 
 
-def _keys(block: _Block, layout: Layout, *both: Tensor) -> tuple[Tensor, ...]:
+def _keys(block: _Block, layout: Layout, *both: Tensor) -> Sequence[Tensor]:
     """Keys or values [b,P+T,Hk,D] of a block's rows: the prompt's and their own."""
     if not layout.own:
         return tuple(block.padded(x) for x in both)
@@ -288,14 +290,20 @@ def _keys(block: _Block, layout: Layout, *both: Tensor) -> tuple[Tensor, ...]:
 
 
 class _Heads:
-    """q [b,T,Hq,D] over k and v [b,L,Hk,D]; G = Hq / Hk queries read one head of keys.
+    """q [b,T,Hq,D] over ``both`` keys and values [b,L,Hk,D], each head for G = Hq / Hk queries.
 
     Products run over b·Hk heads of G·T queries, so that keys need no copies.
     """
 
     def __init__(
-        self, q: Tensor, k: Tensor, v: Tensor, scale: float, window: int | None, layout: Layout
+        self,
+        q: Tensor,
+        both: Sequence[Tensor],
+        scale: float,
+        window: int | None,
+        layout: Layout,
     ) -> None:
+        k, v = both
         self.shape = (*q.shape[:2], k.shape[2], q.shape[2] // k.shape[2])  # b, T, Hk, G
         self.scale = scale
         self.q = self._fold(q) * scale
@@ -318,8 +326,8 @@ class _Heads:
         by_k, by_v = by_scores.transpose(1, 2) @ self.q, shares.transpose(1, 2) @ folded
         by_q = self._unfold((by_scores @ self.k).mul_(self.scale))
         b, _, heads, _ = self.shape
-        back = (x.unflatten(0, (b, heads)).transpose(1, 2) for x in (by_k, by_v))
-        return by_q, *back  # type: ignore[return-value]
+        by_k, by_v = (x.unflatten(0, (b, heads)).transpose(1, 2) for x in (by_k, by_v))
+        return by_q, by_k, by_v
 
     def _fold(self, x: Tensor) -> Tensor:
         b, width, heads, group = self.shape
