@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from dawgen.backbone import Backbone
 from dawgen.errors import UserError
 from dawgen.methods.base import Prediction, Task
-
-if TYPE_CHECKING:
-    from dawgen.backbone import Backbone
-    from dawgen.settings import Settings
-    from dawgen.streams import Streams
-    from dawgen.tasks import Row, Shots, TaskCard
+from dawgen.settings import Settings
+from dawgen.streams import Streams
+from dawgen.tasks import Row, Shots, TaskCard
 
 REGULARISATION = (0.1, 1.0, 10.0, 100.0)  # logistic regression's C, strong to weak
 _TOKEN = r"\w+|[^\w\s]"  # short words and marks too: "a", "I", "?"
@@ -42,8 +40,9 @@ def tfidf(
     card = task.card
     if not shots.train or not shots.dev:
         raise UserError(f"{card.name}: TF-IDF needs rows to learn and to choose from.")
-    features = _Features(card, shots.train)
-    train, dev = features.of(shots.train), features.of(shots.dev)
+    features = _features(card)
+    train = features.fit_transform(_cells(card, shots.train))
+    dev = features.transform(_cells(card, shots.dev))
     gold, dev_gold = _label_numbers(card, shots.train), _label_numbers(card, shots.dev)
     candidates = []
     for strength in REGULARISATION:
@@ -60,49 +59,38 @@ def tfidf(
         "dev_loss": loss,
         "features": int(train.shape[1]),
     }
-    rows = task.rows
-    if not rows:
+    if not task.rows:
         return Prediction(np.zeros((0, len(card.labels)), np.float32), details)
-    return Prediction(_probabilities(model, features.of(rows), len(card.labels)), details)
+    found = _probabilities(model, features.transform(_cells(card, task.rows)), len(card.labels))
+    return Prediction(found, details)
 
 
-class _Features:
-    """One block of TF-IDF weights a text, learnt from the few shots, and the overlap."""
+def _features(card: TaskCard) -> Any:
+    """Of cells [N,1 or 2]: TF-IDF weights of each text, and the overlap of a pair; sparse [N,F]."""
+    from sklearn.compose import make_column_transformer
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.preprocessing import FunctionTransformer
 
-    def __init__(self, card: TaskCard, rows: Sequence[Row]) -> None:
-        from sklearn.feature_extraction.text import TfidfVectorizer
-
-        self.roles = card.roles
-        self.blocks = [
-            TfidfVectorizer(token_pattern=_TOKEN, ngram_range=(1, 2), sublinear_tf=True).fit(
-                _texts(rows, role)
-            )
-            for role in self.roles
-        ]
-
-    def of(self, rows: Sequence[Row]) -> Any:
-        """A sparse [N,F] matrix."""
-        from scipy.sparse import csr_matrix, hstack
-
-        parts = [
-            block.transform(_texts(rows, role))
-            for block, role in zip(self.blocks, self.roles, strict=True)
-        ]
-        if len(self.roles) == 2:
-            parts.append(csr_matrix([overlap_features(row) for row in rows]))
-        return hstack(parts, format="csr")
+    parts: list[Any] = [
+        (TfidfVectorizer(token_pattern=_TOKEN, ngram_range=(1, 2), sublinear_tf=True), place)
+        for place in range(len(card.roles))
+    ]
+    if card.is_pair:
+        overlaps = FunctionTransformer(lambda pairs: np.array([overlap(*pair) for pair in pairs]))
+        parts.append((overlaps, [0, 1]))
+    return make_column_transformer(*parts, sparse_threshold=1.0)
 
 
-def _texts(rows: Sequence[Row], role: str) -> list[str]:
-    return [getattr(row, role) or "" for row in rows]
+def _cells(card: TaskCard, rows: Sequence[Row]) -> npt.NDArray[np.object_]:
+    return np.array([[getattr(row, role) or "" for role in card.roles] for row in rows], object)
 
 
-def overlap_features(row: Row) -> list[float]:
+def overlap(text1: str, text2: str) -> list[float]:
     """Shared words as a share of both texts', of the first's, of the second's; length ratio.
 
     Each from 0 to 1; words are compared without case. Texts without words share nothing.
     """
-    first, second = (re.findall(_TOKEN, (text or "").lower()) for text in (row.text1, row.text2))
+    first, second = (re.findall(_TOKEN, text.lower()) for text in (text1, text2))
     shared = len(set(first) & set(second))
     lengths = sorted((len(first), len(second)))
     return [
