@@ -7,7 +7,6 @@ of words that the two texts have in common, and the ratio of their lengths, besi
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ import numpy.typing as npt
 
 from dawgen.errors import UserError
 from dawgen.methods.base import Prediction, Task
+from dawgen.selection.words import WordCounts
 
 if TYPE_CHECKING:
     from dawgen.backbone import Backbone
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from dawgen.tasks import Row, Shots, TaskCard
 
 REGULARISATION = (0.1, 1.0, 10.0, 100.0)  # logistic regression's C, strong to weak
-_TOKEN = r"\w+|[^\w\s]"  # short words and marks too: "a", "I", "?"
 
 Probabilities = npt.NDArray[np.float32]
 
@@ -42,7 +41,7 @@ def tfidf(
     card = task.card
     if not shots.train or not shots.dev:
         raise UserError(f"{card.name}: TF-IDF needs rows to learn and to choose from.")
-    features = _Features(card, shots.train)
+    features = WordCounts.learn(card, shots.train)
     train, dev = features.of(shots.train), features.of(shots.dev)
     gold, dev_gold = _label_numbers(card, shots.train), _label_numbers(card, shots.dev)
     candidates = []
@@ -64,53 +63,6 @@ def tfidf(
     if not rows:
         return Prediction(np.zeros((0, len(card.labels)), np.float32), details)
     return Prediction(_probabilities(model, features.of(rows), len(card.labels)), details)
-
-
-class _Features:
-    """One block of TF-IDF weights a text, learnt from the few shots, and the overlap."""
-
-    def __init__(self, card: TaskCard, rows: Sequence[Row]) -> None:
-        from sklearn.feature_extraction.text import TfidfVectorizer
-
-        self.roles = card.roles
-        self.blocks = [
-            TfidfVectorizer(token_pattern=_TOKEN, ngram_range=(1, 2), sublinear_tf=True).fit(
-                _texts(rows, role)
-            )
-            for role in self.roles
-        ]
-
-    def of(self, rows: Sequence[Row]) -> Any:
-        """A sparse [N,F] matrix."""
-        from scipy.sparse import csr_matrix, hstack
-
-        parts = [
-            block.transform(_texts(rows, role))
-            for block, role in zip(self.blocks, self.roles, strict=True)
-        ]
-        if len(self.roles) == 2:
-            parts.append(csr_matrix([overlap_features(row) for row in rows]))
-        return hstack(parts, format="csr")
-
-
-def _texts(rows: Sequence[Row], role: str) -> list[str]:
-    return [getattr(row, role) or "" for row in rows]
-
-
-def overlap_features(row: Row) -> list[float]:
-    """Shared words as a share of both texts', of the first's, of the second's; length ratio.
-
-    Each from 0 to 1; words are compared without case. Texts without words share nothing.
-    """
-    first, second = (re.findall(_TOKEN, (text or "").lower()) for text in (row.text1, row.text2))
-    shared = len(set(first) & set(second))
-    lengths = sorted((len(first), len(second)))
-    return [
-        shared / max(1, len(set(first) | set(second))),
-        shared / max(1, len(set(first))),
-        shared / max(1, len(set(second))),
-        lengths[0] / max(1, lengths[1]),
-    ]
 
 
 def _label_numbers(card: TaskCard, rows: Sequence[Row]) -> npt.NDArray[np.int64]:
