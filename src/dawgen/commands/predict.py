@@ -1,4 +1,4 @@
-"""`dawgen predict`: a file of any size labelled with a tuned prompt."""
+"""`dawgen predict`: a file of any size labelled with a finished run."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from dawgen.commands.options import MachineSet
 from dawgen.terminal.harmless import on_terminal
 
 OnEmpty = Literal["error", "skip", "null"]
+Use = Literal["choice", "prompt"]
 
 
 def register(app: typer.Typer) -> None:
@@ -37,19 +38,22 @@ def predict(
         OnEmpty,
         typer.Option(help="Rows with an empty text: error, skip (leave out) or null (no label)."),
     ] = "null",
+    use: Annotated[
+        Use, typer.Option(help="The classifier that the run has chosen, or its tuned prompt.")
+    ] = "choice",
     over: MachineSet = None,
 ) -> None:
-    """Label new rows with a tuned prompt. Files of any size work, and a stopped run resumes."""
+    """Label new rows with a finished run. Files of any size work, and a stopped run resumes."""
     from dawgen.use import predicting
 
     if out is not None:
         count, before = predicting.predict_file(
-            folder, rows, out, abstain_below, over or [], on_empty
+            folder, rows, out, abstain_below, over or [], on_empty, use
         )
         there = f", {before:,} of them before" if before else ""
         typer.echo(f"{count:,} rows labelled{there}: {out}")
         return
-    _print(folder, rows, abstain_below, over or [], on_empty)
+    _print(folder, rows, abstain_below, over or [], on_empty, use)
 
 
 def _print(
@@ -58,6 +62,7 @@ def _print(
     abstain_below: float | None,
     overrides: Sequence[str],
     on_empty: OnEmpty,
+    use: Use,
 ) -> None:
     """CSV on standard output, chunk by chunk."""
     from dawgen.tasks.stream import stream_cells
@@ -69,7 +74,7 @@ def _print(
     card, _ = open_run(folder, overrides)
     _, rows = predicting.begun(stream_cells(card, source, on_empty), source)
     heading = True
-    classifier = Classifier.load(folder, overrides)
+    classifier = Classifier.load(folder, overrides, use)
     for chunk in predicting.label_chunks(classifier, rows, abstain_below):
         table = as_text(chunk, ".csv", heading=heading)
         if sys.stdout.isatty():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from dawgen.report import predictions, results, rows, training
+from dawgen.report import candidates, predictions, results, rows, training
 from dawgen.report.environment import render_page
 from dawgen.report.read import RunFiles, read_run
 from dawgen.report.tokens import shot_texts
@@ -61,6 +61,8 @@ def _answers(files: RunFiles, seed: object) -> dict[str, Any]:
     found = results.results(files.scores)
     return {
         "results": found,
+        "candidates": candidates.table(files.scores),
+        "shipped": candidates.shipped(files.scores),
         "results_chart": results.results_chart(found, seed),
         "confusion": predictions.confusion(files.scores),
         "reliability": predictions.reliability_figure(files.predictions, seed),

@@ -6,14 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
-import numpy as np
-
 from dawgen.selection.candidates import WRITTEN, Candidate, Made, candidates
 from dawgen.selection.choose import choose, paired, right
 from dawgen.selection.encoder import is_here
 from dawgen.selection.heads import label_numbers, log_losses
 from dawgen.selection.parts import Models
-from dawgen.selection.store import Choice
 from dawgen.settings.selection import CandidateName, SelectionSettings
 
 if TYPE_CHECKING:
@@ -25,16 +22,11 @@ _SLOW = {"noisy-channel"}
 
 @dataclass(frozen=True)
 class Selection:
-    """The candidates in their order, and the one that is shipped."""
+    """The candidates in their order, the one that is shipped, and the figures of each."""
 
     candidates: Sequence[Candidate]
     shipped: Candidate
     table: list[dict[str, Any]]
-
-    @property
-    def choice(self) -> Choice:
-        """The shipped one, trained on all labelled rows."""
-        return Choice(self.shipped.name, self.shipped.ship())
 
 
 def wanted(settings: SelectionSettings) -> list[str]:
@@ -51,6 +43,11 @@ def wanted(settings: SelectionSettings) -> list[str]:
         missing = set() if is_here(settings.encoder) else {"embeddings", f"embeddings{WRITTEN}"}
         return [name for name in ALL if name not in _SLOW | missing]
     return [name for name in ALL if name in asked]
+
+
+def asks_for_embeddings(names: Sequence[str]) -> bool:
+    """Whether one of the candidates needs the sentence encoder."""
+    return any(name.removesuffix(WRITTEN) == "embeddings" for name in names)
 
 
 def select(shots: Shots, made: Made, models: Models) -> Selection:
@@ -76,5 +73,4 @@ def _facts(candidate: Candidate, shipped: Candidate, gold: Any) -> dict[str, Any
         "shipped_better": match.better,
         "shipped_worse": match.worse,
         "p": round(match.p, 4),
-        "bytes": sum(int(np.asarray(a).nbytes) for p in candidate.ship() for a in p.numbers().values()),
     }

@@ -42,6 +42,11 @@ class Choice:
         models = {"embeddings": "encoder", "words": ""}
         return {models.get(part.kind, "backbone") for part in self.parts} - {""}
 
+    @property
+    def bytes(self) -> int:
+        """Of its arrays."""
+        return sum(array.nbytes for part in self.parts for array in part.numbers().values())
+
     def save(self, folder: Path, models: Models, about: dict[str, Any]) -> None:
         """Write the files; ``about`` is kept beside, for people."""
         folder.mkdir(parents=True, exist_ok=True)

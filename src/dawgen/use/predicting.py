@@ -17,8 +17,8 @@ from dawgen.storage.seals import file_hash
 from dawgen.tasks import Row, TaskCard
 from dawgen.tasks.stream import Cells, OnEmpty, has_texts, stream_cells
 from dawgen.terminal.progress import say
-from dawgen.use.classifier import Classifier, Text, check_threshold
-from dawgen.use.finished import open_run
+from dawgen.use.classifier import Classifier, Text, Use, check_threshold
+from dawgen.use.finished import CHOICE, PROMPT, open_run
 from dawgen.use.labelled import FORMATS, LabelledFile, plain_cell
 
 CHUNK = 1024
@@ -26,7 +26,7 @@ CHUNK = 1024
 
 
 def predict_rows(folder: str | Path, rows: Sequence[Row]) -> tuple[TaskCard, np.ndarray]:
-    """The run's card, and p(label) [N,C] of the rows under its tuned prompt."""
+    """The run's card, and p(label) [N,C] of the rows by what it ships."""
     classifier = Classifier.load(folder)
     return classifier.card, classifier.of_rows(rows)
 
@@ -37,6 +37,7 @@ def predict(
     abstain_below: float | None = None,
     overrides: Sequence[str] = (),
     on_empty: OnEmpty = "null",
+    use: Use = "choice",
 ) -> list[dict[str, Any]]:
     """Label new rows with a finished run.
 
@@ -45,6 +46,7 @@ def predict(
         rows: a file, or texts (pairs of texts for a pair task).
         abstain_below: also say of each row whether no label is as likely as this.
         overrides: see :func:`dawgen.use.finished.open_run`.
+        use: what the run has chosen, or its tuned prompt.
         on_empty: what becomes of a file's row whose text is empty: ``null`` keeps it without a
             label, ``skip`` leaves it out, ``error`` raises.
 
@@ -53,7 +55,7 @@ def predict(
         for every label, and ``abstain`` where a threshold was given; None where there is no text.
     """
     check_threshold(abstain_below)
-    classifier = Classifier.load(folder, overrides)
+    classifier = Classifier.load(folder, overrides, use)
     if isinstance(rows, str | Path):
         given = list(stream_cells(classifier.card, str(rows), on_empty))
     else:
@@ -122,13 +124,14 @@ def predict_file(
     abstain_below: float | None = None,
     overrides: Sequence[str] = (),
     on_empty: OnEmpty = "null",
+    use: Use = "choice",
 ) -> tuple[int, int]:
     """Label a file of any size in constant memory; a stopped one goes on where it was.
 
     Args:
         out: its ending tells the format; it appears when every row is labelled.
         overrides: see :func:`dawgen.use.finished.open_run`.
-        on_empty: see :func:`predict`.
+        on_empty, use: see :func:`predict`.
 
     Returns:
         How many rows it holds, and how many of them had been labelled before.
@@ -137,11 +140,12 @@ def predict_file(
     check_out(out, source, folder)
     card, _ = open_run(folder, overrides)
     first, given = begun(stream_cells(card, source, on_empty), source)
-    classifier = Classifier.load(folder, overrides)
+    classifier = Classifier.load(folder, overrides, use)
     mark = fingerprint(
         {
             "dawgen": dawgen.__version__,
-            "prompt": folder_hash(folder / "prompt"),
+            "used": [use, classifier.name],
+            "made": folder_hash(folder / PROMPT) + folder_hash(folder / CHOICE),
             "card": card.model_dump(mode="json"),
             "backbone": classifier.fingerprint,
             "rows": file_hash(Path(source)) if Path(source).is_file() else None,
