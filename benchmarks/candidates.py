@@ -1,24 +1,25 @@
 """Which rule of choosing a classifier gives the best one? Candidates on real shots and test rows.
 
-    python -m benchmarks.candidates DATA --out results/candidates       measures, cell by cell
-    python -m benchmarks.candidates DATA --out results/candidates --table
+    python -m benchmarks.candidates DATA --out CELLS
 
 ``DATA`` has a folder per task with ``test.jsonl`` and ``16-SEED/train.jsonl`` and ``dev.jsonl``.
-A cell that is there already is not measured again; other candidates are added to it.
+The table comes last, in Markdown. A cell that is there already is not measured again; other
+candidates are added to it.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dawgen.selection.candidates import Made, candidates
-from dawgen.selection.heads import label_numbers
+from dawgen.selection.candidates import Candidate, Made, average, candidates
+from dawgen.selection.choose import DOUBT, choose, paired
+from dawgen.selection.heads import Numbers, label_numbers, log_losses
 from dawgen.selection.parts import Models
 from dawgen.settings.layers import build_settings
 from dawgen.storage.folder import write_json
@@ -71,6 +72,99 @@ def measure(card: TaskCard, data: Path, seed: int, names: Sequence[str], most: i
     return cell
 
 
+# --- the table --------------------------------------------------------------------------
+
+Choose = Callable[[Sequence[Candidate], Numbers], Candidate]
+
+
+def _hits(each: Candidate, gold: Numbers) -> float:
+    return float((each.held_out.argmax(axis=1) == gold).mean())
+
+
+def _loss(each: Candidate, gold: Numbers) -> float:
+    return float(log_losses(each.held_out, gold).mean())
+
+
+def _plain(choose_one: Choose) -> Choose:
+    """A rule that knows no average."""
+    return lambda found, gold: choose_one([each for each in found if not each.rival], gold)
+
+
+def _accurate(found: Sequence[Candidate], gold: Numbers) -> Candidate:
+    return max(found, key=lambda each: _hits(each, gold))
+
+
+def _accurate_then_loss(found: Sequence[Candidate], gold: Numbers) -> Candidate:
+    return max(found, key=lambda each: (_hits(each, gold), -_loss(each, gold)))
+
+
+def _lowest_loss(found: Sequence[Candidate], gold: Numbers) -> Candidate:
+    return min(found, key=lambda each: _loss(each, gold))
+
+
+def _cheapest(found: Sequence[Candidate], gold: Numbers) -> Candidate:
+    top = _accurate_then_loss(found, gold)
+    return next(c for c in found if c is top or paired(top, c, gold).p >= DOUBT)
+
+
+RULES: dict[str, Choose] = {
+    "highest accuracy, then the cheapest": _plain(_accurate),
+    "highest accuracy, then the lowest loss": _plain(_accurate_then_loss),
+    f"the cheapest that the sign test does not tell apart (p ≥ {DOUBT})": _plain(_cheapest),
+    "lowest loss": _plain(_lowest_loss),
+    "lowest loss, the average among them": _lowest_loss,
+    "always the average": lambda found, gold: found[-1],
+    f"dawgen: the lowest loss among those not told apart from the most accurate (p ≥ {DOUBT})": (
+        _plain(choose)
+    ),
+    f"the same, the average where the sign test gives p < {DOUBT}": choose,
+}
+
+
+def table(cells: Sequence[Path]) -> Iterator[str]:
+    """Held-out and test accuracy of every candidate by task, then what each rule would ship."""
+    figures: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    ruled: dict[str, list[float]] = {}
+    for path in cells:
+        task, cell = path.stem.rpartition("-")[0], json.loads(path.read_text("utf-8"))
+        found, test = read_cell(cell)
+        gold = np.array(cell["gold"])
+        for each in found:
+            pairs = figures.setdefault(task, {}).setdefault(each.name, [])
+            pairs.append((_hits(each, gold), test[each.name]))
+        for rule, choose_one in RULES.items():
+            ruled.setdefault(rule, []).append(test[choose_one(found, gold).name])
+        ruled.setdefault("the best of all on the test rows", []).append(max(test.values()))
+    names = list(dict.fromkeys(name for row in figures.values() for name in row))
+    yield f"| task | {' | '.join(names)} |"
+    yield f"| --- |{' ---: |' * len(names)}"
+    for task, row in figures.items():
+        means = [np.mean(row[name], axis=0) * 100 if name in row else None for name in names]
+        yield f"| {task} | {' | '.join(_cell(mean) for mean in means)} |"
+    yield from ("", f"| rule | test accuracy, mean of {len(cells)} cells |", "| --- | ---: |")
+    for rule, values in ruled.items():
+        yield f"| {rule} | {100 * np.mean(values):.1f} |"
+
+
+def _cell(mean: Any) -> str:
+    return "" if mean is None else f"{mean[0]:.1f} / {mean[1]:.1f}"
+
+
+def read_cell(cell: dict[str, Any]) -> tuple[list[Candidate], dict[str, float]]:
+    """The candidates of a cell, the average last, and their test accuracies."""
+    gold, truth = np.array(cell["gold"]), np.array(cell["test"])
+    names = [name for name in NAMES if name in cell]
+    chances = {name: np.array(cell[name]["test"]) for name in names}
+    found = [
+        Candidate(name, np.array(cell[name]["held_out"], np.float32), lambda name=name: [name], 0, 0)
+        for name in names
+    ]
+    mixed = average(found, gold)
+    chances["average"] = np.mean([chances[str(name)] for name in mixed.ship()], axis=0)
+    accuracy = {k: float((v.argmax(axis=1) == truth).mean()) for k, v in chances.items()}
+    return [*found, mixed], accuracy
+
+
 _OVERRIDES: list[str] = []
 _MODELS: dict[str, Models] = {}
 
@@ -99,6 +193,7 @@ def main() -> None:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 cell |= measure(card, asked.data, seed, missing, asked.rows)
                 write_json(path, cell)
+    print("\n".join(table(sorted(asked.out.glob("*.json")))))
 
 
 if __name__ == "__main__":

@@ -44,7 +44,8 @@ class Candidate:
             candidate has seen the row.
         ship: the classifier, trained on all labelled rows where it can be.
         rows: labelled rows that it is trained on.
-        tuned_here: its best step was chosen on the development shots, which so flatter it.
+        rival: it must be better beyond doubt to be shipped: its step was chosen on the development
+            shots, which so flatter it, or it has only these, or it is made of other candidates.
     """
 
     name: str
@@ -52,7 +53,7 @@ class Candidate:
     ship: Callable[[], Sequence[Part]]
     rows: int
     seconds: float
-    tuned_here: bool = False
+    rival: bool = False
 
     @property
     def known(self) -> np.ndarray:
@@ -132,7 +133,8 @@ def _head(
         training = Training.of(recipe, card, rows, written)
         return [HeadPart(name, kind, training.features, training.head(validated.strength))]
 
-    return Candidate(name, validated.held_out, ship, len(rows), perf_counter() - began)
+    seconds = perf_counter() - began
+    return Candidate(name, validated.held_out, ship, len(rows), seconds, rival=bool(written))
 
 
 def _prompt(
@@ -143,7 +145,7 @@ def _prompt(
     held_out = _behind(len(shots.train) + len(shots.dev), part.probabilities(unseen))
     rows = 0 if prompt is None else len(shots.train)
     seconds = perf_counter() - began
-    return Candidate(name, held_out, lambda: [part], rows, seconds, prompt is not None)
+    return Candidate(name, held_out, lambda: [part], rows, seconds, rival=prompt is not None)
 
 
 def _noisy_channel(
@@ -159,7 +161,8 @@ def _noisy_channel(
     best = min(TEMPERATURES, key=lambda t: log_losses(softmax(scores / t), gold).mean())
     part = GeneratorPart(name, prompts, frame, best, models)
     held_out = _behind(len(shots.train) + len(shots.dev), softmax(scores / best))
-    return Candidate(name, held_out, lambda: [part], len(shots.train), perf_counter() - began)
+    seconds = perf_counter() - began
+    return Candidate(name, held_out, lambda: [part], len(shots.train), seconds, rival=True)
 
 
 def _behind(rows: int, probabilities: Probabilities) -> Probabilities:
@@ -179,6 +182,5 @@ def average(found: Sequence[Candidate], gold: Numbers) -> Candidate:
     def ship() -> Sequence[Part]:
         return [part for each in best for part in each.ship()]
 
-    rows, seconds = max(each.rows for each in best), 0.0
-    tuned = any(each.tuned_here for each in best)
-    return Candidate("average", held_out, ship, rows, seconds, tuned)
+    rows, seconds = max(each.rows for each in best), sum(each.seconds for each in best)
+    return Candidate("average", held_out, ship, rows, seconds, rival=True)

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from dawgen.tasks import Shots
 
 ALL: tuple[str, ...] = get_args(CandidateName)
-_SLOW = {"noisy-channel"}
+_NOT_QUICK = {"noisy-channel", "average"}
+"""The first is slow, and the second is on average no better than the best (docs/selection.md)."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def wanted(settings: SelectionSettings) -> list[str]:
         return list(ALL)
     if asked == "quick":
         missing = set() if is_here(settings.encoder) else {"embeddings", f"embeddings{WRITTEN}"}
-        return [name for name in ALL if name not in _SLOW | missing]
+        return [name for name in ALL if name not in _NOT_QUICK | missing]
     return [name for name in ALL if name in asked]
 
 
