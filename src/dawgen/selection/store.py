@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,8 +45,9 @@ class Choice:
 
     @property
     def bytes(self) -> int:
-        """Of its arrays."""
-        return sum(array.nbytes for part in self.parts for array in part.numbers().values())
+        """Of its arrays and words, without the models that it reads with."""
+        words = len(json.dumps([part.words() for part in self.parts], ensure_ascii=False).encode())
+        return words + sum(a.nbytes for part in self.parts for a in part.numbers().values())
 
     def save(self, folder: Path, models: Models, about: dict[str, Any]) -> None:
         """Write the files; ``about`` is kept beside, for people."""
