@@ -156,7 +156,9 @@ def read_cell(cell: dict[str, Any]) -> tuple[list[Candidate], dict[str, float]]:
     names = [name for name in NAMES if name in cell]
     chances = {name: np.array(cell[name]["test"]) for name in names}
     found = [
-        Candidate(name, np.array(cell[name]["held_out"], np.float32), lambda name=name: [name], 0, 0)
+        Candidate(
+            name, np.array(cell[name]["held_out"], np.float32), lambda name=name: [name], 0, 0
+        )
         for name in names
     ]
     mixed = average(found, gold)

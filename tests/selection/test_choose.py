@@ -63,7 +63,9 @@ def test_rows_that_a_rival_has_seen_do_not_count() -> None:
 
 
 def test_rivals_alone_are_compared_with_each_other() -> None:
-    rivals = [candidate(name, range(20, w), seen=20, rival=True) for name, w in (("a", 30), ("b", 21))]
+    rivals = [
+        candidate(name, range(20, w), seen=20, rival=True) for name, w in (("a", 30), ("b", 21))
+    ]
     assert choose(rivals, GOLD).name == "b"
 
 

@@ -1,4 +1,4 @@
-"""Linear heads are scikit-learn's logistic regression, and never score a row they were fitted on."""
+"""Linear heads are scikit-learn's logistic regression, and score no row they were fitted on."""
 
 from __future__ import annotations
 

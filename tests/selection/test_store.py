@@ -16,10 +16,9 @@ from dawgen.selection.parts import Models
 from dawgen.selection.store import Choice, load_choice
 from dawgen.settings import Settings
 from dawgen.settings.layers import build_settings
-from dawgen.tasks import Row, TaskCard
+from dawgen.tasks import Row, Shots, TaskCard
 from tests.methods.small import pair_card, pair_rows, sentence_shots
 from tests.tuning.toy import toy_card, toy_rows
-from dawgen.tasks import Shots
 
 NAMES = ["tfidf", "embeddings", "states", "zero-shot", "prompt", "noisy-channel", "average"]
 

@@ -92,7 +92,8 @@ def _comparison(files: RunFiles, columns: int) -> list[Line]:
     width = max(38, *map(len, methods))
     lines = [Line(f"Accuracy on {scores['n']:,} {scores['scored_on']}", "bold")]
     for name, method in methods.items():
-        line = f"{'*' if name == ships else ' '} {names.get(name, name):{width}}  {_percent(method.accuracy):>7}"
+        mark, percent = "*" if name == ships else " ", _percent(method.accuracy)
+        line = f"{mark} {names.get(name, name):{width}}  {percent:>7}"
         if columns >= _INTERVALS_FROM:
             line += f"   {100 * method.low:.1f} to {_percent(method.high)}"
         lines.append(Line(line))

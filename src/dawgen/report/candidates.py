@@ -48,9 +48,8 @@ def words(scores: dict[str, Any]) -> list[str]:
     prompt = by_name.get("prompt")
     if prompt and prompt is not ours:
         sentences.append(
-            f"Against the tuned prompt it is right on {prompt['shipped_better']} held-out rows that the "
-            f"prompt gets wrong, wrong on {prompt['shipped_worse']} that it gets right "
-            f"(p = {prompt['p']:.2g})."
+            f"Of the held-out rows, {prompt['shipped_better']} are right by it alone and "
+            f"{prompt['shipped_worse']} by the tuned prompt alone (p = {prompt['p']:.2g})."
         )
     return [*sentences, *_written(by_name, ours["name"].removesuffix(WRITTEN))]
 

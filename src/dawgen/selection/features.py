@@ -31,8 +31,8 @@ class Features(Protocol):
 
 
 _APART = 4.0
-"""Weight of |u - v| in a pair's features; that and sqrt(H) for u * v, whose entries are small, bring
-5 points over no weights on seven pair tasks with sentence embeddings (docs/selection.md)."""
+"""Weight of |u - v| in a pair's features; that and sqrt(H) for u * v, whose entries are small,
+bring 5 points over no weights on seven pair tasks (docs/selection.md)."""
 
 
 class TextVectors:
@@ -72,7 +72,9 @@ def mean_states(backbone: Backbone, tokens_per_batch: int) -> Encode:
     @repeatable()
     @torch.no_grad()
     def encode(texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        ids = [backbone.text_ids(text)[: backbone.max_length] or [backbone.end_id] for text in texts]
+        ids = [
+            backbone.text_ids(text)[: backbone.max_length] or [backbone.end_id] for text in texts
+        ]
         vectors = np.zeros((len(texts), backbone.hidden_size), dtype=np.float32)
         sizes = [len(row) for row in ids]
 

@@ -1,4 +1,4 @@
-"""Classifiers that a run can hand over: each labels rows, and is kept as numbers and plain words."""
+"""Classifiers that a run can hand over: each labels rows, and is kept as numbers and words."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ Kind = Literal["words", "embeddings", "states", "prompt", "generator"]
 class Models:
     """The task and the models that its parts read with, each loaded when it is first needed."""
 
-    def __init__(self, card: TaskCard, settings: Settings, backbone: Backbone | None = None) -> None:
+    def __init__(
+        self, card: TaskCard, settings: Settings, backbone: Backbone | None = None
+    ) -> None:
         self.card, self.settings = card, settings
         self._recipes: dict[Kind, Recipe] = {}
         if backbone is not None:
@@ -134,7 +136,11 @@ class PromptPart:
         """[N,C]."""
         models = self.models
         return predict(
-            models.backbone, models.card, self.prompt, rows, tokens_per_batch=models.tokens_per_batch
+            models.backbone,
+            models.card,
+            self.prompt,
+            rows,
+            tokens_per_batch=models.tokens_per_batch,
         )
 
     def numbers(self) -> Numbers:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from dawgen.errors import UserError
 from dawgen.selection.parts import Models, PromptPart
 from dawgen.selection.store import Choice, load_choice
-from dawgen.tasks import Row, TaskCard
+from dawgen.tasks import Row
 from dawgen.tasks.texts import as_texts
 from dawgen.use.finished import CHOICE, PROMPT, load_run_prompt, open_run
 

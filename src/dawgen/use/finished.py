@@ -76,7 +76,7 @@ def renew_record(run: Path) -> None:
 
 
 def _check_record(run: Path) -> None:
-    """See that card, settings, prompt and choice are what ``run.json`` says, where it says anything.
+    """See that card, settings, prompt and choice are as ``run.json`` says, if it says anything.
 
     A folder's own seal lies in it, so whoever puts another prompt there brings one along.
     """
