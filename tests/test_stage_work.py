@@ -39,7 +39,7 @@ def rows(count: int) -> list[Row]:
 def counter(tiny_bart: Backbone, monkeypatch: pytest.MonkeyPatch) -> Counter:
     monkeypatch.setattr(products, "onednn_is_faster", lambda: False)
     job = Job(CARD, Shots(rows(6), rows(3)), rows(5))
-    return Counter.of(job, tiny_bart, build_settings(overrides=SMALL)[0])
+    return Counter(job, tiny_bart, build_settings(overrides=SMALL)[0])
 
 
 def counted(call) -> int:

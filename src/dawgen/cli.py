@@ -96,11 +96,12 @@ def fit_generator(
 ) -> None:
     """Tune one soft prompt per label on the few shots, and write OUT/generator."""
     from dawgen.pipeline import stages
+    from dawgen.pipeline.stage import held, make
 
     settings = read_settings(preset, config, over)
-    folder, job, backbone = open_stage(task, settings, out, train=train, dev=dev)
-    with stages.held(folder):
-        stages.generator_stage(folder, job, backbone, settings)
+    context = open_stage(task, settings, out, train=train, dev=dev)
+    with held(context.folder):
+        make(stages.generator(context, settings.generator, settings.synthesis), context)
     typer.echo(f"Label prompts: {out / 'generator'}")
 
 
@@ -119,28 +120,31 @@ def tune(
     config: Config = None,
 ) -> None:
     """Tune the task's soft prompt on real and synthetic rows; fills OUT/prompt, OUT/baseline."""
-    from dawgen.pipeline import stages, tuning_stages
+    from dawgen.pipeline import stages
+    from dawgen.pipeline.reader import PromptReader, chosen_rows
+    from dawgen.pipeline.stage import held, make
     from dawgen.settings.choosing import ChoosingSettings
     from dawgen.synthesis import load_synthetic
     from dawgen.terminal.progress import say
 
     settings = read_settings(preset, config, over)
-    folder, job, backbone = open_stage(task, settings, out, train=train, dev=dev)
-    rows = load_synthetic(Path(synthetic), job.card) if synthetic else []
+    context = open_stage(task, settings, out, train=train, dev=dev)
+    rows = load_synthetic(Path(synthetic), context.job.card) if synthetic else []
     if not rows:
         say("no synthetic rows were named, so the prompt is tuned on the real rows alone.")
         real = settings.tuning.model_copy(update={"combine": "real"})
         all_rows = settings.synthesis.model_copy(update={"choose": ChoosingSettings()})
         settings = settings.model_copy(update={"tuning": real, "synthesis": all_rows})
-    with stages.held(folder):
-        if tuning_stages.BASELINE in tuning_stages.arms_of(settings):
+    arms = stages.arms_of(settings)
+    with held(context.folder):
+        if stages.BASELINE in arms:
             say("first a prompt on the few shots alone")
-            tuning_stages.baseline_stage(folder, job, backbone, settings)
-        if synthetic:
-            where = folder, job, backbone, settings
-            rows = tuning_stages.chosen_rows(*where, rows, Path(synthetic))
-        tuning_stages.tuning_stage(folder, job, backbone, settings, rows)
-        stages.keep_description(folder, job, settings)
+            alone = stages.baseline(context, settings.tuning, arms[stages.BASELINE])
+            make(alone, context)
+        if synthetic and settings.synthesis.chooses:
+            reader = PromptReader.of(context, settings.evaluation.tokens_per_batch)
+            rows = chosen_rows(reader, settings.synthesis, rows, Path(synthetic))
+        make(stages.tuning(context, settings, lambda: rows), context)
     typer.echo(f"Prompt: {out / 'prompt'}")
 
 

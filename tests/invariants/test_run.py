@@ -21,7 +21,7 @@ from dawgen.backbone import Backbone
 from dawgen.decoding import TransformersEngine
 from dawgen.generator.fit import Tuner
 from dawgen.pipeline import run as pipeline
-from dawgen.pipeline import tuning_stages
+from dawgen.pipeline import stages
 from dawgen.tuning import fit_prompts
 from tests.backbone.test_kinds import REFUSED, write_model
 from tests.invariants.jobs import Outcome, SmallJob, dawgen, files_of, rows, write_rows
@@ -31,8 +31,8 @@ SAME_BYTES = ("generator", "synthetic", "prompt", "baseline")
 
 
 def record(folder: Path) -> dict[str, dict[str, Any]]:
-    stages: dict[str, dict[str, Any]] = json.loads((folder / "run.json").read_text())["stages"]
-    return stages
+    found: dict[str, dict[str, Any]] = json.loads((folder / "run.json").read_text())["stages"]
+    return found
 
 
 def shards(folder: Path) -> list[dict[str, Any]]:
@@ -228,7 +228,7 @@ def test_settings_lie_beside_the_prompt_they_made(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(tuning_stages, "fit_prompts", stop)
+        patch.setattr(stages, "fit_prompts", stop)
         assert job.run(out, tuning__prompt_length=7).code == 130
     assert (out / "config.yaml").read_text() == config
 
@@ -264,7 +264,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(
         return fit_prompts(card, arms, *more, **others)
 
     with monkeypatch.context() as patch:
-        patch.setattr(tuning_stages, "fit_prompts", stop)
+        patch.setattr(stages, "fit_prompts", stop)
         outcome = job.run(out)
     assert outcome.code == 130
     assert "goes on" in outcome.err

@@ -13,7 +13,7 @@ import torch
 
 from dawgen.decoding import TransformersEngine
 from dawgen.errors import UserError
-from dawgen.pipeline.tuning_stages import PromptReader
+from dawgen.pipeline.reader import PromptReader
 from dawgen.settings.choosing import ChoosingSettings
 from dawgen.settings.cleaning import CleaningSettings
 from dawgen.streams import Streams

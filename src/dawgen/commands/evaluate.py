@@ -86,7 +86,7 @@ def evaluate_method(
         shots, rows = Shots([], []), _test_rows(card, data.test, settings)
     else:
         job = load_job(task, settings, train=data.train, dev=data.dev, test=data.test)
-        shots, rows = job.shots, job.test or job.shots.dev
+        shots, rows = job.shots, job.scored
         if job.test is None:
             scored_on = _DEV
             warn("no test rows were given, so the scores are of the development shots.")

@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from dawgen.backbone import Backbone
+    from dawgen.pipeline.stage import Context
     from dawgen.settings import Settings
-    from dawgen.storage.folder import RunFolder
-    from dawgen.tasks.job import Job
 
 Task = Annotated[str, typer.Argument(help="Built-in task, or path to a task card (YAML).")]
 Train = Annotated[
@@ -50,15 +48,14 @@ def read_settings(preset: str | None, config: Path | None, over: list[str] | Non
     return build_settings(preset=preset, file=config, overrides=over or [])[0]
 
 
-def open_stage(
-    task: str, settings: Settings, out: Path, **files: str | None
-) -> tuple[RunFolder, Job, Backbone]:
-    """The run folder, the job and the backbone of a stage that runs alone."""
+def open_stage(task: str, settings: Settings, out: Path, **files: str | None) -> Context:
+    """What a stage that runs alone is made from."""
     from dawgen.backbone import load_backbone
+    from dawgen.pipeline.stage import Context
     from dawgen.storage.folder import RunFolder
     from dawgen.tasks.job import load_job
 
     job = load_job(task, settings, **files)
     backbone = load_backbone(settings.backbone)
     backbone.label_word_ids(job.card)
-    return RunFolder(out), job, backbone
+    return Context(RunFolder(out), job, backbone, settings.seed)

@@ -65,16 +65,11 @@ def _print(
     use: Use,
 ) -> None:
     """CSV on standard output, chunk by chunk."""
-    from dawgen.tasks.stream import stream_cells
     from dawgen.use import predicting
-    from dawgen.use.classifier import Classifier
-    from dawgen.use.finished import open_run
     from dawgen.use.labelled import as_text
 
-    card, _ = open_run(folder, overrides)
-    _, rows = predicting.begun(stream_cells(card, source, on_empty), source)
+    classifier, _, rows = predicting.open_file(folder, source, overrides, on_empty, use)
     heading = True
-    classifier = Classifier.load(folder, overrides, use)
     for chunk in predicting.label_chunks(classifier, rows, abstain_below):
         table = as_text(chunk, ".csv", heading=heading)
         if sys.stdout.isatty():

@@ -74,7 +74,7 @@ def synthesize(
     config: Config = None,
 ) -> None:
     """Write labelled rows with a tuned generator, or import rows, into OUT/synthetic."""
-    from dawgen.pipeline.stages import held
+    from dawgen.pipeline.stage import held
 
     if classifier is not None:
         from dawgen.use.agreement import check_classifier
@@ -112,22 +112,26 @@ def _write(
     **files: str | None,
 ) -> tuple[RunFolder, Job, Callable[[], object]]:
     from dawgen.pipeline import stages
-    from dawgen.pipeline.tuning_stages import baseline_stage
+    from dawgen.pipeline.stage import make
     from dawgen.synthesis.preview import preview_lines
+    from dawgen.synthesis.spread import Spread
     from dawgen.terminal.progress import say
 
     home = _generator(generator or out / "generator")
-    folder, job, backbone = open_stage(task, settings, out, **files)
+    context = open_stage(task, settings, out, **files)
     if preview:
-        _show(preview_lines(job, backbone, settings, home, preview))
+        _show(preview_lines(context.job, context.backbone, settings, home, preview))
 
     def stage() -> None:
-        if settings.synthesis.chooses:
+        chosen, tokens = settings.synthesis, settings.evaluation.tokens_per_batch
+        if chosen.chooses:
             say("first a prompt on the few shots alone, which chooses the rows")
-            baseline_stage(folder, job, backbone, settings)
-        stages.synthesis_stage(folder, job, backbone, settings, home, cluster)
+            reader = stages.arms_of(settings)[stages.BASELINE]
+            make(stages.baseline(context, settings.tuning, reader), context)
+        spread = Spread(cluster, settings.backbone) if cluster else None
+        make(stages.synthesis(context, chosen, tokens, home, spread), context)
 
-    return folder, job, stage
+    return context.folder, context.job, stage
 
 
 def _import(

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 from dawgen.methods.base import Task
 from dawgen.methods.prompted import Prepare, PromptJob
-from dawgen.pipeline.stages import generator_stage, synthesis_stage
-from dawgen.pipeline.tuning_stages import baseline_stage
+from dawgen.pipeline import stages
+from dawgen.pipeline.stage import Context, make
 from dawgen.settings import Combine
 from dawgen.storage.folder import RunFolder
 from dawgen.storage.locking import turn
@@ -53,11 +53,17 @@ def written_rows(
     settings = settings.model_copy(update={"generator": chosen})
     job = Job(task.card, shots, list(task.rows))
     folder = RunFolder(task.folder / generator)
+    context = Context(folder, job, backbone, settings.seed)
+    written = [
+        stages.generator(context, settings.generator, settings.synthesis),
+        stages.synthesis(context, settings.synthesis, settings.evaluation.tokens_per_batch),
+    ]
+    if settings.synthesis.chooses:
+        reader = stages.arms_of(settings)[stages.BASELINE]
+        written.insert(0, stages.baseline(context, settings.tuning, reader))
     with turn(task.folder / f".{generator}-turn"), folder.lock():
-        if settings.synthesis.chooses:
-            baseline_stage(folder, job, backbone, settings)
-        generator_stage(folder, job, backbone, settings)
-        synthesis_stage(folder, job, backbone, settings)
+        for stage in written:
+            make(stage, context)
         return load_synthetic(folder.path / "synthetic", task.card)
 
 

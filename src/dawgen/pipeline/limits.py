@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from dawgen.backbone.counting import peak_flops
-from dawgen.backbone.shape import Work
 from dawgen.errors import UserError
 from dawgen.machine.hardware import peak_memory_mib
 from dawgen.machine.meter import Cost, Meter
 
 if TYPE_CHECKING:
     from dawgen.backbone import Backbone
+    from dawgen.pipeline.stage import Stage
     from dawgen.storage.folder import RunFolder
 
 
@@ -68,54 +68,55 @@ class Costs:
         }
 
     def _check(self, name: str) -> None:
-        hours, kwh = (perf_counter() - self.start) / 3600, self._kwh()
-        more = f"before the stage {name!r}; finished stages are kept, and the same command with a"
-        if self.limits.hours is not None and hours >= self.limits.hours:
-            raise UserError(
-                f"stopped after {hours:.3g} hours (--max-hours {self.limits.hours:g}) {more} "
-                f"larger --max-hours goes on from there."
-            )
-        if self.limits.kwh is not None and kwh is not None and kwh >= self.limits.kwh:
-            raise UserError(
-                f"stopped after {kwh:.3g} kWh (--max-kwh {self.limits.kwh:g}) {more} "
-                f"larger --max-kwh goes on from there."
-            )
+        hours = (perf_counter() - self.start) / 3600
+        for unit, option, spent, limit in (
+            ("hours", "--max-hours", hours, self.limits.hours),
+            ("kWh", "--max-kwh", self._kwh(), self.limits.kwh),
+        ):
+            if limit is not None and spent is not None and spent >= limit:
+                raise UserError(
+                    f"stopped after {spent:.3g} {unit} ({option} {limit:g}) before the stage "
+                    f"{name!r}; finished stages are kept, and the same command with a larger "
+                    f"{option} goes on from there."
+                )
 
     def _kwh(self) -> float | None:
         known = [cost.energy_kwh for cost in self.spent.values() if cost.energy_kwh is not None]
         return sum(known) if known else None
 
-    def add_work(
-        self, run: RunFolder, backbone: Backbone, work: Mapping[str, Callable[[], Work]]
-    ) -> float:
-        """Put the counted work of the stages that were not skipped into their records.
+    def record(
+        self, stages: Sequence[Stage], run: RunFolder, backbone: Backbone, kept: int
+    ) -> dict[str, Any]:
+        """What ``run.json`` says of the whole, energy only of stages that this run made.
 
-        Returns:
-            The peak that the shares are of, FLOP/s.
+        The counted work of these goes into their own records.
+
+        Args:
+            kept: how many synthetic rows.
         """
         peak = peak_flops(backbone.device, backbone.dtype)
-        for name, count in work.items():
-            if not run.stages[name]["skipped"]:
-                seconds = float(run.stages[name]["seconds"])
-                run.stages[name]["work"] = count().record(seconds, peak)
-        return peak
+        for stage in stages:
+            record = run.stages[stage.name]
+            if stage.work and not record["skipped"]:
+                record["work"] = stage.work().record(float(record["seconds"]), peak)
+        return self.summary(run, peak, kept)
 
     def summary(self, run: RunFolder, peak: float, kept: int) -> dict[str, Any]:
-        """What ``run.json`` says of the whole; energy only of stages that this run made."""
+        """The part of :meth:`record` that was measured; ``peak``: FLOP/s of the machine."""
+
+        def energy_per(name: str, count: float) -> float | None:
+            energy = self.spent[name].energy_kwh
+            if energy is None or run.stages[name]["skipped"] or not count:
+                return None
+            return energy / count
+
+        peaks = [cost.peak_memory_mib for cost in self.spent.values()]
         return {
             "peak_flops_per_second": round(peak),
-            "peak_memory_mib": max(
-                peak_memory_mib(), *(cost.peak_memory_mib for cost in self.spent.values())
-            ),
+            "peak_memory_mib": max(peak_memory_mib(), *peaks),
             "energy": {
                 "kwh": self._kwh(),
-                "kwh_per_1000_kept_rows": self._per(run, "synthesis", kept / 1000),
-                "kwh_per_tuned_prompt": self._per(run, "tuning", 1),
+                "kwh_per_1000_kept_rows": energy_per("synthesis", kept / 1000),
+                "kwh_per_tuned_prompt": energy_per("tuning", 1),
             },
         }
-
-    def _per(self, run: RunFolder, name: str, count: float) -> float | None:
-        energy = self.spent[name].energy_kwh
-        if energy is None or run.stages[name]["skipped"] or not count:
-            return None
-        return energy / count

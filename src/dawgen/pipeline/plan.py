@@ -26,8 +26,9 @@ from dawgen.generator.examples import epoch_batches
 from dawgen.generator.fit import Tuner, label_prompt_start
 from dawgen.machine.meter import Cost, Meter
 from dawgen.pipeline.planned import Plan, Range, StagePlan, exactly
+from dawgen.pipeline.reader import PromptReader
 from dawgen.pipeline.stage_work import Counter
-from dawgen.pipeline.tuning_stages import BASELINE, PromptReader, arms_of
+from dawgen.pipeline.stages import BASELINE, arms_of
 from dawgen.settings.cleaning import RuleName
 from dawgen.streams import Streams
 from dawgen.synthesis import synthesize
@@ -37,9 +38,8 @@ from dawgen.tuning import fit_prompts
 
 if TYPE_CHECKING:
     from dawgen.backbone import Backbone
-    from dawgen.backbone.frame import Frame
     from dawgen.backbone.shape import Work
-    from dawgen.settings import Settings, SynthesisSettings
+    from dawgen.settings import Settings
     from dawgen.tasks import Row
     from dawgen.tasks.job import Job
 
@@ -50,7 +50,7 @@ _PREDICTION_BYTES = 200
 
 def plan(job: Job, backbone: Backbone, settings: Settings) -> Plan:
     """Probe every stage and count the rest."""
-    probe = _Probe(Counter.of(job, backbone, settings), Meter())
+    probe = _Probe(Counter(job, backbone, settings), Meter())
     with hushed():
         first = [probe.baseline()] if BASELINE in arms_of(settings) else []
         stages = [*first, probe.generator(), probe.synthesis(), probe.tuning(), probe.evaluation()]
@@ -64,6 +64,7 @@ class _Probe:
     def __init__(self, count: Counter, meter: Meter) -> None:
         self.count, self.meter = count, meter
         self.job, self.backbone, self.settings = count.job, count.backbone, count.settings
+        self.synthesis_settings = self.settings.synthesis.for_card(self.job.card)
         self.row_bytes = 0.0
 
     def cost(self, work: Callable[[], object]) -> Cost:
@@ -89,30 +90,32 @@ class _Probe:
         What such prompts write says nothing of what tuned ones will, so every row counts as kept:
         what is measured is the time of a token, with its share of scoring and cleaning.
         """
-        job, chosen, count = self.job, self._synthesis, self.count
-        rows = min(self._rows_a_label(), chosen.rows_per_label)
-        cleaning = chosen.cleaning.model_copy(update={"skip": get_args(RuleName), "balance": None})
+        job, backbone, chosen = self.job, self.backbone, self.synthesis_settings
+        a_label = ROWS_A_LABEL
+        if backbone.device.type == "cuda":  # which takes as long for a few rows as for a batch
+            a_label = max(a_label, ceil(chosen.batch_size / len(job.card.labels)))
+        everything = {"skip": get_args(RuleName), "balance": None}
         few = chosen.model_copy(
             update={
-                "rows_per_label": rows,
-                "cleaning": cleaning,
+                "rows_per_label": min(a_label, chosen.rows_per_label),
+                "cleaning": chosen.cleaning.model_copy(update=everything),
                 "min_label_ratio": 0.0,
                 "oversample": 1.0,
                 "shortest_text": 1.0,
             }
         )
         length = self.settings.generator.prompt_length
-        prompts = label_prompt_start(job.card, self.backbone, length)
+        frame = frame_for(job.card, backbone, self.settings.generator.frame)
         with tempfile.TemporaryDirectory() as folder, self.meter.measure() as cost:
             made = synthesize(
                 job.card,
                 job.shots.train,
-                prompts,
-                self.backbone,
+                label_prompt_start(job.card, backbone, length),
+                backbone,
                 few,
                 Streams(self.settings.seed),
                 Path(folder),
-                frame=self._frame,
+                frame=frame,
                 reader=self._agreeing if few.chooses else None,
             )
             size = sum(file.stat().st_size for file in Path(folder).iterdir())
@@ -120,7 +123,16 @@ class _Probe:
         # Without reading the corpora, which is done once and is nothing beside the rest.
         writing = made.speed.seconds / cost.wall_seconds
         cost.wall_seconds, cost.cpu_seconds = made.speed.seconds, cost.cpu_seconds * writing
-        attempts, tokens = self.attempts(), count.text_tokens(self._longest_text())
+        longest = decoding_of(
+            chosen,
+            job.card,
+            job.shots.train,
+            backbone,
+            length,
+            writes_first=writes_first(chosen.first_sentences),
+            frame=frame,
+        ).max_new_tokens
+        attempts, tokens = self.attempts(), self.count.text_tokens(longest)
         least, most = attempts.least * tokens[0], attempts.most * tokens[1]
         return StagePlan("synthesis", cost, Range(least, most).scaled(1 / made.speed.tokens))
 
@@ -133,40 +145,13 @@ class _Probe:
 
     def attempts(self) -> Range:
         """Texts that synthesis writes, from as many as it wants to as many as it may."""
-        chosen = self._synthesis
+        chosen = self.synthesis_settings
         wanted = chosen.rows_per_label * chosen.oversample * len(self.job.card.labels)
         return Range(wanted, wanted * chosen.max_attempts_factor)
 
-    @property
-    def _synthesis(self) -> SynthesisSettings:
-        return self.settings.synthesis.for_card(self.job.card)
-
-    @property
-    def _frame(self) -> Frame | None:
-        return frame_for(self.job.card, self.backbone, self.settings.generator.frame)
-
-    def _rows_a_label(self) -> int:
-        """A GPU takes as long for a few rows as for a batch of them."""
-        full = ceil(self._synthesis.batch_size / len(self.job.card.labels))
-        return max(ROWS_A_LABEL, full) if self.backbone.device.type == "cuda" else ROWS_A_LABEL
-
-    def _longest_text(self) -> int:
-        """Most tokens that the generator may write for a text."""
-        job, length = self.job, self.settings.generator.prompt_length
-        first = writes_first(self._synthesis.first_sentences)
-        return decoding_of(
-            self._synthesis,
-            job.card,
-            job.shots.train,
-            self.backbone,
-            length,
-            writes_first=first,
-            frame=self._frame,
-        ).max_new_tokens
-
     def baseline(self) -> StagePlan:
         """A few steps on the few shots alone."""
-        return self._tuned(BASELINE, "baseline", self.count.baseline)
+        return self._tuned(BASELINE, BASELINE, self.count.baseline)
 
     def tuning(self) -> StagePlan:
         """A few steps of the run's own prompt; the few shots stand in for synthetic rows."""
@@ -191,7 +176,7 @@ class _Probe:
     def evaluation(self) -> StagePlan:
         """A full call's rows, spread over all."""
         job, settings = self.job, self.settings
-        rows = job.test if job.test is not None else job.shots.dev
+        rows = job.scored
         tokens = tokens_at_once(self.backbone.device, settings.evaluation.tokens_per_batch)
         length = settings.tuning.prompt_length
         sizes = [len(i) + length for i in self.backbone.encode_rows(job.card, rows, length)]
@@ -215,6 +200,6 @@ class _Probe:
         prompts = labels * settings.generator.prompt_length
         prompts += len(arms_of(settings)) * settings.tuning.prompt_length
         rows = labels * settings.synthesis.rows_per_label
-        scored = len(self.job.test or self.job.shots.dev)
+        scored = len(self.job.scored)
         found = 4 * hidden * prompts + self.row_bytes * rows + _PREDICTION_BYTES * scored
         return round(found) + _REPORT_BYTES

@@ -6,28 +6,28 @@ from collections.abc import Sequence
 from typing import Any
 
 import dawgen
-from dawgen.backbone import Backbone
 from dawgen.backbone.frame import frame_json, load_frame
 from dawgen.machine.hardware import hardware, peak_memory_mib, versions
+from dawgen.pipeline.stage import Context
 from dawgen.settings import Settings
-from dawgen.storage.folder import RunFolder
+from dawgen.storage.reading import read_json
 from dawgen.storage.seals import file_hash
-from dawgen.tasks.job import Job, rows_hash
+from dawgen.tasks.job import rows_hash
 from dawgen.terminal.harmless import hide_secrets
 from dawgen.use.finished import kept_hashes
 
 
 def run_record(
-    run: RunFolder,
-    job: Job,
+    context: Context,
     settings: Settings,
     preset: str | None,
     command: Sequence[str],
     shared: int | None,
-    backbone: Backbone,
 ) -> dict[str, Any]:
     """The content of ``run.json``: what was asked, of what, by what, on what, and how long."""
+    job, backbone, path = context.job, context.backbone, context.path
     files = ("scores.json", "predictions.parquet")
+    choice = read_json(path / "choice" / "choice.json")
     record = {
         "dawgen": dawgen.__version__,
         "task": job.card.name,
@@ -38,14 +38,16 @@ def run_record(
             "train": len(job.shots.train),
             "dev": len(job.shots.dev),
             "test": len(job.test) if job.test is not None else None,
+            "used": choice.get("labelled_rows", len(job.shots.train)),
         },
+        "choice": choice.get("name", "prompt"),
         "data": {
             "train": rows_hash(job.shots.train),
             "dev": rows_hash(job.shots.dev),
             "test": rows_hash(job.test),
         },
         "overlap": shared,
-        "stages": run.stages,
+        "stages": context.folder.stages,
         "peak_memory_mib": peak_memory_mib(),
         "hardware": hardware(),
         "trust_remote_code": settings.backbone.trust_remote_code,
@@ -55,8 +57,8 @@ def run_record(
             "dtype": settings.backbone.dtype,
             "quantization": backbone.quantization,
         },
-        "generator_frame": frame_json(load_frame(run.path / "generator")),
-        "files": {name: file_hash(run.path / name) for name in files} | kept_hashes(run.path),
+        "generator_frame": frame_json(load_frame(path / "generator")),
+        "files": {name: file_hash(path / name) for name in files} | kept_hashes(path),
         "versions": versions(),
     }
     hidden: dict[str, Any] = hide_secrets(record)

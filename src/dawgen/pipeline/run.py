@@ -1,14 +1,16 @@
 """The main job, stage after stage: few shots in; label prompts, rows, task prompt, scores out.
 
-Read top to bottom, :func:`run` is the product; its stages are in :mod:`dawgen.pipeline.stages`.
+Read top to bottom, this is the product: :func:`stages_of` lists the stages, :func:`run` makes them.
+A stage is a value (:mod:`dawgen.pipeline.stages`), and what is done around each of them is in
+:mod:`dawgen.pipeline.stage`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,54 +18,61 @@ import torch
 
 from dawgen.backbone import Backbone, load_backbone
 from dawgen.backbone.choose_frame import frame_for
+from dawgen.backbone.shape import Work
 from dawgen.decoding.choose import check_engine
 from dawgen.decoding.from_settings import decoding_of
 from dawgen.evaluation import overlap
+from dawgen.pipeline import selecting, stages
 from dawgen.pipeline.limits import NO_LIMITS, Costs, Limits
 from dawgen.pipeline.record import run_record
+from dawgen.pipeline.stage import Context, Stage, held, make_all
 from dawgen.pipeline.stage_work import Counter
-from dawgen.pipeline.stages import (
-    Scores,
-    evaluation_stage,
-    generator_stage,
-    held,
-    keep_description,
-    map_stage,
-    synthesis_stage,
-)
+from dawgen.pipeline.stages import BASELINE, arms_of
 from dawgen.pipeline.tracking import tracked
-from dawgen.pipeline.tuning_stages import BASELINE, arms_of, baseline_stage, tuning_stage
 from dawgen.prompts import load_prompt
 from dawgen.report import write_report
 from dawgen.settings import Settings
 from dawgen.storage.atomic import write_bytes
 from dawgen.storage.folder import RunFolder, write_json
-from dawgen.synthesis import load_synthetic
+from dawgen.storage.reading import read_json
+from dawgen.synthesis import SyntheticRow, load_synthetic
 from dawgen.synthesis.sources import check_sources
-from dawgen.tasks import Row
 from dawgen.tasks.job import Job, load_job
-from dawgen.terminal.progress import say, warn
+from dawgen.terminal.progress import warn
 
 
-@dataclass
-class Result:
-    """A finished run.
+def stages_of(
+    context: Context, settings: Settings, rows: Callable[[], Sequence[SyntheticRow]]
+) -> list[Stage]:
+    """The stages of a run, in their order.
 
-    Attributes:
-        folder: where everything lies.
-        scores: the content of ``scores.json``.
-        overlap: how many few-shot rows the test rows repeat, None without test rows.
+    Args:
+        rows: the kept synthetic rows, once they are there.
     """
+    arms, tokens = arms_of(settings), settings.evaluation.tokens_per_batch
+    count = Counter(context.job, context.backbone, settings)
 
-    folder: Path
-    scores: Scores
-    overlap: int | None = None
-    ledger: dict[str, Any] = field(default_factory=dict)
+    def written() -> Work:
+        speed = context.folder.stages["synthesis"]["speed"]
+        return count.synthesis(speed["attempted"], speed["tokens"])
 
-    @property
-    def prompt(self) -> torch.Tensor:
-        """The tuned soft prompt [P,H]."""
-        return load_prompt(self.folder / "prompt")
+    first = []
+    if BASELINE in arms:
+        alone = stages.baseline(context, settings.tuning, arms[BASELINE])
+        first = [alone.counting(count.baseline)]
+    chosen = []
+    if settings.selection.candidates != "paper":
+        chosen = [selecting.selection(context, settings, arms, rows)]
+    generator = stages.generator(context, settings.generator, settings.synthesis)
+    return [
+        *first,
+        generator.counting(count.generator),
+        stages.synthesis(context, settings.synthesis, tokens).counting(written),
+        stages.tuning(context, settings, rows).counting(lambda: count.tuning(rows())),
+        *chosen,
+        stages.evaluation(context, arms, tokens).counting(count.evaluation),
+        stages.row_map(context, rows, tokens),
+    ]
 
 
 def run(
@@ -100,102 +109,73 @@ def run(
     train, dev, test = (None if path is None else str(path) for path in (train, dev, test))
     job = load_job(str(task), settings, train=train, dev=dev, test=test)
     backbone = load_backbone(settings.backbone)
-    backbone.label_word_ids(job.card)
-    if preset is None and not backbone.is_encoder_decoder:
-        warn(
-            f"{backbone.name} is a causal model and no preset was chosen, so the settings are the "
-            "published ones of T5; --preset causal holds those for causal models."
-        )
-    folder = RunFolder(Path(out))
-    _check_before(job, backbone, settings)
-    costs = Costs(limits)
-    steps = _Steps(folder, costs, 5 if BASELINE in arms_of(settings) else 4)
+    _check_before(job, backbone, settings, preset)
+    folder, costs = RunFolder(Path(out)), Costs(limits)
+    context = Context(folder, job, backbone, settings.seed)
+
+    @cache
+    def rows() -> list[SyntheticRow]:
+        return load_synthetic(folder.path / "synthetic", job.card)
+
+    steps = stages_of(context, settings, rows)
     with held(folder), tracked(settings, folder.path) as track:
         shared = _check_overlap(job)
-        if BASELINE in arms_of(settings):
-            with steps.step(BASELINE, "tuning a prompt on the few shots alone"):
-                baseline_stage(folder, job, backbone, settings, track)
-        with steps.step("generator", "tuning the generator on the few shots"):
-            generator_stage(folder, job, backbone, settings, track)
-        chooses = ", and choosing those that the first prompt agrees with"
-        what = f"writing labelled rows{chooses if settings.synthesis.chooses else ''}"
-        with steps.step("synthesis", what):
-            synthesis_stage(folder, job, backbone, settings)
-        rows = load_synthetic(folder.path / "synthetic", job.card)
-        with steps.step("tuning", "tuning the prompt on real and synthetic rows"):
-            tuning_stage(folder, job, backbone, settings, rows, track)
-        keep_description(folder, job, settings)
-        with steps.step("evaluation", "scoring"):
-            scores = evaluation_stage(folder, job, backbone, settings)
-        map_stage(folder, job, backbone, settings, rows)
-        _publish(folder, scores)
-        spent = _count(costs, folder, Counter.of(job, backbone, settings), rows)
-        record = run_record(folder, job, settings, preset, command, shared, backbone)
+        make_all(steps, context, track, costs)
+        scores = _publish(folder.path)
+        spent = costs.record(steps, folder, backbone, len(rows()))
+        record = run_record(context, settings, preset, command, shared)
         write_json(folder.path / "run.json", record | spent)
         write_report(folder.path)
     ledger = json.loads((folder.path / "synthetic" / "ledger.json").read_text("utf-8"))
     return Result(folder.path, scores, shared, ledger)
 
 
-def _check_before(job: Job, backbone: Backbone, settings: Settings) -> None:
+@dataclass
+class Result:
+    """A finished run.
+
+    Attributes:
+        folder: where everything lies.
+        scores: the content of ``scores.json``.
+        overlap: how many few-shot rows the test rows repeat, None without test rows.
+        ledger: the content of ``synthetic/ledger.json``.
+    """
+
+    folder: Path
+    scores: dict[str, Any]
+    overlap: int | None = None
+    ledger: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def prompt(self) -> torch.Tensor:
+        """The tuned soft prompt [P,H]."""
+        return load_prompt(self.folder / "prompt")
+
+
+def _check_before(job: Job, backbone: Backbone, settings: Settings, preset: str | None) -> None:
     """What would stop a later stage stops the run before the first.
 
     Raises:
-        UserError: a prompt that leaves no room for text, first sentences that are not there, a
-            way of decoding that the labels or the engine do not have.
+        UserError: label words that the model does not have, a prompt that leaves no room for text,
+            first sentences that are not there, a way of decoding that the labels or the engine do
+            not have.
     """
+    backbone.label_word_ids(job.card)
+    if preset is None and not backbone.is_encoder_decoder:
+        warn(
+            f"{backbone.name} is a causal model and no preset was chosen, so the settings are the "
+            "published ones of T5; --preset causal holds those for causal models."
+        )
     frame = frame_for(job.card, backbone, settings.generator.frame)
-    backbone.encode_source("", settings.generator.prompt_length, frame)
+    length = settings.generator.prompt_length
+    backbone.encode_source("", length, frame)
     backbone.encode_rows(job.card, job.shots.train, settings.tuning.prompt_length)
     check_sources(settings.synthesis.first_sentences)
+    shots, chosen = job.shots.train, settings.synthesis
     decoding = decoding_of(
-        settings.synthesis,
-        job.card,
-        job.shots.train,
-        backbone,
-        settings.generator.prompt_length,
-        writes_first=False,
-        frame=frame,
+        chosen, job.card, shots, backbone, length, writes_first=False, frame=frame
     )
-    check_engine(settings.synthesis, decoding)
-
-
-def _count(costs: Costs, run: RunFolder, count: Counter, rows: Sequence[Row]) -> dict[str, Any]:
-    """Counted work into the stages' records; what the run cost as a whole."""
-    speed = run.stages["synthesis"].get("speed", {"attempted": 0, "tokens": 0})
-    counts = {
-        BASELINE: count.baseline,
-        "generator": count.generator,
-        "synthesis": lambda: count.synthesis(speed["attempted"], speed["tokens"]),
-        "tuning": lambda: count.tuning(rows),
-        "evaluation": count.evaluation,
-    }
-    done = {name: work for name, work in counts.items() if name in run.stages}
-    peak = costs.add_work(run, count.backbone, done)
-    return costs.summary(run, peak, len(rows))
-
-
-@dataclass
-class _Steps:
-    """The run's stages one after the other: announced, measured, and how long each took."""
-
-    run: RunFolder
-    costs: Costs
-    total: int
-    number: int = 0
-
-    @contextmanager
-    def step(self, stage: str, what: str) -> Iterator[None]:
-        """One stage of the name in ``run.json``; says also that nothing had to be done."""
-        self.number += 1
-        say(f"dawgen: {self.number}/{self.total} {what}")
-        with self.costs.stage(self.run, stage):
-            yield
-        record = self.run.stages[stage]
-        if record["skipped"]:
-            say("  there already, made with the same settings from the same rows")
-        else:
-            say(f"  done in {record['seconds']:,.0f} s")
+    check_engine(chosen, decoding)
 
 
 def _check_overlap(job: Job) -> int | None:
@@ -205,14 +185,17 @@ def _check_overlap(job: Job) -> int | None:
             "the checkpoint was chosen; name test rows with --test."
         )
         return None
-    found = overlap([*job.shots.train, *job.shots.dev], job.test)
-    if found.count:
-        warn(f"{found.sentence()}.")
-    return found.count
+    repeated = overlap([*job.shots.train, *job.shots.dev], job.test)
+    if repeated.count:
+        warn(f"{repeated.sentence()}.")
+    return repeated.count
 
 
-def _publish(run: RunFolder, scores: Scores) -> None:
-    """Lay the evaluation's files where the run folder promises them."""
-    write_json(run.path / "scores.json", scores)
-    source = run.path / "evaluation" / "predictions.parquet"
-    write_bytes(run.path / "predictions.parquet", source.read_bytes())
+def _publish(run: Path) -> dict[str, Any]:
+    """Write the scores and predictions of what is shipped to where the run folder promises them;
+    returns the scores."""
+    scores = selecting.with_choice(run, read_json(run / "evaluation" / "scores.json"))
+    write_json(run / "scores.json", scores)
+    home = run / ("choice" if "choice" in scores else "evaluation")
+    write_bytes(run / "predictions.parquet", (home / "predictions.parquet").read_bytes())
+    return scores

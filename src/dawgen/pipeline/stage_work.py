@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-from dawgen.backbone.choose_frame import frame_for
 from dawgen.backbone.counting import mean_backward, mean_forward
 from dawgen.backbone.shape import Shape, Work, shape_of
-from dawgen.generator.examples import Shot, make_shots, steps_per_epoch
-from dawgen.pipeline.tuning_stages import BASELINE, arms_of
+from dawgen.generator.examples import Shot, steps_per_epoch
+from dawgen.pipeline.stages import BASELINE, arms_of, shots_to_write
 from dawgen.synthesis.first_sentences import writes_first
 from dawgen.tuning import Arm
 
@@ -31,12 +31,11 @@ class Counter:
     job: Job
     backbone: Backbone
     settings: Settings
-    shape: Shape
 
-    @classmethod
-    def of(cls, job: Job, backbone: Backbone, settings: Settings) -> Counter:
-        """With the backbone's shape."""
-        return cls(job, backbone, settings, shape_of(backbone))
+    @cached_property
+    def shape(self) -> Shape:
+        """Of the backbone."""
+        return shape_of(self.backbone)
 
     # --- the generator --------------------------------------------------------------
 
@@ -66,17 +65,8 @@ class Counter:
 
     def shots(self) -> list[Shot]:
         """The few shots as the generator learns them."""
-        chosen = self.settings.generator
-        return make_shots(
-            self.job.card,
-            self.job.shots.train,
-            self.backbone,
-            prompt_length=chosen.prompt_length,
-            max_length=chosen.max_length,
-            write_first=writes_first(self.settings.synthesis.first_sentences),
-            frame=frame_for(self.job.card, self.backbone, chosen.frame),
-            tell=False,
-        )
+        first = writes_first(self.settings.synthesis.first_sentences)
+        return shots_to_write(self.job, self.backbone, self.settings.generator, first)
 
     def _text_sizes(self) -> Sizes:
         length = self.settings.generator.prompt_length
@@ -149,7 +139,7 @@ class Counter:
 
     def evaluation(self) -> Work:
         """The rows under every tuned prompt, and under none."""
-        rows = self.job.test if self.job.test is not None else self.job.shots.dev
+        rows = self.job.scored
         length = self.settings.tuning.prompt_length
         arms = len(arms_of(self.settings))
         prompted = mean_forward(self.shape, self._label_sizes(rows, length))

@@ -1,272 +1,308 @@
-"""The stages of the main job, each a function from values and settings to folders of the run."""
+"""The stages of the main job. Each takes the settings that it needs, and fills its folders."""
 
 from __future__ import annotations
 
-import json
-import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from dawgen.backbone import Backbone
 from dawgen.backbone.choose_frame import frame_for
 from dawgen.backbone.frame import frame_json, load_frame
-from dawgen.cluster import Cluster
 from dawgen.decoding.choose import check_it_writes
 from dawgen.evaluation import predict, score, write_predictions
 from dawgen.generator import fit_generator, label_prompt_start, weighted_texts
-from dawgen.generator.examples import make_shots
-from dawgen.pipeline.tracking import Track, no_tracking
-from dawgen.pipeline.tuning_stages import BASELINE, PromptReader, arms_of, common_inputs
-from dawgen.prompts import load_label_prompts, load_prompt
+from dawgen.generator.examples import Shot, make_shots
+from dawgen.pipeline.reader import PromptReader
+from dawgen.pipeline.stage import Context, Stage, Workspace
+from dawgen.prompts import load_label_prompts, load_prompt, save_prompt
 from dawgen.report import write_map
-from dawgen.settings import Settings
+from dawgen.settings import GeneratorSettings, Settings, SynthesisSettings, TuningSettings
 from dawgen.settings.layers import dump_settings
+from dawgen.settings.tree import NoiseSettings
 from dawgen.storage.checkpoint import Checkpoint
-from dawgen.storage.folder import (
-    OF_THE_WHOLE,
-    RunFolder,
-    fingerprint,
-    folder_hash,
-    write_json,
-    write_text,
-)
+from dawgen.storage.folder import folder_hash, write_json, write_log, write_text
 from dawgen.streams import Streams
-from dawgen.synthesis import SyntheticSet, synthesize
+from dawgen.synthesis import synthesize
 from dawgen.synthesis.first_sentences import writes_first as generator_writes_first
 from dawgen.synthesis.sources import source_hashes
 from dawgen.synthesis.spread import Spread
-from dawgen.tasks import Row, TaskCard
+from dawgen.tasks import Row
 from dawgen.tasks.job import Job, rows_hash
+from dawgen.tuning import Arm, fit_prompts, planned_arms
 from dawgen.use.finished import renew_record
 
-Scores = dict[str, Any]
-
-FOLDERS = ("generator", "synthetic", "prompt", "baseline", "evaluation", "map")
-"""What the stages fill."""
-FILES = ("config.yaml", "task.yaml", *OF_THE_WHOLE)
-"""All files that a run lays beside the folders."""
+BASELINE = "baseline"
+_NEVER = {"tokens_per_batch", "baseline"}
+_OF_SYNTHETIC_ROWS = {"combine", "epsilon", "synthetic_batch_size", "label_smoothing", "noise"}
 
 
-@contextmanager
-def held(run: RunFolder) -> Iterator[None]:
-    """Hold a run folder for its stages.
-
-    Raises:
-        UserError: another process holds it, or it has files there that no run has made.
-    """
-    with run.lock():
-        run.refuse_foreign(FOLDERS, FILES)
-        yield
+def arms_of(settings: Settings) -> dict[str, Arm]:
+    """The prompts that a run tunes by their folders: ``prompt``, and ``baseline`` where wanted."""
+    reads = settings.synthesis.chooses
+    return {arm.name: arm for arm in planned_arms(settings.tuning, settings.seed, reads=reads)}
 
 
-def generator_stage(
-    run: RunFolder,
-    job: Job,
-    backbone: Backbone,
-    settings: Settings,
-    track: Track = no_tracking,
-) -> str:
+# --- the generator ----------------------------------------------------------------------
+
+
+def generator(context: Context, settings: GeneratorSettings, synthesis: SynthesisSettings) -> Stage:
     """Few shots -> label prompts Q[C,P,H] in ``generator/``.
 
-    Raises:
-        UserError: also where the backbone could be tuned, but not write.
+    Its build raises UserError also where the backbone could be tuned, but not write.
     """
-    writes_first = generator_writes_first(settings.synthesis.first_sentences)
-    frame = frame_for(job.card, backbone, settings.generator.frame)
-    inputs = {
-        **common_inputs(job, backbone, settings),
-        "generator": settings.generator.model_dump(mode="json"),
-        "frame": frame_json(frame),
-        "writes_first": writes_first,
-    }
-    checkpoint = Checkpoint(run.checkpoint_path("generator", inputs), "generator tuning")
+    card, shots, backbone = context.job.card, context.job.shots.train, context.backbone
+    writes_first = generator_writes_first(synthesis.first_sentences)
+    frame = frame_for(card, backbone, settings.frame)
 
-    def build(folder: Path) -> None:
+    def build(workspace: Workspace) -> None:
+        start = label_prompt_start(card, backbone, settings.prompt_length)
         check_it_writes(
-            settings.synthesis,
-            job.card,
-            job.shots.train,
-            backbone,
-            label_prompt_start(job.card, backbone, settings.generator.prompt_length),
-            writes_first=writes_first,
-            frame=frame,
+            synthesis, card, shots, backbone, start, writes_first=writes_first, frame=frame
         )
-        generator = fit_generator(
-            job.card,
-            job.shots.train,
+        tuned = fit_generator(
+            card,
+            shots,
             backbone,
-            settings.generator,
-            Streams(settings.seed),
+            settings,
+            Streams(context.seed),
             write_first=writes_first,
-            checkpoint=checkpoint,
-            on_step=track("generator"),
+            checkpoint=Checkpoint(workspace.checkpoint, "generator tuning"),
+            on_step=workspace.track("generator"),
         )
-        generator.save(folder / "generator", backbone, job.card.labels)
-        shots = make_shots(
-            job.card,
-            job.shots.train,
-            backbone,
-            prompt_length=settings.generator.prompt_length,
-            max_length=settings.generator.max_length,
-            write_first=writes_first,
-            frame=frame,
-            tell=False,
-        )
-        texts = weighted_texts(generator, shots, job.shots.train, job.card, backbone)
-        write_json(folder / "generator" / "token-weights.json", texts)
+        tuned.save(workspace.folder, backbone, card.labels)
+        learned = shots_to_write(context.job, backbone, settings, writes_first)
+        texts = weighted_texts(tuned, learned, shots, card, backbone)
+        write_json(workspace.folder / "token-weights.json", texts)
 
-    mark = run.stage("generator", inputs, ["generator"], build)
-    checkpoint.remove()
-    return mark
+    return Stage(
+        "generator",
+        "tuning the generator on the few shots",
+        "generator",
+        lambda: {
+            "generator": settings.model_dump(mode="json"),
+            "frame": frame_json(frame),
+            "writes_first": writes_first,
+        },
+        build,
+    )
 
 
-def synthesis_stage(
-    run: RunFolder,
-    job: Job,
-    backbone: Backbone,
-    settings: Settings,
+def shots_to_write(
+    job: Job, backbone: Backbone, settings: GeneratorSettings, writes_first: bool
+) -> list[Shot]:
+    """The few shots as the generator learns them."""
+    return make_shots(
+        job.card,
+        job.shots.train,
+        backbone,
+        prompt_length=settings.prompt_length,
+        max_length=settings.max_length,
+        write_first=writes_first,
+        frame=frame_for(job.card, backbone, settings.frame),
+        tell=False,
+    )
+
+
+# --- synthesis --------------------------------------------------------------------------
+
+
+def synthesis(
+    context: Context,
+    settings: SynthesisSettings,
+    tokens_per_batch: int,
     generator: Path | None = None,
-    cluster: Cluster | None = None,
-) -> str:
+    spread: Spread | None = None,
+) -> Stage:
     """Label prompts -> labelled rows in ``synthetic/``, those that the reader chooses if asked for.
 
-    The reader is the prompt in ``baseline/``, which
-    :func:`~dawgen.pipeline.tuning_stages.baseline_stage` makes.
+    The reader is the prompt of :func:`baseline`.
 
     Args:
+        tokens_per_batch: of the reader.
         generator: a generator's folder; the run's own without.
-        cluster: writes the rows; they are the same as here.
+        spread: other machines that write; the rows are the same as here.
     """
-    generator = generator or run.path / "generator"
-    label_prompts, frame = generator / "label-prompts", load_frame(generator)
+    job, backbone = context.job, context.backbone
+    home = generator or context.path / "generator"
     forbidden = [*job.shots.dev, *(job.test or [])]
-    chosen = settings.synthesis.for_card(job.card)
-    synthesis = chosen.model_dump(mode="json", exclude=chosen.only_speed())
-    inputs = {
-        **common_inputs(job, backbone, settings),
-        "generator": folder_hash(label_prompts),
-        "frame": frame_json(frame),
-        "synthesis": synthesis,
-        "first_sentences": source_hashes(settings.synthesis.first_sentences),
-        "forbidden": rows_hash(forbidden),
-    }
-    reader = PromptReader.of(run, job, backbone, settings) if chosen.chooses else None
-    if reader is not None:
-        inputs["reader"] = reader.fingerprint
+    settings = settings.for_card(job.card)
 
-    mark = fingerprint(inputs)
-    work = run.path / f".synthesis-{mark[:16]}"  # finished shards, until all are
-    made: list[SyntheticSet] = []
+    @cache
+    def reader() -> PromptReader | None:
+        return PromptReader.of(context, tokens_per_batch) if settings.chooses else None
 
-    def build(folder: Path) -> None:
-        prompts = load_label_prompts(label_prompts, job.card.labels, backbone)
-        made.append(
-            synthesize(
-                job.card,
-                job.shots.train,
-                prompts,
-                backbone,
-                chosen,
-                Streams(settings.seed),
-                folder / "synthetic",
-                frame=frame,
-                forbidden=forbidden,
-                work=work,
-                spread=Spread(cluster, settings.backbone) if cluster else None,
-                reader=reader,
-            )
-        )
-
-    run.stage("synthesis", inputs, ["synthetic"], build)
-    for unfinished in run.path.glob(".synthesis-*"):  # this one's, and those of other settings
-        shutil.rmtree(unfinished, ignore_errors=True)
-    if made:
-        run.stages["synthesis"] |= {"engine": made[0].engine, "speed": made[0].speed.as_json()}
-    return mark
-
-
-def evaluation_stage(run: RunFolder, job: Job, backbone: Backbone, settings: Settings) -> Scores:
-    """Prompts -> ``scores.json`` and ``predictions.parquet``."""
-    rows = job.test if job.test is not None else job.shots.dev
-    arms = list(arms_of(settings))
-    inputs = {
-        **common_inputs(job, backbone, settings),
-        "prompts": {name: folder_hash(run.path / name) for name in arms},
-        "rows": rows_hash(rows),
-    }
-
-    def build(folder: Path) -> None:
-        out = folder / "evaluation"
-        out.mkdir()
-        scores: Scores = {
-            "task": job.card.name,
-            "backbone": backbone.name,
-            "seed": settings.seed,
-            "scored_on": "test rows" if job.test is not None else "development shots",
+    def inputs() -> dict[str, Any]:
+        read = reader()
+        return {
+            "generator": folder_hash(home / "label-prompts"),
+            "frame": frame_json(load_frame(home)),
+            "synthesis": settings.model_dump(mode="json", exclude=settings.only_speed()),
+            "first_sentences": source_hashes(settings.first_sentences),
+            "forbidden": rows_hash(forbidden),
+            **({"reader": read.fingerprint} if read else {}),
         }
-        soft = load_prompt(run.path / "prompt", backbone)
-        probabilities, tuned = evaluate_prompt(job.card, backbone, soft, rows, settings)
-        scores.update(tuned)
-        if BASELINE in arms:
-            soft = load_prompt(run.path / BASELINE, backbone)
-            scores[BASELINE] = evaluate_prompt(job.card, backbone, soft, rows, settings)[1]
-        scores["zero_shot"] = evaluate_prompt(job.card, backbone, None, rows, settings)[1]
-        write_json(out / "scores.json", scores)
-        write_predictions(out / "predictions.parquet", job.card, rows, probabilities)
 
-    run.stage("evaluation", inputs, ["evaluation"], build)
-    scores: Scores = json.loads((run.path / "evaluation" / "scores.json").read_text("utf-8"))
-    return scores
+    def build(workspace: Workspace) -> dict[str, Any]:
+        made = synthesize(
+            job.card,
+            job.shots.train,
+            load_label_prompts(home / "label-prompts", job.card.labels, backbone),
+            backbone,
+            settings,
+            Streams(context.seed),
+            workspace.folder,
+            frame=load_frame(home),
+            forbidden=forbidden,
+            work=workspace.parts,
+            spread=spread,
+            reader=reader(),
+        )
+        return {"engine": made.engine, "speed": made.speed.as_json()}
 
-
-def map_stage(
-    run: RunFolder, job: Job, backbone: Backbone, settings: Settings, rows: Sequence[Row]
-) -> str:
-    """Real and synthetic rows as the backbone sees them -> ``map/``, for the report."""
-    real = {"shot": job.shots.train, "development": job.shots.dev, "test": job.test or []}
-    inputs = {
-        **common_inputs(job, backbone, settings),
-        "real": {kind: rows_hash(part) for kind, part in real.items()},
-        "synthetic": rows_hash(rows),
-    }
-
-    def build(folder: Path) -> None:
-        tokens = settings.evaluation.tokens_per_batch
-        write_map(folder / "map", job.card, backbone, real, rows, Streams(settings.seed), tokens)
-
-    return run.stage("map", inputs, ["map"], build)
+    chooses = ", and choosing those that the first prompt agrees with" if settings.chooses else ""
+    return Stage("synthesis", f"writing labelled rows{chooses}", "synthetic", inputs, build)
 
 
-def evaluate_prompt(
-    card: TaskCard,
-    backbone: Backbone,
-    prompt: torch.Tensor | None,
+# --- prompts ----------------------------------------------------------------------------
+
+
+def baseline(context: Context, settings: TuningSettings, arm: Arm) -> Stage:
+    """Few shots alone -> a soft prompt [P,H] in ``baseline/``.
+
+    It is what the final prompt is compared with, and the reader that chooses synthetic rows.
+    """
+    plain = settings.model_copy(update={"noise": NoiseSettings()})
+    return Stage(
+        BASELINE,
+        "tuning a prompt on the few shots alone",
+        BASELINE,
+        lambda: {
+            "dev": rows_hash(context.job.shots.dev),
+            "tuning": settings.model_dump(mode="json", exclude=_NEVER | _OF_SYNTHETIC_ROWS),
+        },
+        lambda workspace: _tune(workspace, context, plain, arm, []),
+    )
+
+
+def tuning(context: Context, settings: Settings, rows: Callable[[], Sequence[Row]]) -> Stage:
+    """Real and synthetic rows -> the task's soft prompt p[P,H] in ``prompt/``.
+
+    All settings of the run and its card are written beside it, once it is there.
+    """
+    arms = arms_of(settings)
+
+    def after(changed: bool) -> None:
+        stale = [] if BASELINE in arms else [BASELINE]  # another run's
+        stale += ["evaluation", "map"] if changed else []  # the old prompt's
+        stale += ["choice"] if changed or settings.selection.candidates == "paper" else []
+        for folder in stale:
+            context.folder.set_aside(folder)
+        _describe(context, settings)
+
+    return Stage(
+        "tuning",
+        "tuning the prompt on real and synthetic rows",
+        "prompt",
+        lambda: {
+            "dev": rows_hash(context.job.shots.dev),
+            "synthetic": rows_hash(rows()),
+            "tuning": settings.tuning.model_dump(mode="json", exclude=_NEVER),
+        },
+        lambda workspace: _tune(workspace, context, settings.tuning, arms["prompt"], rows()),
+        after,
+    )
+
+
+def _tune(
+    workspace: Workspace,
+    context: Context,
+    settings: TuningSettings,
+    arm: Arm,
     rows: Sequence[Row],
-    settings: Settings,
-) -> tuple[np.ndarray, Scores]:
-    """Probabilities [N,C] of the rows under a prompt (None: zero-shot), and their scores."""
-    tokens = settings.evaluation.tokens_per_batch
-    probabilities = predict(backbone, card, prompt, rows, tokens_per_batch=tokens)
-    labels = [row.label for row in rows if row.label is not None]
-    return probabilities, score(card, labels, probabilities)
+) -> None:
+    """One prompt, with its log and where it was best."""
+    job, folder = context.job, workspace.folder
+    (tuned,) = fit_prompts(
+        job.card,
+        [arm],
+        job.shots.train,
+        job.shots.dev,
+        rows,
+        context.backbone,
+        settings,
+        workspace.track("tuning"),
+        checkpoint=Checkpoint(workspace.checkpoint, "prompt tuning"),
+    )
+    save_prompt(tuned.prompt, folder, context.backbone)
+    write_log(folder / "log.jsonl", tuned.history)
+    best = {name: getattr(tuned, name) for name in ("best_step", "dev_accuracy", "dev_loss")}
+    write_json(folder / "arm.json", asdict(tuned.arm) | best)
 
 
-def keep_description(run: RunFolder, job: Job, settings: Settings) -> None:
-    """Lay the settings and the card beside the prompt they made: predicting needs no more.
+def _describe(context: Context, settings: Settings) -> None:
+    """Write the settings and the card beside the prompt: predicting needs no more.
 
     That a model's own code was allowed is said in ``run.json`` only: no file may allow it again.
     """
-    chosen = settings.model_copy(
-        update={
-            "backbone": settings.backbone.model_copy(update={"trust_remote_code": False}),
-            "synthesis": settings.synthesis.for_card(job.card),
+    backbone = settings.backbone.model_copy(update={"trust_remote_code": False})
+    synthesis = settings.synthesis.for_card(context.job.card)
+    changes = {"backbone": backbone, "synthesis": synthesis}
+    write_text(context.path / "config.yaml", dump_settings(settings.model_copy(update=changes)))
+    write_text(context.path / "task.yaml", dump_settings(context.job.card))
+    renew_record(context.path)
+
+
+# --- scores -----------------------------------------------------------------------------
+
+
+def evaluation(context: Context, arms: Collection[str], tokens_per_batch: int) -> Stage:
+    """Tuned prompts, in the folders ``arms``, and zero-shot -> scores and predictions."""
+    job, backbone, rows = context.job, context.backbone, context.job.scored
+
+    def inputs() -> dict[str, Any]:
+        prompts = {name: folder_hash(context.path / name) for name in arms}
+        return {"prompts": prompts, "rows": rows_hash(rows)}
+
+    def scored(arm: str | None) -> tuple[np.ndarray, dict[str, Any]]:
+        prompt = load_prompt(context.path / arm, backbone) if arm else None
+        chances = predict(backbone, job.card, prompt, rows, tokens_per_batch=tokens_per_batch)
+        labels = [row.label for row in rows if row.label is not None]
+        return chances, score(job.card, labels, chances)
+
+    def build(workspace: Workspace) -> None:
+        probabilities, ours = scored("prompt")
+        scores = {
+            "task": job.card.name,
+            "backbone": backbone.name,
+            "seed": context.seed,
+            "scored_on": "test rows" if job.test is not None else "development shots",
+            **ours,
+            **{name: scored(name)[1] for name in arms if name != "prompt"},
+            "zero_shot": scored(None)[1],
         }
-    )
-    write_text(run.path / "config.yaml", dump_settings(chosen))
-    write_text(run.path / "task.yaml", dump_settings(job.card))
-    renew_record(run.path)
+        write_json(workspace.folder / "scores.json", scores)
+        predictions = workspace.folder / "predictions.parquet"
+        write_predictions(predictions, job.card, rows, probabilities)
+
+    return Stage("evaluation", "scoring", "evaluation", inputs, build)
+
+
+def row_map(context: Context, rows: Callable[[], Sequence[Row]], tokens_per_batch: int) -> Stage:
+    """Real and synthetic rows as the backbone sees them -> ``map/``, for the report."""
+    job = context.job
+    real = {"shot": job.shots.train, "development": job.shots.dev, "test": job.test or []}
+
+    def inputs() -> dict[str, Any]:
+        hashes = {kind: rows_hash(part) for kind, part in real.items()}
+        return {"real": hashes, "synthetic": rows_hash(rows())}
+
+    def build(workspace: Workspace) -> None:
+        home, streams = workspace.folder, Streams(context.seed)
+        write_map(home, job.card, context.backbone, real, rows(), streams, tokens_per_batch)
+
+    return Stage("map", "", "map", inputs, build)

@@ -57,33 +57,33 @@ def tracked(settings: Settings, folder: Path) -> Iterator[Track]:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
         raise UserError(f"Tracking with {', '.join(chosen)} did not start ({reason}).") from error
     try:
-        yield _Steps(accelerator.log).of
+        yield _rising(accelerator.log)
     finally:
         accelerator.end_training()
 
 
-class _Steps:
-    """Steps of one stage after the other: trackers want them to rise."""
+def _rising(log: Callable[..., None]) -> Track:
+    """Steps of one stage after the other, as trackers want them: each under its stage's name."""
+    last = -1
 
-    def __init__(self, log: Callable[..., None]) -> None:
-        self._log, self._last = log, -1
-
-    def of(self, stage: str) -> OnStep:
-        """What logs a stage's entries, each under the stage's or its arm's name."""
-        first = self._last + 1
+    def track(stage: str) -> OnStep:
+        first = last + 1
 
         def on_step(entry: Mapping[str, Any]) -> None:
+            nonlocal last
             step = first + int(entry.get("step", 0))
-            self._last = max(self._last, step)
+            last = max(last, step)
             name = f"{stage}/{entry['arm']}" if "arm" in entry else stage
             values = {
                 f"{name}/{key}": float(value)
                 for key, value in entry.items()
                 if key != "step" and isinstance(value, int | float)
             }
-            self._log(values, step=step)
+            log(values, step=step)
 
         return on_step
+
+    return track
 
 
 def _flat(settings: Settings) -> dict[str, str | int | float | bool]:

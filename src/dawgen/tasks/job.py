@@ -20,6 +20,11 @@ class Job:
     shots: Shots
     test: list[Row] | None
 
+    @property
+    def scored(self) -> list[Row]:
+        """The rows to score: the test rows, or the development shots without any."""
+        return self.shots.dev if self.test is None else self.test
+
 
 def rows_hash(rows: Sequence[Row] | None) -> str | None:
     """A hash of the rows' texts and labels, in order."""

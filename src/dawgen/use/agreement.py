@@ -11,12 +11,11 @@ import torch
 
 from dawgen.backbone import load_backbone
 from dawgen.errors import UserError
-from dawgen.evaluation import predict
 from dawgen.prompts import load_prompt
 from dawgen.settings import Settings
 from dawgen.synthesis.shards import label_name
 from dawgen.tasks import Row, TaskCard
-from dawgen.use.predicting import predict_rows
+from dawgen.use.classifier import Classifier
 
 _BATCH = 64
 
@@ -35,22 +34,19 @@ def agreement(
     Raises:
         UserError: the folder is none of these, or its labels are not the task's.
     """
-    found = _predictions(classifier, card, rows, settings)
+    predictions = _predictions(classifier, card, rows, settings)
+    pairs = Counter(zip((row.label for row in rows), predictions, strict=True))
+
+    def share(labels: Sequence[str], n: int) -> float | None:
+        return round(sum(pairs[label, label] for label in labels) / n, 4) if n else None
+
     by_label = {}
     for label in card.labels:
-        told = Counter(p for p, row in zip(found, rows, strict=True) if row.label == label)
-        n = sum(told.values())
-        by_label[label] = {
-            "rows": n,
-            "agreement": round(told[label] / n, 4) if n else None,
-            "predicted": {name: told[name] for name in card.labels},
-        }
-    right = sum(p == row.label for p, row in zip(found, rows, strict=True))
-    return {
-        "classifier": classifier.resolve().name,
-        "all": round(right / len(rows), 4) if rows else None,
-        "labels": by_label,
-    }
+        predicted = {name: pairs[label, name] for name in card.labels}
+        n = sum(predicted.values())
+        by_label[label] = {"rows": n, "agreement": share([label], n), "predicted": predicted}
+    whole = share(card.labels, len(rows))
+    return {"classifier": classifier.resolve().name, "all": whole, "labels": by_label}
 
 
 def _predictions(
@@ -59,17 +55,15 @@ def _predictions(
     """The label that the classifier gives to each row."""
     check_classifier(classifier)
     if (classifier / "task.yaml").is_file():
-        own, chances = predict_rows(classifier, rows)
-        if set(own.labels) != set(card.labels):
-            raise _other_labels(classifier, own.labels, card)
-        return [own.labels[i] for i in chances.argmax(axis=1)]
-    if (classifier / "adapter_config.json").is_file():
+        prompted = Classifier.load(classifier)
+        if set(prompted.labels) != set(card.labels):
+            raise _other_labels(classifier, prompted.labels, card)
+    elif (classifier / "adapter_config.json").is_file():
         backbone = load_backbone(settings.backbone)
-        prompt = load_prompt(classifier, backbone)
-        tokens = settings.evaluation.tokens_per_batch
-        chances = predict(backbone, card, prompt, rows, tokens_per_batch=tokens)
-        return [card.labels[i] for i in chances.argmax(axis=1)]
-    return _sequence_classification(classifier, card, rows)
+        prompted = Classifier(card, backbone, load_prompt(classifier, backbone), settings)
+    else:
+        return _sequence_classification(classifier, card, rows)
+    return prompted.names(prompted.of_rows(rows))
 
 
 def check_classifier(folder: Path) -> None:

@@ -41,12 +41,13 @@ def open_run(folder: str | Path, overrides: Sequence[str] = ()) -> tuple[TaskCar
                 f"-s {text}: of a finished run only backbone.*, evaluation.* and selection.encoder "
                 "can be set, such as backbone.device=cpu."
             )
-    for name in (*_FILES, PROMPT):
+    kept = (*_FILES, PROMPT)
+    for name in kept:
         if not (path / name).exists():
             raise UserError(
                 f"{path} is no finished run folder: it has no {name}; make one with `dawgen run`."
             )
-    refuse_links(*(path / name for name in ("task.yaml", "config.yaml", PROMPT, CHOICE)))
+    refuse_links(*(path / name for name in (*kept, CHOICE)))
     check_seal(path / PROMPT)
     check_seal(path / CHOICE)
     _check_record(path)

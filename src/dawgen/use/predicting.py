@@ -25,12 +25,6 @@ CHUNK = 1024
 """Rows that are read, labelled and written together."""
 
 
-def predict_rows(folder: str | Path, rows: Sequence[Row]) -> tuple[TaskCard, np.ndarray]:
-    """The run's card, and p(label) [N,C] of the rows by what it ships."""
-    classifier = Classifier.load(folder)
-    return classifier.card, classifier.of_rows(rows)
-
-
 def predict(
     folder: str | Path,
     rows: str | Path | Sequence[Text],
@@ -57,16 +51,14 @@ def predict(
     check_threshold(abstain_below)
     classifier = Classifier.load(folder, overrides, use)
     if isinstance(rows, str | Path):
-        given = list(stream_cells(classifier.card, str(rows), on_empty))
+        with_cells = list(stream_cells(classifier.card, str(rows), on_empty))
     else:
-        given = [(row, {}) for row in classifier.as_rows(rows)]
-    return label_cells(classifier, given, abstain_below)
+        with_cells = [(row, {}) for row in classifier.as_rows(rows)]
+    return _label(classifier, with_cells, abstain_below)
 
 
-def label_cells(
-    classifier: Classifier,
-    given: Sequence[tuple[Row, Cells]],
-    abstain_below: float | None = None,
+def _label(
+    classifier: Classifier, rows: Sequence[tuple[Row, Cells]], abstain_below: float | None
 ) -> list[dict[str, Any]]:
     """Rows with their predictions behind their own cells, in the order of these.
 
@@ -74,14 +66,13 @@ def label_cells(
     it: see :func:`dawgen.evaluation.output.output_names`. Rows with an empty text have None.
     """
     card = classifier.card
-    full = [row for row, _ in given if has_texts(row)]
-    chances_of = iter(classifier.of_rows(full))
+    chances_of = iter(classifier.of_rows([row for row, _ in rows if has_texts(row)]))
     ours = ["prediction"] if abstain_below is None else ["prediction", "abstain"]
-    names = output_names(card, given[0][1] if given else (), ours)
+    names = output_names(card, rows[0][1] if rows else (), ours)
     hidden = {*ours, *(f"p_{label}" for label in card.labels)}
     roles = {card.columns[role]: role for role in card.roles}
-    found = []
-    for row, cells in given:
+    records = []
+    for row, cells in rows:
         chances = next(chances_of) if has_texts(row) else None
         texts = {"text1": row.text1, "text2": row.text2}
         record: dict[str, Any] = {}
@@ -90,8 +81,8 @@ def label_cells(
                 record[names[roles[column]]] = texts[roles[column]] or plain_cell(cell)
             elif column not in hidden:
                 record[column] = plain_cell(cell)
-        found.append(record | _answer(card, chances, abstain_below))
-    return found
+        records.append(record | _answer(card, chances, abstain_below))
+    return records
 
 
 def _answer(
@@ -108,13 +99,11 @@ def _answer(
 
 
 def label_chunks(
-    classifier: Classifier,
-    given: Iterator[tuple[Row, Cells]],
-    abstain_below: float | None = None,
+    classifier: Classifier, rows: Iterator[tuple[Row, Cells]], abstain_below: float | None
 ) -> Iterator[list[dict[str, Any]]]:
     """Records of the rows in their order, ``CHUNK`` at a time."""
-    while chunk := list(itertools.islice(given, CHUNK)):
-        yield label_cells(classifier, chunk, abstain_below)
+    while chunk := list(itertools.islice(rows, CHUNK)):
+        yield _label(classifier, chunk, abstain_below)
 
 
 def predict_file(
@@ -138,18 +127,16 @@ def predict_file(
     """
     check_threshold(abstain_below)
     check_out(out, source, folder)
-    card, _ = open_run(folder, overrides)
-    first, given = begun(stream_cells(card, source, on_empty), source)
-    classifier = Classifier.load(folder, overrides, use)
+    classifier, columns, rows = open_file(folder, source, overrides, on_empty, use)
     mark = fingerprint(
         {
             "dawgen": dawgen.__version__,
             "used": [use, classifier.name],
             "made": folder_hash(folder / PROMPT) + folder_hash(folder / CHOICE),
-            "card": card.model_dump(mode="json"),
+            "card": classifier.card.model_dump(mode="json"),
             "backbone": classifier.fingerprint,
             "rows": file_hash(Path(source)) if Path(source).is_file() else None,
-            "columns": list(first[1]),
+            "columns": columns,
             "abstain_below": abstain_below,
             "on_empty": on_empty,
         }
@@ -158,20 +145,22 @@ def predict_file(
         before = file.rows
         if before:
             say(f"{before:,} rows of {source} are labelled already; going on behind them.")
-        for chunk in label_chunks(classifier, itertools.islice(given, before, None), abstain_below):
+        for chunk in label_chunks(classifier, itertools.islice(rows, before, None), abstain_below):
             file.append(chunk)
         file.finish()
         return file.rows, before
 
 
-def begun(
-    given: Iterator[tuple[Row, Cells]], source: str
-) -> tuple[tuple[Row, Cells], Iterator[tuple[Row, Cells]]]:
-    """The first row, and all rows; a wrong file is told before a model is loaded."""
-    first = next(given, None)
+def open_file(
+    folder: Path, source: str, overrides: Sequence[str], on_empty: OnEmpty, use: Use
+) -> tuple[Classifier, list[str], Iterator[tuple[Row, Cells]]]:
+    """The classifier, and a file's columns and rows; a wrong file raises before a model loads."""
+    rows = stream_cells(open_run(folder, overrides)[0], source, on_empty)
+    first = next(rows, None)
     if first is None:
         raise UserError(f"{source} has no rows whose texts are not empty.")
-    return first, itertools.chain([first], given)
+    classifier = Classifier.load(folder, overrides, use)
+    return classifier, list(first[1]), itertools.chain([first], rows)
 
 
 def check_out(out: Path, source: str, folder: Path) -> None:
