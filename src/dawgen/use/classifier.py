@@ -8,11 +8,14 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
+from dawgen.backbone import Backbone
 from dawgen.errors import UserError
 from dawgen.selection.parts import Models, PromptPart
 from dawgen.selection.store import Choice, load_choice
-from dawgen.tasks import Row
+from dawgen.settings import Settings
+from dawgen.tasks import Row, TaskCard
 from dawgen.tasks.texts import as_texts
 from dawgen.use.finished import CHOICE, PROMPT, load_run_prompt, open_run
 
@@ -33,7 +36,13 @@ class Classifier:
         name: which of the run's candidates it is, such as ``prompt`` or ``embeddings``.
     """
 
-    def __init__(self, choice: Choice, models: Models) -> None:
+    def __init__(
+        self, card: TaskCard, backbone: Backbone, prompt: Tensor, settings: Settings
+    ) -> None:
+        models = Models(card, settings, backbone)
+        self._take(Choice(PROMPT, [PromptPart(PROMPT, prompt, models)]), models)
+
+    def _take(self, choice: Choice, models: Models) -> None:
         self.card, self.labels = models.card, list(models.card.labels)
         self.name = choice.name
         self._choice, self._models = choice, models
@@ -61,9 +70,10 @@ class Classifier:
         card, settings = open_run(folder, overrides)
         models, home = Models(card, settings), Path(folder) / CHOICE
         if use == "choice" and home.is_dir():
-            return cls(load_choice(home, models), models)
-        prompt = PromptPart(PROMPT, load_run_prompt(folder, models.backbone), models)
-        return cls(Choice(PROMPT, [prompt]), models)
+            classifier = cls.__new__(cls)
+            classifier._take(load_choice(home, models), models)
+            return classifier
+        return cls(card, models.backbone, load_run_prompt(folder, models.backbone), settings)
 
     def predict_proba(self, rows: Sequence[Text]) -> npt.NDArray[np.float32]:
         """p(label) [N,C] of texts, or of pairs of texts for a pair task.
