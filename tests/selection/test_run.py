@@ -54,7 +54,7 @@ def test_scores_are_the_shipped_ones_and_list_every_candidate(run: Run) -> None:
     assert by_name["tfidf"]["held_out_rows"] == by_name["zero-shot"]["held_out_rows"] == 16
     assert by_name["tfidf"]["bytes"] > 0
     predictions = pq.read_table(folder / "predictions.parquet").to_pylist()
-    assert all(row["prediction"] == row["label"] for row in predictions)
+    assert all(row["prediction"] == row["verdict"] for row in predictions)
 
 
 def test_the_record_names_it_and_the_rows_it_has_learnt(run: Run) -> None:
@@ -101,6 +101,9 @@ def test_an_export_says_that_the_prompt_is_not_what_the_run_ships(run: Run) -> N
     outcome = command("export", folder, "--to", "peft")
     assert outcome.code == 0
     assert "ships tfidf" in outcome.err
+    card = (folder / "exports" / "peft" / "README.md").read_text("utf-8")
+    prompt = read(folder / "scores.json")["prompt"]
+    assert f"value: {round(prompt['accuracy'], 4)}" in card
 
 
 def test_the_same_run_again_chooses_the_same_and_paper_ships_the_prompt(run: Run) -> None:

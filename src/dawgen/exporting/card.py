@@ -38,6 +38,7 @@ def model_card(run: Path, card: TaskCard, settings: Settings, backbone: Backbone
 
 def _model_card(run: Path, card: TaskCard, settings: Settings, backbone: Backbone, to: str) -> str:
     scores = read_json(run / "scores.json")
+    scores |= scores.get("prompt") or {}  # the run may ship something else
     record = read_json(run / "run.json")
     name = f"{card.name}, a prompt tuned by dawgen"
     data = ModelCardData(

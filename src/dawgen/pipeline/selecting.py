@@ -62,7 +62,7 @@ def selection(
         for candidate, facts in zip(found.candidates, found.table, strict=True):
             began, shipped = perf_counter(), Choice(candidate.name, candidate.ship())
             chances = _scored(candidate, shipped, job)
-            scores = score(job.card, [row.label for row in context.scored], chances)
+            scores = score(job.card, [row.label for row in job.scored], chances)
             if job.test is not None:
                 facts["test_accuracy"] = scores["accuracy"]
             facts["bytes"] = shipped.bytes
@@ -71,7 +71,7 @@ def selection(
                 shipped.save(workspace.folder, models, {"labelled_rows": candidate.rows})
                 write_json(workspace.folder / "scores.json", scores)
                 predictions = workspace.folder / "predictions.parquet"
-                write_predictions(predictions, job.card, context.scored, chances)
+                write_predictions(predictions, job.card, job.scored, chances)
         write_json(workspace.folder / "candidates.json", found.table)
         return {"candidates": seconds}
 
