@@ -22,8 +22,8 @@ from dawgen.decoding import Decoding, Generation, Request, TransformersEngine
 from dawgen.decoding.base import allowed_tokens, read_ids
 from dawgen.decoding.ctranslate2 import CTranslate2Engine
 from dawgen.decoding.sampling import Sampler
+from dawgen.generator import label_prompt_start
 from dawgen.machine.hardware import peak_memory_mib
-from dawgen.prompts.initialise import cycle_tokens, from_tokens
 from dawgen.synthesis.sources import corpus_lines
 from dawgen.tasks import load_card, load_rows, packaged_data
 
@@ -77,15 +77,7 @@ def prepare(job: Job) -> Texts:
     backbone = load(job.model, job.device, job.seed)
     card = load_card("demo")
     demo = load_rows(card, packaged_data(card)["train"], split="train")
-    prompts = torch.stack(
-        [
-            from_tokens(
-                backbone.table(),
-                cycle_tokens(backbone.text_ids(card.label_prompts[label]), job.prompt_length),
-            )
-            for label in card.labels
-        ]
-    )
+    prompts = label_prompt_start(card, backbone, job.prompt_length)
     rng = np.random.default_rng(job.seed)
     captions = rng.choice(list(corpus_lines("captions")), job.rows, replace=False)
     texts = [len(backbone.encode_target(row.text2 or "")) for row in demo]

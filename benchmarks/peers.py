@@ -13,7 +13,7 @@ from benchmarks.measure import Job
 from benchmarks.models import load
 from dawgen.backbone import Backbone
 from dawgen.backbone.linear import relax
-from dawgen.prompts.initialise import cycle_tokens, from_tokens
+from dawgen.prompts import cycle_tokens
 from dawgen.settings.layers import build_settings
 from dawgen.tasks import Row, TaskCard, load_card, load_rows, packaged_data
 from dawgen.tuning.rows import EncodedRows, encode
@@ -47,7 +47,7 @@ def prepare(job: Job) -> Setting:
     rows = [test[i % len(test)] for i in range(max(job.rows, 512))]
     words = backbone.label_word_ids(card)
     ids = cycle_tokens([token for word in words for token in word], tuning.prompt_length)
-    start = from_tokens(backbone.table(), ids).float()
+    start = backbone.embed(torch.tensor(ids, device=backbone.device)).detach().float()
     encoded = encode(card, rows, backbone, tuning.prompt_length)
     sizes = tuning.batch_size, tuning.synthetic_batch_size
     return Setting(backbone, card, rows, encoded, words, start, *sizes)

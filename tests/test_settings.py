@@ -13,6 +13,7 @@ from dawgen.errors import UserError
 from dawgen.settings import Settings
 from dawgen.settings.decoding import DecodingSettings
 from dawgen.settings.layers import as_overrides, build_settings, dump_settings, preset_names
+from dawgen.settings.retired import RETIRED
 from dawgen.tasks import load_card, parse_card
 
 
@@ -218,7 +219,6 @@ def test_a_card_decides_what_neither_preset_nor_user_names(tmp_path: Path) -> No
     assert synthesis.temperature == 0.7  # the preset's
     assert synthesis.top_k == 7
     assert synthesis.top_p == 0.9
-    assert synthesis.min_p == 0.0
     assert synthesis.for_card(card) == synthesis
     assert (
         build_settings()[0].synthesis.for_card(load_card("demo")) == build_settings()[0].synthesis
@@ -277,3 +277,45 @@ def test_the_named_causal_models_take_the_same_rule() -> None:
         assert settings.backbone.path == f"dawgen/{name}"
         assert settings.backbone.dtype == "bf16"
         assert settings.model_dump(exclude={"backbone"}) == rule
+
+
+# --- settings that were removed ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", list(RETIRED))
+def test_a_file_with_a_removed_setting_at_its_default_opens_silently(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], key: str
+) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(dump_settings(Settings()) + f"{key}: {json.dumps(RETIRED[key])}\n")
+    assert build_settings(file=file, preset="t5-large")[0] == Settings.model_validate(
+        yaml.safe_load(dump_settings(Settings()))
+    )
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("key", list(RETIRED))
+def test_a_file_with_another_value_of_a_removed_setting_opens_with_a_warning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], key: str
+) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(f"shots: 3\n{key}: 2.5\n")
+    assert build_settings(file=file)[0].shots == 3
+    told = " ".join(capsys.readouterr().err.split())
+    assert f"{key} was removed from dawgen; its value 2.5 has no effect" in told
+
+
+@pytest.mark.parametrize("key", [*RETIRED, "synthesis.cleaning.contrast", "contrast"])
+def test_a_removed_setting_on_the_command_line_is_an_error(key: str) -> None:
+    with pytest.raises(UserError, match=f"{key.rpartition('.')[2]} was removed; leave it out"):
+        build_settings(overrides=[f"{key}=1"])
+
+
+def test_an_old_card_with_a_removed_setting_opens(capsys: pytest.CaptureFixture[str]) -> None:
+    tree = load_card("demo").model_dump()
+    tree["decoding"] = {"temperature": 0.5, "min_p": 0.0}
+    assert parse_card(yaml.safe_dump(tree), "a card").decoding.temperature == 0.5
+    assert capsys.readouterr().err == ""
+    tree["decoding"]["contrast"] = 0.5
+    parse_card(yaml.safe_dump(tree), "a card")
+    assert "synthesis.contrast was removed" in " ".join(capsys.readouterr().err.split())

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
-from dawgen.errors import UserError
+from dawgen.errors import UserError, first_line
 
 if TYPE_CHECKING:
     from dawgen.backbone import Backbone
@@ -104,9 +104,9 @@ def _connected(address: str) -> Any:
         try:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, ValueError, RuntimeError) as error:
-            line = str(error).strip().splitlines()[0]
             raise UserError(
-                f"There is no Ray cluster at {address}: {line} Start one with `ray start --head`."
+                f"There is no Ray cluster at {address}: {first_line(error)}. Start one with "
+                "`ray start --head`."
             ) from None
     return ray
 

@@ -1,9 +1,15 @@
-"""The error that a user can fix, and errors of the disk in the same words."""
+"""The error that a user can fix, and foreign errors in the same words."""
 
 from __future__ import annotations
 
+import difflib
 import errno
 import re
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 _DISK = {
     errno.ENOSPC: "the disk is full; make room",
@@ -57,3 +63,58 @@ def disk_trouble(error: Exception) -> str | None:
         f"Writing or reading stopped{where}: {why}; then the same command goes on from what is "
         "finished."
     )
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of a foreign error's message, or its type, without a full stop."""
+    message = str(error).strip() or type(error).__name__
+    return message.splitlines()[0].rstrip(".")
+
+
+def explain(
+    error: ValidationError,
+    what: str,
+    known: Sequence[str],
+    listing: str,
+    removed: Collection[str] = (),
+) -> str:
+    """Pydantic's first finding as one sentence; a misspelt name comes before wrong values.
+
+    Args:
+        what: what the names are of, such as "setting".
+        known: all names, with their sections: `tuning.steps`.
+        listing: the hint where no known name is similar.
+        removed: names that earlier versions had.
+    """
+    first = min(error.errors(), key=lambda finding: finding["type"] != "extra_forbidden")
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"there is no {what} {key!r}; {_hint(key, known, listing, removed)}"
+    if first["type"] == "missing":
+        return f"the {what} {key!r} is missing."
+    message = first["msg"].removeprefix("Value error, ")
+    if not key:  # of several entries together
+        return f"{message}."
+    value = repr(first["input"])
+    value = value if len(value) <= _LONGEST_VALUE else f"{value[:_LONGEST_VALUE]}..."
+    return f"{what} {key!r} cannot be {value}: {message}."
+
+
+_LONGEST_VALUE = 80
+
+
+def _hint(key: str, known: Sequence[str], listing: str, removed: Collection[str]) -> str:
+    """What was meant by an unknown name."""
+
+    def same_end(names: Collection[str]) -> str | None:
+        end = key.rpartition(".")[2]
+        return next((name for name in names if name.rpartition(".")[2] == end), None)
+
+    if gone := same_end(removed):
+        return f"{gone} was removed; leave it out."
+    if key in known:  # in one line of a file, dots and all
+        section, _, name = key.partition(".")
+        return f"write it as {section}: {{{name}: ...}}."
+    similar = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
+    meant = ("." not in key and same_end(known)) or next(iter(similar), None) or same_end(known)
+    return f"did you mean {meant!r}?" if meant else listing

@@ -242,7 +242,7 @@ def test_the_command_line_says_it_in_one_sentence(tmp_path: Path, monkeypatch):
     assert outcome.code == 2
     last = outcome.err.splitlines()[-1]
     assert last.startswith("dawgen: Memory is too small for one row of")
-    assert last.endswith(f"PyTorch said: {CPU}")
+    assert last.endswith(f"PyTorch said: {CPU}.")
 
 
 @pytest.mark.parametrize("error", [*ERRORS, MemoryError])
@@ -257,7 +257,7 @@ def test_a_step_that_cannot_be_cut_says_it_too(tmp_path: Path, monkeypatch, erro
     assert outcome.code == 2
     last = outcome.err.splitlines()[-1]
     assert last.startswith("dawgen: Memory is too small for this step; lower its batch_size")
-    assert last.endswith(f"PyTorch said: {error() if str(error()) else 'MemoryError'}")
+    assert last.endswith(f"PyTorch said: {str(error()).rstrip('.') or 'MemoryError'}.")
     assert not (tmp_path / "run" / "generator").exists()
     assert memory_trouble(RuntimeError("shapes do not match")) is None
 

@@ -82,12 +82,16 @@ def test_a_seed_is_no_setting_of_a_grid():
     [
         ("[sick]", "[]", "tasks"),
         ("[a, b]", "[a, a]", "'a' is listed twice"),
-        ("name: small", "nmae: small", "no entry 'nmae'"),
-        ("seeds: [1], ", "", "lacks the entry 'seeds'"),
+        ("name: small", "nmae: small", "no grid entry 'nmae'"),
+        ("seeds: [1], ", "", "entry 'seeds' is missing"),
         ("[{name: tiny}]", "[{name: tiny}, {name: tiny}]", "same name"),
         ("[{name: tiny}]", "[{name: a/b}]", "backbones.0.name"),
         ("seeds: [1]", "seeds: [1", "readable YAML"),
-        ("seeds: [1]", "seeds: [-1]", "seeds.0: Input should be greater than or equal to 0"),
+        (
+            "seeds: [1]",
+            "seeds: [-1]",
+            "seeds.0' cannot be -1: Input should be greater than or equal to 0",
+        ),
         (SMALL, "words", "name: value"),
     ],
 )

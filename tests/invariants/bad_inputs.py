@@ -433,7 +433,7 @@ refused(C, "a misspelt entry", "'lables'", "did you mean 'labels'")(
 refused(C, "an entry that stands there twice", "line 6", "'labels' stands there twice")(
     in_card("label_prompts:", "labels: [x, y]\nlabel_prompts:")
 )
-refused(C, "a missing entry", "lacks the entry 'template'")(
+refused(C, "a missing entry", "entry 'template' is missing")(
     in_card('template: "premise: {text1} hypothesis: {text2} answer:"\n', "")
 )
 refused(C, "a placeholder that is none of its columns", "text3")(in_card("{text2}", "{text3}"))
@@ -512,8 +512,8 @@ refused(S, "a setting without its section", "'steps'", "did you mean 'tuning.ste
 refused(S, "a penalty for a label that the task has not", "'foo'", "same, other")(
     setting("synthesis.repetition_penalty={foo: 1.5}")
 )
-refused(S, "a way of decoding that the engine does not have", "no synthesis.contrast")(
-    lambda job: ["-s", "synthesis.engine=ctranslate2", "-s", "synthesis.contrast=0.5"]
+refused(S, "a setting that was removed", "synthesis.contrast was removed")(
+    setting("synthesis.contrast=0.5")
 )
 refused(S, "first sentences from a column that is not there", "no column 'text'")(
     lambda job: ["-s", f"synthesis.first_sentences={job.data('test')}#text"]

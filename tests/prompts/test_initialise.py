@@ -8,8 +8,6 @@ import torch
 
 from dawgen.prompts import (
     cycle_tokens,
-    from_tokens,
-    from_vocabulary,
     random_normal,
     sample_tokens,
 )
@@ -35,40 +33,6 @@ def test_no_tokens_cannot_fill_a_prompt():
         cycle_tokens([], 3)
     with pytest.raises(ValueError, match="no candidate"):
         sample_tokens([], 3, rng())
-
-
-def test_from_tokens_is_the_tables_rows_in_order(table):
-    prompt = from_tokens(table, [5, 0, 11, 5])
-    assert prompt.tolist() == [[5.0] * 3, [0.0] * 3, [11.0] * 3, [5.0] * 3]
-
-
-def test_from_tokens_copies_and_is_fp32_whatever_the_table_is(table):
-    prompt = from_tokens(table, [1])
-    prompt += 100.0
-    assert table[1].tolist() == [1.0] * 3
-    assert from_tokens(table.to(torch.bfloat16), [3]).dtype == torch.float32
-
-
-def test_from_vocabulary_draws_candidates_only_each_once(table):
-    candidates = [2, 3, 5, 7, 11]  # 0 stands for padding, 1 for a special: never drawn
-    for seed in range(20):
-        drawn = from_vocabulary(table, candidates, 4, rng(seed))[:, 0].tolist()
-        assert set(drawn) <= set(candidates)
-        assert len(set(drawn)) == 4
-
-
-def test_from_vocabulary_uses_every_candidate_before_a_second_time(table):
-    drawn = from_vocabulary(table, [4, 6], 5, rng())[:, 0].tolist()
-    assert sorted(drawn[:2]) == [4.0, 6.0]
-    assert drawn == [*drawn[:2], *drawn[:2], drawn[0]]
-
-
-def test_the_stream_alone_decides_the_draw(table):
-    def draw(seed: int) -> list[list[float]]:
-        return from_vocabulary(table, range(12), 6, rng(seed)).tolist()
-
-    assert draw(1) == draw(1)
-    assert draw(1) != draw(2)
 
 
 def test_random_numbers_have_the_tables_mean_and_spread(table):

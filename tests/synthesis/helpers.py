@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from torch import Tensor
 
 from dawgen.backbone import Backbone
+from dawgen.synthesis import SyntheticRow
+from dawgen.synthesis.shards import read_shard
 
 
 def random_prompts(backbone: Backbone, labels: int, length: int = 3, seed: int = 0) -> Tensor:
@@ -14,6 +18,11 @@ def random_prompts(backbone: Backbone, labels: int, length: int = 3, seed: int =
     ordinary = torch.tensor(backbone.ordinary_token_ids())
     chosen = torch.randint(len(ordinary), (labels, length), generator=generator)
     return backbone.table()[ordinary[chosen]].float()
+
+
+def read_shards(folder: Path) -> list[SyntheticRow]:
+    """Every row of a synthetic folder, rejected ones too, in the order of writing."""
+    return [row for path in sorted(folder.glob("shard-*.parquet")) for row in read_shard(path)]
 
 
 @torch.no_grad()

@@ -8,7 +8,9 @@ import sys
 import pytest
 
 from dawgen.streams import Streams
-from dawgen.synthesis.alone import LEAST, MOST, text2_alone
+from dawgen.synthesis.measures import ALONE_LEAST as LEAST
+from dawgen.synthesis.measures import ALONE_MOST as MOST
+from dawgen.synthesis.measures import text2_alone
 from dawgen.tasks import Row
 
 LABELS = ["x", "y"]

@@ -7,6 +7,7 @@ import torch
 
 from dawgen.decoding import Decoding, choose_engine, decoding_of
 from dawgen.decoding.base import Request
+from dawgen.decoding.ctranslate2 import UnsupportedError
 from dawgen.decoding.transformers import TransformersEngine
 from dawgen.errors import UserError
 from dawgen.settings import SynthesisSettings
@@ -35,11 +36,15 @@ def test_auto_says_in_one_line_what_it_takes(writer, capsys):
     assert capsys.readouterr().err.count("decoding with ctranslate2") == 1
 
 
-def test_auto_does_without_int8_where_it_cannot_be_had(writer, capsys):
-    assert chosen(writer, Decoding(min_p=0.1), quantization="int8") == "transformers"
+def test_auto_does_without_int8_where_it_cannot_be_had(writer, capsys, monkeypatch):
+    def none(*_: object) -> None:
+        raise UnsupportedError("CTranslate2 cannot run it.")
+
+    monkeypatch.setattr("dawgen.decoding.choose.CTranslate2Engine", none)
+    assert chosen(writer, quantization="int8") == "transformers"
     said = capsys.readouterr().err
     assert "without int8" in said
-    assert "no synthesis.min_p" in said
+    assert "CTranslate2 cannot run it." in said
 
 
 def test_int8_by_transformers_is_refused(writer):
@@ -96,6 +101,6 @@ def test_the_penalty_is_one_number_or_one_by_label(writer, pair_card, pair_shots
 def test_the_card_decides_where_the_settings_are_silent(writer, pair_card, pair_shots):
     own = {"temperature": 0.5, "top_p": 0.9, "repetition_penalty": {"does_not": 1.5}}
     card = TaskCard(**{**pair_card.model_dump(), "decoding": own})
-    found = decoding(writer, card, pair_shots, temperature=1.0, min_p=0.1)
-    assert (found.temperature, found.top_p, found.min_p) == (1.0, 0.9, 0.1)
+    found = decoding(writer, card, pair_shots, temperature=1.0)
+    assert (found.temperature, found.top_p) == (1.0, 0.9)
     assert found.repetition_penalty == (1.0, 1.5)

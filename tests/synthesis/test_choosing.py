@@ -15,14 +15,12 @@ from dawgen.decoding import TransformersEngine
 from dawgen.errors import UserError
 from dawgen.pipeline.reader import PromptReader
 from dawgen.settings.choosing import ChoosingSettings
-from dawgen.settings.cleaning import CleaningSettings
 from dawgen.streams import Streams
 from dawgen.synthesis import SyntheticRow, load_synthetic, stage, synthesize
 from dawgen.synthesis.choosing import Chooser, choose_rows, margins, reader_agreement
 from dawgen.synthesis.cleaner import READER_DISAGREES
-from dawgen.synthesis.shards import read_shards
 from dawgen.tasks import Row
-from tests.synthesis.helpers import random_prompts
+from tests.synthesis.helpers import random_prompts, read_shards
 from tests.synthesis.test_stage import Stopped, check_account, content
 
 READ = ChoosingSettings(by="reader")
@@ -224,20 +222,6 @@ def test_a_label_that_the_reader_never_gives_is_left_without_rows_and_named(
     assert "label 'follows'" not in warning
 
 
-def test_a_common_size_where_it_is_asked_for(run):
-    def mostly(rows):
-        return coin(rows) + torch.tensor([2.0, 0.0])
-
-    choose = READ.model_copy(update={"calibrate": False})
-    changes = {"choose": choose, "max_attempts_factor": 2, "shard_rows": 8}
-    cut = run("cut", reader=mostly, cleaning=CleaningSettings(balance=1), **changes)
-    check_account(cut)
-    free = run("free", reader=mostly, **changes)
-    counts = Counter(row.label for row in free.rows)
-    assert counts["follows"] > counts["does_not"] > 0
-    assert set(Counter(row.label for row in cut.rows).values()) == {counts["does_not"]}
-
-
 def test_choosing_without_a_reader_is_a_defect(run):
     with pytest.raises(ValueError, match="there is no reader"):
         run(reader=None)
@@ -254,11 +238,11 @@ THEIRS = {
 }
 
 
-def choose_theirs(card, balance=None, settings=READ, **changes):
+def choose_theirs(card, settings=READ, **changes):
     told = {**THEIRS, **changes}
     rows = [SyntheticRow("a", text, label) for text, (label, _) in told.items()]
     reader = says({text: chances for text, (_, chances) in told.items()})
-    return [row.text2 for row in choose_rows(rows, reader, card, settings, balance)]
+    return [row.text2 for row in choose_rows(rows, reader, card, settings)]
 
 
 def test_anybodys_rows_are_chosen(pair_card, capsys):
@@ -267,7 +251,6 @@ def test_anybodys_rows_are_chosen(pair_card, capsys):
     told = " ".join(capsys.readouterr().err.split())
     assert "2 of 2 synthetic rows of label 'follows' chosen" in told
     assert "1 of 2 synthetic rows of label 'does_not' chosen" in told
-    assert choose_theirs(pair_card, balance=1.0, settings=plain) == ["one", "three"]
 
 
 def test_a_label_of_which_nothing_is_left_is_named(pair_card, capsys):

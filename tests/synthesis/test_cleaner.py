@@ -8,7 +8,7 @@ import pytest
 
 from dawgen.settings.cleaning import CleaningSettings
 from dawgen.synthesis import SyntheticRow
-from dawgen.synthesis.cleaner import Cleaner, balanced, keep_best
+from dawgen.synthesis.cleaner import Cleaner
 from dawgen.synthesis.cleaning import Candidate
 
 
@@ -115,30 +115,3 @@ def test_remembered_rows_count_as_if_just_judged(cleaner):
     assert judge.late_reason(row("A cat.", text1="a cat")) == "copy of the first text"
     judge.remember(row("no dog"))
     assert judge.late_reason(row("No dog.", label="does_not")) == "duplicate"
-
-
-def test_balance_by_hand():
-    def made(label, ratio, reason=None):
-        return SyntheticRow("a", "b", label, reason is None, reason, ratio)
-
-    rows = [
-        *(made("x", r) for r in (0.1, 0.9, 0.5, 0.7)),
-        *(made("y", r) for r in (0.2, 0.3)),
-        made("y", None, "empty"),
-    ]
-    assert balanced(rows, None) == rows
-    assert balanced([], 1.0) == []
-    more = "more rows than the other labels"
-    assert [r.reason for r in balanced(rows, 1.0)] == [more, None, more, None, None, None, "empty"]
-    assert Counter(r.reason for r in balanced(rows, 1.5)) == {None: 5, more: 1, "empty": 1}
-    assert balanced(rows, 2.0) == rows
-    none = [*rows[:2], rows[6]]
-    assert Counter(r.reason for r in balanced(none, 3.0)) == {more: 2, "empty": 1}
-
-
-def test_the_best_are_chosen_before_the_balance_is_struck():
-    rows = [SyntheticRow("a", str(i), "x", label_ratio=i / 10) for i in range(4)]
-    rows += [SyntheticRow("a", "b", "y", label_ratio=0.5)]
-    marked = balanced(keep_best(rows, 2), 1.0)
-    assert [r.kept for r in marked] == [False, False, False, True, True]
-    assert Counter(r.reason for r in marked)["lower label ratio than others"] == 2

@@ -12,9 +12,9 @@ from dawgen.synthesis.cleaner import Cleaner
 from dawgen.synthesis.cleaning import (
     RULES,
     Candidate,
+    Reference,
     first_sentence_reason,
     reason,
-    reference,
 )
 from dawgen.tasks import Row, load_card, load_rows
 
@@ -23,7 +23,7 @@ SHOTS = [
     Row("A dog runs in the park.", "The dog is asleep on the old sofa.", "no"),
 ]
 FORBIDDEN = [Row("Two cats eat fish.", "Two cats are having a meal.", "yes")]
-AGAINST = reference(SHOTS, FORBIDDEN)
+AGAINST = Reference(SHOTS, FORBIDDEN)
 
 
 def judge(text2: str, text1: str = "Two cats eat fish.", finished: bool = True) -> str | None:
@@ -79,7 +79,7 @@ def test_each_rule(text, why):
 
 
 def test_line_breaks_are_as_readable_as_in_the_shots():
-    against = reference([*SHOTS, Row("A man sings.", "He sings.\nIt is late.", "yes")])
+    against = Reference([*SHOTS, Row("A man sings.", "He sings.\nIt is late.", "yes")])
     assert reason(Candidate("Two cats eat.", "Two cats\nhave dinner.", True), against) is None
     broken = Candidate("Two cats eat.", "Two cats\x00\nhave dinner.", True)
     assert reason(broken, against) == "broken text"
@@ -88,7 +88,7 @@ def test_line_breaks_are_as_readable_as_in_the_shots():
 def test_words_with_vowel_signs_are_whole():
     shots = [Row("नाना आए।", "नानी ने नाना को घर पर बुलाया।", "yes")]
     row = Candidate("घर है।", "नाना ने नानी को बुलाया।", True)
-    assert reason(row, reference(shots)) is None
+    assert reason(row, Reference(shots)) is None
 
 
 def test_a_text_without_its_end_mark_is_cut_off():
@@ -105,7 +105,7 @@ def test_an_evaluation_text_after_another_first_sentence_is_no_repetition():
 
 
 def test_single_texts_are_judged_by_themselves():
-    against = reference([Row("A fine film.", None, "good")], [Row("It was dull.", None, "bad")])
+    against = Reference([Row("A fine film.", None, "good")], [Row("It was dull.", None, "bad")])
 
     def single(text: str) -> str | None:
         return reason(Candidate(text, None, True), against)
@@ -138,7 +138,7 @@ def test_rules_have_names_of_their_own_that_the_settings_know():
 def test_every_rule_can_be_left_out(rule):
     """A row for each rule that this rule alone rejects."""
     words8 = "one two three four five six seven eight"
-    against = reference(
+    against = Reference(
         [Row(words8 + " nine.", "A man makes some music.", "yes"), SHOTS[1]],
         [*FORBIDDEN, Row("It rained.", "Here " + words8[4:] + " nine ten.", "no")],
         request="Write a text for this task: is it old?",
@@ -175,14 +175,14 @@ def test_words_running_that_the_given_first_text_has_are_its_own():
     written. An evaluation row's words count wherever they stand."""
     first = "A man in a red coat is standing on the roof."
     shots, text = [Row(first, "Somebody is high up.", "yes")], first.replace("man", "boy")
-    against = reference(shots)
+    against = Reference(shots)
     assert reason(Candidate(first, text, True), against) == "too long"
     skip = {"too long"}
     assert reason(Candidate(first, text, True), against, skip) is None
     both = Candidate(first, text, True, wrote_first=True)
     assert reason(both, against, skip) == "overlaps a few-shot text"
     assert reason(Candidate("A roof.", text, True), against, skip) == "overlaps a few-shot text"
-    measured = reference([SHOTS[0]], shots)
+    measured = Reference([SHOTS[0]], shots)
     for row in (Candidate(first, "He is cold.", True), Candidate("A roof.", text, True)):
         assert reason(row, measured, skip) == "overlaps an evaluation row"
     assert reason(Candidate("A roof.", "He is cold.", True), measured) is None
@@ -191,8 +191,8 @@ def test_words_running_that_the_given_first_text_has_are_its_own():
 def test_an_overlap_is_as_long_as_it_is_set():
     shots = [Row("x", "one two three four five", "yes")]
     row = Candidate("y", "see one two three four six", True)
-    assert reason(row, reference(shots, n=4)) == "overlaps a few-shot text"
-    assert reason(row, reference(shots, n=5)) is None
+    assert reason(row, Reference(shots, n=4)) == "overlaps a few-shot text"
+    assert reason(row, Reference(shots, n=5)) is None
 
 
 def test_first_sentences_need_not_be_of_a_second_texts_length():
@@ -206,7 +206,7 @@ def test_first_sentences_need_not_be_of_a_second_texts_length():
 def test_rows_that_people_wrote_pass(shared, task):
     card = load_card(task)
     folder = shared / "data" / task
-    against = reference(load_rows(card, folder / "16-13" / "train.jsonl"))
+    against = Reference(load_rows(card, folder / "16-13" / "train.jsonl"))
     rows = load_rows(card, folder / "test.jsonl")[:500]
     passed = sum(reason(Candidate(r.text1, r.text2, True), against) is None for r in rows)
     assert passed / len(rows) > 0.94

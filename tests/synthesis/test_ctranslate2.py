@@ -130,12 +130,6 @@ def test_the_converted_model_goes_with_the_engine(writer):
 # --- what it cannot --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["min_p", "contrast"])
-def test_what_its_sampler_has_not_is_refused_by_name(writer, name):
-    with pytest.raises(UserError, match=f"has no synthesis.{name}; set it to 0"):
-        CTranslate2Engine(writer, random_prompts(writer, 1), Decoding(**{name: 0.1}))
-
-
 def test_a_missing_package_is_one_sentence(writer, monkeypatch):
     real = builtins.__import__
 

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from dawgen.synthesis.diversity import (
+from dawgen.synthesis.measures import (
     distinct,
     jensen_shannon,
     length_distance,

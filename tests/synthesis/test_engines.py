@@ -17,7 +17,7 @@ from dawgen.backbone.calls import CallLimits
 from dawgen.decoding import Decoding, Generation, Request, TransformersEngine, states
 from dawgen.decoding import transformers as engine_module
 from dawgen.decoding.base import allowed_tokens, read_ids
-from dawgen.decoding.sampling import Sampler, contrasted
+from dawgen.decoding.sampling import Sampler
 from dawgen.decoding.states import PlainCausalState
 from dawgen.errors import UserError
 from dawgen.settings import BackboneSettings
@@ -62,11 +62,10 @@ def best_next(backbone, prompt, source, ids) -> int:
     return int(allowed[next_logits(backbone, prompt, source, ids)[allowed].argmax()])
 
 
-@pytest.mark.parametrize("contrast", [0.0, 0.5])
-def test_a_batch_that_memory_does_not_hold_is_written_in_parts(backbone, contrast, monkeypatch):
+def test_a_batch_that_memory_does_not_hold_is_written_in_parts(backbone, monkeypatch):
     """The texts are the same, and the batch is not tried whole again."""
     monkeypatch.setattr(backbone, "limits", CallLimits())
-    decoding = Decoding(contrast=contrast, max_new_tokens=5)
+    decoding = Decoding(max_new_tokens=5)
     engine = TransformersEngine(backbone, random_prompts(backbone, 2), decoding)
     whole = engine.generate(requests())
     monkeypatch.setattr(backbone, "limits", CallLimits())
@@ -255,7 +254,7 @@ def test_finished_rows_are_read_no_more(tiny_gpt2, monkeypatch):
 
 def test_a_sliding_windows_cache_is_left_to_transformers(sliding):
     engine = TransformersEngine(sliding, random_prompts(sliding, 1), Decoding())
-    assert isinstance(engine._start_rows([(0, (5, 6))], 3), PlainCausalState)
+    assert isinstance(engine._start([(0, (5, 6))], 3), PlainCausalState)
 
 
 def test_no_text_ends_before_its_least_length(backbone):
@@ -276,24 +275,6 @@ def test_the_penalty_is_the_rows_own_labels(backbone):
         alone = TransformersEngine(backbone, prompts, one).generate(asked)
         assert written[label::2] == alone[label::2]
     assert written[0::2] != written[1::2]
-
-
-def test_contrasted_texts_are_what_step_by_step_scoring_finds(backbone):
-    prompts = random_prompts(backbone, 3)
-    decoding = Decoding(temperature=0, max_new_tokens=5, contrast=0.5)
-    allowed = allowed_tokens(backbone)
-    asked = [Request(source, label, 0) for source in SOURCES[:2] for label in range(3)]
-    for request, written in zip(
-        asked, TransformersEngine(backbone, prompts, decoding).generate(asked), strict=True
-    ):
-        source = backbone.encode_source(request.source, prompts.shape[1])
-        ids: list[int] = []
-        while len(ids) < 5 and backbone.end_id not in ids:
-            logits = torch.stack([next_logits(backbone, p, source, ids) for p in prompts])
-            logits = logits.masked_fill(~allowed, -torch.inf)[None]
-            scores = contrasted(logits, torch.tensor([request.label]), 0.5)
-            ids.append(int(scores[0].argmax()))
-        assert written == read_ids(backbone, ids)
 
 
 def test_a_model_that_forgets_what_it_wrote_is_refused(tiny_bart, tiny_gpt2, monkeypatch):

@@ -44,9 +44,9 @@ def test_card_names_the_corpus():
 @pytest.mark.parametrize("name", CORPORA)
 def test_packaged_corpora_hold_thousands_of_usable_sentences(name, pair_card):
     found = choose(name, pair_card.model_copy(update={"first_sentence_words": (6, 40)}))
-    assert len(found) > 15_000
+    assert len(found.sentences) > 15_000
     number = int(found.sentences[-1].source.removeprefix(f"{name}:"))
-    assert len(found) <= number <= 30_000
+    assert len(found.sentences) <= number <= 30_000
 
 
 def test_single_sentence_cards_start_from_nothing(single_card):
@@ -165,7 +165,7 @@ def test_without_a_length_in_the_card_the_few_shots_give_one(tmp_path, pair_card
     found = choose(file, pair_card, shots)
     assert [s.source for s in found.sentences] == [f"file:l.txt:{n}" for n in range(2, 13)]
     given = pair_card.model_copy(update={"first_sentence_words": (3, 5)})
-    assert len(choose(file, given, shots)) == 3
+    assert len(choose(file, given, shots).sentences) == 3
 
 
 # --- columns and mixes ---------------------------------------------------------------------

@@ -18,9 +18,8 @@ from dawgen.settings import BackboneSettings, SynthesisSettings
 from dawgen.streams import Streams
 from dawgen.synthesis import spread as spreading
 from dawgen.synthesis import synthesize
-from dawgen.synthesis.importing import Scorer
 from dawgen.synthesis.rows import SyntheticRow
-from dawgen.synthesis.scoring import log_likelihoods
+from dawgen.synthesis.scoring import Scorer, log_likelihoods
 from dawgen.tasks import Row, TaskCard, load_card
 from tests.synthesis.helpers import random_prompts
 
@@ -140,7 +139,7 @@ def test_foreign_rows_are_scored_in_the_generators_frame(
     Generator(prompts, frame=frame).save(tmp_path, tiny_chat, CARD.labels)
     assert Generator.load(tmp_path, CARD.labels, tiny_chat).frame == frame
     row = SyntheticRow("a dog runs", "a dog", "neutral", first_sentence="there")
-    (found,) = Scorer.load(tmp_path, CARD, tiny_chat)([row], CARD)
+    (found,) = Scorer.load(tmp_path, CARD, tiny_chat)([row])
     expected = expected_score(tiny_chat, prompts[1], "a dog runs", "a dog")
     assert found.log_likelihood == pytest.approx(expected, abs=1e-3)
 

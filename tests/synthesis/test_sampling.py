@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dawgen.decoding import Decoding
-from dawgen.decoding.sampling import Sampler, contrasted
+from dawgen.decoding.sampling import Sampler
 
 LOGITS = torch.tensor([[1.0, 5.0, 4.0, 3.0], [2.0, -1.0, 9.0, 0.0]])
 ALLOWED = torch.tensor([True, True, False, True])
@@ -78,13 +78,6 @@ def test_top_p_comes_after_the_temperature():
     assert drawn(logits, top_k=0, top_p=0.6, temperature=0.5) == {1}
 
 
-def test_min_p_is_a_share_of_the_likeliest():
-    logits = torch.tensor([0.1, 0.6, 1.0, 0.3]).log().tolist()
-    assert drawn(logits, top_k=0, min_p=0.6) == {1}
-    assert drawn(logits, top_k=0, min_p=0.4) == {1, 3}
-    assert drawn(logits, top_k=0, min_p=0.1) == {0, 1, 3}
-
-
 def test_low_temperature_sharpens():
     logits = torch.tensor([[0.0, 0.5, 0.0, 0.0]]).expand(400, -1)
     share = [
@@ -92,44 +85,3 @@ def test_low_temperature_sharpens():
         for t in (0.1, 1.0, 10.0)
     ]
     assert share[0] > 0.95 > share[1] > share[2] > 0.25
-
-
-# --- one label's prompt against the others' ---------------------------------------------
-
-
-def test_contrast_prefers_what_the_other_label_would_not_say():
-    own, other = [0.5, 0.4, 0.1], [0.8, 0.1, 0.1]
-    scores = contrasted(torch.tensor([[own, other]]).log(), torch.tensor([0]), 1.0)
-    # own²/other: 0.25/0.8, 0.16/0.1, 0.01/0.1
-    assert torch.allclose(scores.exp(), torch.tensor([[0.3125, 1.6, 0.1]]))
-
-
-def test_contrast_leaves_out_what_is_implausible():
-    own, other = [0.6, 0.38, 0.02], [0.9, 0.0999, 0.0001]
-    scores = contrasted(torch.tensor([[other, own]]).log(), torch.tensor([1]), 1.0)
-    # 0.0004/0.0001 would be the largest, but 0.02 is less than a tenth of 0.6
-    assert scores[0, 2] == -torch.inf
-    assert scores.argmax() == 1
-
-
-def test_contrast_takes_the_mean_of_several_other_labels():
-    labels = torch.tensor([[[0.5, 0.5], [0.2, 0.8], [0.6, 0.4]]]).log()
-    scores = contrasted(labels, torch.tensor([0]), 2.0)
-    # 0.5³ over 0.4² and over 0.6²
-    assert torch.allclose(scores.exp(), torch.tensor([[0.125 / 0.16, 0.125 / 0.36]]))
-
-
-def test_one_label_alone_has_nothing_to_be_set_against():
-    logits = torch.tensor([[[1.0, 2.0, 0.5]]])
-    expected = logits[:, 0].log_softmax(-1)
-    assert torch.equal(contrasted(logits, torch.tensor([0]), 3.0), expected)
-
-
-def test_contrast_looks_past_an_end_mark_that_may_not_come_yet():
-    """The end mark is a hundred times as likely as all else, under both labels' prompts."""
-    own, other = [1.0, 6.0, 20.0, 0.8], [1.0, 6.0, 20.0, 0.1]
-    logits = torch.tensor([[own, other]])
-    assert choose(logits, temperature=0, contrast=2.0) == [END]
-    assert choose(logits, temperature=0, contrast=2.0, min_new_tokens=1) == [3]
-    rows = logits.expand(50, -1, -1)
-    assert set(choose(rows, contrast=2.0, min_new_tokens=1)) == {0, 3}

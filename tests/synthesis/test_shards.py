@@ -8,8 +8,9 @@ import pytest
 
 from dawgen.errors import UserError
 from dawgen.synthesis import SyntheticRow, load_synthetic
-from dawgen.synthesis.shards import read_shards, shard_path, write_shard
+from dawgen.synthesis.shards import shard_path, write_shard
 from dawgen.tasks import Row, load_card
+from tests.synthesis.helpers import read_shards
 
 ROWS = [
     SyntheticRow("a", "b", "follows", True, None, 0.9, -3.25, "captions:4", 0, 2**62),

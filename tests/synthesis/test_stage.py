@@ -13,11 +13,10 @@ from dawgen.streams import Streams
 from dawgen.synthesis import SyntheticRow, load_synthetic, stage, synthesize
 from dawgen.synthesis.cleaner import keep_best
 from dawgen.synthesis.scoring import log_likelihoods
-from dawgen.synthesis.shards import read_shards
 from dawgen.synthesis.stage import _quotas
 from dawgen.synthesis.text import pair_key
 from dawgen.tasks import Row
-from tests.synthesis.helpers import random_prompts
+from tests.synthesis.helpers import random_prompts, read_shards
 
 
 @pytest.fixture
@@ -402,12 +401,3 @@ def test_copies_are_kept_up_to_their_share_where_the_card_has_them(
     copies = [(row.label, row.reason) for row in rows if row.text2.lower() == first]
     copy = "copy of the first text"
     assert copies == [("follows", None), ("does_not", copy), ("follows", copy)]
-
-
-def test_labels_are_balanced_in_every_shard(run, script, pair_shots):
-    script(["a dog", "", "a cat", "no cat", "two dogs", ""])
-    cleaning = CleaningSettings(balance=1.0)
-    out = run(shots=pair_shots[:1], rows_per_label=3, max_attempts_factor=1, cleaning=cleaning)
-    check = out.ledger.as_json()
-    assert check["reasons"] == {"empty": 2, "more rows than the other labels": 2}
-    assert Counter(row.label for row in out.rows) == {"follows": 1, "does_not": 1}

@@ -166,8 +166,8 @@ def test_unreadable_yaml_names_the_line(tmp_path: Path) -> None:
             {"columns": {"text1": "a", "text2": "b", "label": "y"}},
             "the template lacks the placeholder {text2}",
         ),
-        ({"template": None}, "lacks the entry 'template'"),
-        ({"labels": None}, "lacks the entry 'labels'"),
+        ({"template": None}, "entry 'template' is missing"),
+        ({"labels": None}, "entry 'labels' is missing"),
         ({"columns": {"text1": "a"}}, "column for label"),
         ({"columns": {"label": "a"}}, "column for text1"),
         ({"columns": {"text1": "a", "label": "b", "id": "c"}}, "not 'id'"),
@@ -183,8 +183,8 @@ def test_unreadable_yaml_names_the_line(tmp_path: Path) -> None:
         ({"first_sentences": "poems"}, "first_sentences"),
         ({"first_sentence_words": [9, 3]}, "[fewest, most]"),
         ({"metric": "rouge"}, "metric"),
-        ({"labelwords": {}}, "no entry 'labelwords'; did you mean 'label_words'?"),
-        ({"zzz": 1}, "no entry 'zzz'; a card has name"),
+        ({"labelwords": {}}, "no card entry 'labelwords'; did you mean 'label_words'?"),
+        ({"zzz": 1}, "no card entry 'zzz'; a card has name"),
     ],
 )
 def test_a_wrong_card_is_one_sentence(

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from dawgen.backbone.frame import PLAIN, Frame
-from dawgen.errors import UserError
+from dawgen.errors import UserError, first_line
 
 if TYPE_CHECKING:
     from dawgen.backbone.text import BackboneText
@@ -81,9 +81,8 @@ def _render(backbone: BackboneText, texts: int) -> str:
     try:
         chat = str(backbone.tokenizer.apply_chat_template(given, tokenize=False))
     except Exception as error:  # a template is a program of its own, and may not know such turns
-        why = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(
-            f"{backbone.name} has no chat template that can be used ({why.rstrip('.')})."
+            f"{backbone.name} has no chat template that can be used ({first_line(error)})."
         ) from None
     if [name for name in _PLACEHOLDER.findall(chat) if name in _TEXTS] != list(_TEXTS[:texts]):
         raise UserError(

@@ -33,7 +33,7 @@ from dawgen.backbone.memory import is_out_of_memory
 from dawgen.backbone.model import Backbone
 from dawgen.backbone.place import model_device, model_place
 from dawgen.backbone.recompute import recompute
-from dawgen.errors import UserError
+from dawgen.errors import UserError, first_line
 from dawgen.settings import BackboneSettings
 from dawgen.terminal.progress import say
 
@@ -83,7 +83,7 @@ def load_backbone(settings: BackboneSettings | str | Path) -> Backbone:
                 "have read that code, say -s backbone.trust_remote_code=true."
             ) from None
         raise UserError(
-            f"The model {settings.path!r} cannot be loaded: {_first_line(error)} "
+            f"The model {settings.path!r} cannot be loaded: {first_line(error)}. "
             "Name a folder or a hub model with a config and safetensors weights "
             "of a sequence-to-sequence or causal language model."
         ) from None
@@ -209,17 +209,12 @@ def _tokenizer(
             )
     except Exception as error:  # as above
         raise UserError(
-            f"The tokenizer of {name!r} cannot be loaded: {_first_line(error)} "
+            f"The tokenizer of {name!r} cannot be loaded: {first_line(error)}. "
             "Check backbone.path, and that the hub can be reached if it is a hub name."
         ) from None
     if not tokenizer.is_fast:
         raise UserError(f"The tokenizer of {name!r} is a slow one; save its fast form beside it.")
     return tokenizer
-
-
-def _first_line(error: Exception) -> str:
-    line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    return line if line.endswith((".", "!", "?")) else f"{line}."
 
 
 @torch.no_grad()
@@ -237,7 +232,7 @@ def check_head(backbone: Backbone) -> None:
             raise
         raise UserError(
             f"The model {backbone.name!r} cannot be run behind prompts ({type(error).__name__}: "
-            f"{_first_line(error)[:200].rstrip('.')}); take another backbone."
+            f"{first_line(error)[:200]}); take another backbone."
         ) from None
     tolerance = 1e-3 if backbone.dtype == torch.float32 else 5e-2
     scale = theirs.float().abs().max().clamp(min=1.0)

@@ -18,7 +18,7 @@ import torch
 from dawgen.backbone.calls import tokens_at_once
 from dawgen.backbone.recompute import is_recomputed
 from dawgen.backbone.shape import shape_of
-from dawgen.errors import UserError
+from dawgen.errors import UserError, first_line
 from dawgen.machine.limits import free_bytes
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def _attempt(work: Callable[[list[int]], object], rows: list[int]) -> str | None
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        refused = _first_line(error)
+        refused = first_line(error)
     else:
         return None
     _give_back()
@@ -144,12 +144,8 @@ def memory_trouble(error: Exception) -> str | None:
     return (
         "Memory is too small for this step; lower its batch_size or its texts' max_length, set "
         "backbone.checkpointing=true, or take a smaller model as backbone.path; what was finished "
-        f"before is kept. PyTorch said: {_first_line(error)}"
+        f"before is kept. PyTorch said: {first_line(error)}."
     )
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
 def _too_large(backbone: Backbone, tokens: int, graph: bool, refused: str) -> str:
@@ -158,5 +154,5 @@ def _too_large(backbone: Backbone, tokens: int, graph: bool, refused: str) -> st
         f"Memory is too small for one row of {tokens:,} tokens through {backbone.name}; lower "
         f"backbone.max_length ({backbone.max_length}), "
         f"{'set backbone.checkpointing=true, ' if more else ''}or take a smaller model as "
-        f"backbone.path. PyTorch said: {refused}"
+        f"backbone.path. PyTorch said: {refused}."
     )

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from dawgen.errors import UserError
+from dawgen.errors import UserError, explain
 from dawgen.settings import Settings
 from dawgen.settings.layers import as_overrides, build_settings, preset_names
 from dawgen.settings.section import Positive, Section
@@ -121,19 +121,9 @@ def parse_grid(text: str, where: str, default_name: str | None = None) -> Grid:
     try:
         return Grid.model_validate(tree)
     except ValidationError as error:
-        raise UserError(f"{where}: {_explain(error)}.") from None
-
-
-def _explain(error: ValidationError) -> str:
-    """One of pydantic's findings, a misspelt entry first, as the end of a sentence."""
-    first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
-    key = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        return f"a grid has no entry {key!r}; it has {', '.join(Grid.model_fields)}"
-    if first["type"] == "missing":
-        return f"the grid lacks the entry {key!r}"
-    message = first["msg"].removeprefix("Value error, ")
-    return f"{key}: {message}" if key else message
+        known = list(Grid.model_fields)
+        why = explain(error, "grid entry", known, f"a grid has {', '.join(known)}.")
+        raise UserError(f"{where}: {why}") from None
 
 
 def narrow(

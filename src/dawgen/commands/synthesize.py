@@ -148,6 +148,7 @@ def _import(
     from dawgen.settings.choosing import ChoosingSettings
     from dawgen.storage.folder import RunFolder
     from dawgen.synthesis import importing
+    from dawgen.synthesis.scoring import Scorer
     from dawgen.synthesis.shards import load_foreign
     from dawgen.tasks.job import load_job
 
@@ -159,7 +160,7 @@ def _import(
     given = load_foreign(source, job.card)
     scorer = None
     if home:
-        scorer = importing.Scorer.load(home, job.card, load_backbone(settings.backbone))
+        scorer = Scorer.load(home, job.card, load_backbone(settings.backbone))
     what = importing.Import(job, settings, source, given, rows, scorer)
     if preview:
         _show(what.preview(preview))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dawgen.decoding.base import Decoding, Engine, Generation, Request
-from dawgen.decoding.choose import choose_engine
-from dawgen.decoding.from_settings import decoding_of
+from dawgen.decoding.choose import choose_engine, decoding_of
 from dawgen.decoding.transformers import TransformersEngine
 
 __all__ = [

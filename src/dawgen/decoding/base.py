@@ -38,22 +38,18 @@ class Generation:
 class Decoding:
     """How the next token is chosen.
 
-    In this order: the other labels' prompts are set against the label's own (``contrast``);
-    the penalty divides (or, where negative, multiplies) the scores of tokens the text already
-    holds (Keskar et al. 2019); tokens that may not be written go, and before
-    ``min_new_tokens`` the end mark; the temperature divides what is left; the ``top_k``
-    largest stay, of these the likeliest that make up ``top_p`` (Holtzman et al. 2020), of
-    these the ones at least ``min_p`` times as likely as the likeliest (Nguyen et al. 2025);
-    one is sampled.
+    In this order: the penalty divides (or, where negative, multiplies) the scores of tokens the
+    text already has (Keskar et al. 2019); tokens that may not be written, and before
+    ``min_new_tokens`` the end mark, are excluded; the temperature divides the rest; the
+    ``top_k`` largest stay, of these the likeliest that make up ``top_p`` (Holtzman et al.
+    2020); one is sampled.
 
     Attributes:
         temperature: 0 is greedy.
         top_k: 0 is the whole vocabulary.
         top_p: 1 is all of them.
-        min_p: 0 is all of them.
         repetition_penalty: 1 is none; one for all labels, or C, one per label. Only the text
             being written counts, not its source.
-        contrast: see :func:`dawgen.decoding.sampling.contrasted`; 0 is none.
         min_new_tokens: tokens a text has at least, end mark not counted.
         max_new_tokens: tokens a text has at most, end mark included.
         batch_size: rows decoded at once; changes speed and memory, with ctranslate2 the texts too.
@@ -63,9 +59,7 @@ class Decoding:
     temperature: float = 1.0
     top_k: int = 10
     top_p: float = 1.0
-    min_p: float = 0.0
     repetition_penalty: float | tuple[float, ...] = 1.0
-    contrast: float = 0.0
     min_new_tokens: int = 0
     max_new_tokens: int = 50
     batch_size: int = 64

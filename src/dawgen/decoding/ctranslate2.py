@@ -20,7 +20,7 @@ from dawgen.decoding.base import (
     encode_sources,
     read_ids,
 )
-from dawgen.errors import UserError, disk_trouble
+from dawgen.errors import UserError, disk_trouble, first_line
 
 Ids = Sequence[int]
 
@@ -34,7 +34,7 @@ class CTranslate2Engine:
     prompts once.
 
     It draws from the same distribution as the reference engine, but its sampler has one stream
-    of random numbers for all rows. That stream starts anew in every call of :meth:`generate`,
+    of random numbers for all rows. That stream restarts in every call of :meth:`generate`,
     from the requests' seeds: the same requests in the same order give the same texts on one
     machine with one number of threads, while a single row's text depends on the rows it was
     asked for with.
@@ -53,10 +53,9 @@ class CTranslate2Engine:
 
         Raises:
             UnsupportedError: the package is missing, it has no converter for the backbone, it
-                computes something else than the backbone does, or the decoding needs what it
-                has not.
+                or it
+                computes something else than the backbone does.
         """
-        refuse_what_it_cannot(decoding)
         try:
             import ctranslate2
 
@@ -79,7 +78,7 @@ class CTranslate2Engine:
             if isinstance(error, OSError) or disk_trouble(error) is not None:
                 raise
             kind = backbone.model.config.model_type
-            why = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+            why = first_line(error)
             none = why.startswith("No conversion is registered")
             raise UnsupportedError(
                 f"CTranslate2 cannot run {backbone.name}: it "
@@ -114,10 +113,10 @@ class CTranslate2Engine:
         model = self._open()
         if self.backbone.is_encoder_decoder:
             lead = self.backbone.decoder_start[1:]
-            found = model.score_batch(
+            results = model.score_batch(
                 [_names([*prompt, *source])], [_names([*lead, *target])], max_input_length=0
             )[0].log_probs
-            return list(found[len(lead) : len(lead) + len(target)])
+            return list(results[len(lead) : len(lead) + len(target)])
         ids = _names([*prompt, *source, *target])
         return list(model.score_batch([ids], max_input_length=0)[0].log_probs[-len(target) :])
 
@@ -160,7 +159,7 @@ class CTranslate2Engine:
         if self.backbone.is_encoder_decoder:
             return self._translate(model, rows, self._options(label))
         prompt = _names(prompt_ids(self.backbone, self.prompts, label))
-        found = model.generate_batch(
+        results = model.generate_batch(
             [[prompt[-1], *_names(source)] for _, source in rows],
             static_prompt=prompt[:-1] or None,
             include_prompt_in_result=False,
@@ -168,13 +167,13 @@ class CTranslate2Engine:
             min_length=self.decoding.min_new_tokens,
             **self._options(label),
         )
-        return [list(result.sequences_ids[0]) for result in found]
+        return [list(result.sequences_ids[0]) for result in results]
 
     def _translate(
         self, model: Any, rows: Sequence[tuple[int, Ids]], options: dict[str, Any]
     ) -> list[list[int]]:
         lead = _names(self.backbone.decoder_start[1:])
-        found = model.translate_batch(
+        results = model.translate_batch(
             [
                 _names([*prompt_ids(self.backbone, self.prompts, label), *source])
                 for label, source in rows
@@ -185,7 +184,7 @@ class CTranslate2Engine:
             min_decoding_length=len(lead) + self.decoding.min_new_tokens,
             **options,
         )
-        return [[int(name) for name in result.hypotheses[0][len(lead) :]] for result in found]
+        return [[int(name) for name in result.hypotheses[0][len(lead) :]] for result in results]
 
     def _options(self, label: int) -> dict[str, Any]:
         """How tokens are chosen, in the library's words."""
@@ -221,16 +220,6 @@ class CTranslate2Engine:
             raise UnsupportedError(
                 f"CTranslate2 computes other probabilities than {self.backbone.name} itself, so "
                 "its texts cannot be trusted; set synthesis.engine to transformers."
-            )
-
-
-def refuse_what_it_cannot(decoding: Decoding) -> None:
-    """Raise UnsupportedError for a setting that CTranslate2's sampler does not have."""
-    for name, asked in (("min_p", decoding.min_p), ("contrast", decoding.contrast)):
-        if asked:
-            raise UnsupportedError(
-                f"The engine ctranslate2 has no synthesis.{name}; set it to 0, or "
-                "synthesis.engine to transformers."
             )
 
 

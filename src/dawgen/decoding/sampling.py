@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
 from dawgen.decoding.base import Decoding
 from dawgen.decoding.noise import gumbel
-
-PLAUSIBLE = 0.1
-"""Contrast looks only at tokens at least this share as likely as the likeliest (Li et al. 2023)."""
 
 
 class Sampler:
@@ -31,8 +26,7 @@ class Sampler:
         """The next token of every row.
 
         Args:
-            scores: [B,V] logits, or with contrast [B,C,V], one row of them a label; fp32,
-                changed in place.
+            scores: [B,V] logits, fp32, changed in place.
             written: [B,t] token ids so far.
             labels: [B] each row's label.
             seeds: [B] int64, each row's own random numbers.
@@ -41,23 +35,16 @@ class Sampler:
             [B] token ids.
         """
         decoding, step = self.decoding, written.shape[1]
-        if decoding.contrast:  # only among tokens that may come does likeliest mean something
-            self._forbid(scores, step)
-            scores = contrasted(scores, labels, decoding.contrast)
         if step:
             scores = self._penalised(scores, written, labels)
-        self._forbid(scores, step)
+        scores.index_fill_(-1, self.forbidden, -torch.inf)
+        if step < decoding.min_new_tokens:
+            scores[:, self.end_id] = -torch.inf
         if decoding.temperature == 0:
             return scores.argmax(dim=-1)
         scores, tokens = self._candidates(scores)
         best = (scores + gumbel(seeds, step, tokens)).argmax(dim=-1, keepdim=True)
         return tokens.gather(1, best)[:, 0] if tokens.ndim == 2 else best[:, 0]
-
-    def _forbid(self, scores: Tensor, step: int) -> None:
-        """Tokens that may not be written now, in place: [..., V]."""
-        scores.index_fill_(-1, self.forbidden, -torch.inf)
-        if step < self.decoding.min_new_tokens:
-            scores[..., self.end_id] = -torch.inf
 
     def _candidates(self, scores: Tensor) -> tuple[Tensor, Tensor]:
         """Tempered scores [B,K] of the tokens [B,K] or [K] that may be sampled."""
@@ -72,45 +59,14 @@ class Sampler:
         if decoding.top_p < 1:  # sorted: a token stays while those before it are not enough
             shares = scores.softmax(dim=-1)
             scores = scores.masked_fill(shares.cumsum(-1) - shares >= decoding.top_p, -torch.inf)
-        if decoding.min_p:
-            least = scores.amax(dim=-1, keepdim=True) + math.log(decoding.min_p)
-            scores = scores.masked_fill(scores < least, -torch.inf)
         return scores, tokens
 
     def _penalised(self, scores: Tensor, written: Tensor, labels: Tensor) -> Tensor:
         """Tokens already written become less likely (Keskar et al. 2019, equation of §4.1)."""
-        given = self.decoding.repetition_penalty
-        if given == 1.0:
+        if self.decoding.repetition_penalty == 1.0:
             return scores
-        penalty = torch.tensor(given, device=scores.device)
+        penalty = torch.tensor(self.decoding.repetition_penalty, device=scores.device)
         penalty = penalty[labels][:, None] if penalty.ndim else penalty
         held = scores.gather(1, written)
         held = torch.where(held < 0, held * penalty, held / penalty)
         return scores.scatter(1, written, held)
-
-
-def contrasted(logits: Tensor, labels: Tensor, weight: float) -> Tensor:
-    """What the label's prompt says, and the others do not.
-
-    log p_l + weight · (log p_l - log mean_{l' ≠ l} p_l'), among the tokens that p_l finds
-    plausible, -inf elsewhere. Contrastive decoding (Li et al. 2023) with the other labels'
-    prompts in the amateur's place, weighted as by Liu et al. 2021 (DExperts).
-
-    Args:
-        logits: [B,C,V] under every label's prompt.
-        labels: [B] each row's own label.
-
-    Returns:
-        [B,V] scores; with one label alone its log-probabilities.
-    """
-    log_probs = logits.log_softmax(dim=-1)
-    rows = torch.arange(len(labels), device=labels.device)
-    own = log_probs[rows, labels]
-    count = logits.shape[1]
-    if count == 1:
-        return own
-    log_probs[rows, labels] = -torch.inf
-    others = log_probs.logsumexp(dim=1) - math.log(count - 1)
-    implausible = own < own.amax(dim=-1, keepdim=True) + math.log(PLAUSIBLE)
-    scores = own + weight * (own - others)
-    return scores.masked_fill(implausible, -torch.inf)

@@ -196,10 +196,10 @@ class PlainCausalState:
         return self._read(input_ids=ids[:, None])
 
     def _read(self, **inputs: Tensor) -> Tensor:
-        (given,) = inputs.values()
-        rows, columns = given.shape[:2]
-        if self.takes_positions:  # some models count from 0 at every call unless told
-            at = torch.arange(self.seen, self.seen + columns, device=given.device)
+        (new,) = inputs.values()
+        rows, columns = new.shape[:2]
+        if self.takes_positions:  # some models otherwise count from 0 at every call
+            at = torch.arange(self.seen, self.seen + columns, device=new.device)
             inputs["position_ids"] = at.expand(rows, -1)
         self.seen += columns
         out = self.model(**inputs, past_key_values=self.cache, use_cache=True)

@@ -93,14 +93,11 @@ class TransformersEngine:
         target = backbone.ordinary_token_ids()[:6]
         texts = ("a", "a") if self.one_length else ("a", "a a a")
         sources = [backbone.encode_source(text, length, self.frame) for text in texts]
-        state = self._start_rows([(0, tuple(source)) for source in sources], len(target))
-        hidden, found = state.first, []
-        for token in target:
-            found.append(backbone.head.logits(hidden).log_softmax(-1)[:, token])
-            hidden = state.read(torch.tensor([token] * 2, device=backbone.device))
+        rows = [(0, tuple(source)) for source in sources]
+        by_steps = self._step_log_probs(rows, target, self.sampler.forbidden[:0])
         prompts = self.prompts[[0, 0]].to(backbone.dtype)
         scores = backbone.token_log_probs(prompts, sources, [target, target])
-        return torch.stack(found, dim=1).float(), scores.log_probs.view(2, len(target)).float()
+        return by_steps.float(), scores.log_probs.view(2, len(target)).float()
 
     @torch.inference_mode()
     def generate(self, requests: Sequence[Request]) -> list[Generation]:
@@ -111,9 +108,8 @@ class TransformersEngine:
         """
         length = self.prompts.shape[1]
         sources = encode_sources(self.backbone, requests, length, self.frame)
-        copies = len(self.prompts) if self._contrast else 1
         beside = length + self.decoding.max_new_tokens
-        sizes = [copies * (beside + len(source)) for source in sources]
+        sizes = [beside + len(source) for source in sources]
         written: dict[int, Generation] = {}
 
         def work(batch: list[int]) -> None:
@@ -137,14 +133,22 @@ class TransformersEngine:
 
         Read token by token, as when writing; the decoding settings play no part.
         """
-        state = self._start_rows([(label, tuple(source))], len(target))
-        hidden, found = state.first, []
+        rows = [(label, tuple(source))]
+        scores: list[float] = self._step_log_probs(rows, target, self.sampler.forbidden)[0].tolist()
+        return scores
+
+    def _step_log_probs(
+        self, rows: Sequence[Source], target: Sequence[int], forbidden: Tensor
+    ) -> Tensor:
+        """log p of the target's ids [B,T] behind each row, token by token, others forbidden."""
+        state = self._start(rows, len(target))
+        hidden, log_probs = state.first, []
         for token in target:
             scores = self.backbone.head.logits(hidden)
-            scores[:, self.sampler.forbidden] = -torch.inf
-            found.append(float(scores.log_softmax(-1)[0, token]))
-            hidden = state.read(torch.tensor([token], device=self.backbone.device))
-        return found
+            scores[:, forbidden] = -torch.inf
+            log_probs.append(scores.log_softmax(-1)[:, token])
+            hidden = state.read(torch.tensor([token] * len(rows), device=self.backbone.device))
+        return torch.stack(log_probs, dim=1)
 
     def _batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:
         """Indices in batches, shortest sources first."""
@@ -162,7 +166,8 @@ class TransformersEngine:
     def _write(self, requests: Sequence[Request], sources: Sequence[tuple[int, ...]]) -> Tensor:
         """Token ids [B,max_new_tokens] of a batch; behind an end mark they mean nothing."""
         device, longest = self.backbone.device, self.decoding.max_new_tokens
-        state = self._start([r.label for r in requests], sources)
+        rows_of = [(r.label, source) for r, source in zip(requests, sources, strict=True)]
+        state = self._start(rows_of, longest)
         labels = torch.tensor([r.label for r in requests], device=device)
         seeds = torch.tensor([r.seed for r in requests], dtype=torch.int64, device=device)
         texts = torch.full((len(requests), longest), self.end_id, device=device)
@@ -171,7 +176,7 @@ class TransformersEngine:
         going = torch.ones_like(rows, dtype=torch.bool)
         hidden = state.first
         for step in range(longest):
-            scores = self._scores(hidden)
+            scores = self.backbone.head.logits(hidden)
             chosen = self.sampler.choose(scores, written[:, :step], labels, seeds)
             written[:, step] = chosen
             going &= chosen != self.end_id
@@ -181,48 +186,19 @@ class TransformersEngine:
             if len(rows) - left >= DROP * len(rows) and not isinstance(state, PlainCausalState):
                 texts[rows] = written
                 stay = _fill_from_the_end(going)
-                state.keep(self._copies(stay))
+                state.keep(stay)
                 rows, labels, seeds = rows[stay], labels[stay], seeds[stay]
                 written, going, chosen = written[stay], going[stay], chosen[stay]
-            hidden = state.read(self._copies_of(chosen))
+            hidden = state.read(chosen)
         texts[rows] = written
         return texts
 
-    def _start(self, labels: Sequence[int], sources: Sequence[tuple[int, ...]]) -> State:
-        rows = list(zip(labels, sources, strict=True))
-        if self._contrast:
-            every = range(len(self.prompts))
-            rows = [(label, source) for source in sources for label in every]
-        return self._start_rows(rows, self.decoding.max_new_tokens)
-
-    def _start_rows(self, rows: Sequence[Source], columns: int) -> State:
+    def _start(self, rows: Sequence[Source], columns: int) -> State:
         if self.label_prompts is not None:
             return CausalState(self.backbone, self.label_prompts, rows, columns)
         if self.backbone.is_encoder_decoder:
             return EncoderDecoderState(self.backbone, self.prompts, rows, columns)
         return PlainCausalState(self.backbone, self.prompts, rows)
-
-    # With contrast the state holds every text C times, once under each label's prompt.
-
-    def _scores(self, hidden: Tensor) -> Tensor:
-        """Logits [B,V], with contrast [B,C,V]."""
-        logits = self.backbone.head.logits(hidden)
-        return logits.view(-1, len(self.prompts), logits.shape[1]) if self._contrast else logits
-
-    def _copies(self, rows: Tensor) -> Tensor:
-        """The state's rows [N] or [N·C] that hold the texts ``rows`` [N]."""
-        if not self._contrast:
-            return rows
-        count = len(self.prompts)
-        return (rows[:, None] * count + torch.arange(count, device=rows.device)).flatten()
-
-    def _copies_of(self, chosen: Tensor) -> Tensor:
-        """Chosen tokens [B] for each of the state's rows."""
-        return chosen.repeat_interleave(len(self.prompts)) if self._contrast else chosen
-
-    @property
-    def _contrast(self) -> bool:
-        return self.decoding.contrast > 0
 
 
 def _fill_from_the_end(going: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from huggingface_hub import DatasetCard, HfApi, ModelCard
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
-from dawgen.errors import UserError
+from dawgen.errors import UserError, first_line
 from dawgen.exporting.export import export_run
 from dawgen.storage.locking import refuse_links
 from dawgen.storage.seals import check_seal
@@ -91,7 +91,7 @@ def push(uploads: Sequence[Upload], *, private: bool = False) -> list[str]:
                 commit_message="Upload by dawgen",
             )
         except Exception as error:  # the client raises many kinds, none of them ours to mend
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+            reason = first_line(error)
             raise UserError(
                 f"{upload.repo} could not be pushed ({reason}); check the name, `hf auth login` "
                 "and the connection, then run the same command again."
@@ -106,7 +106,7 @@ def _check_name(name: str | None) -> None:
     try:
         validate_repo_id(name)
     except HFValidationError as error:
-        reason = str(error).splitlines()[0].rstrip(".")
+        reason = first_line(error)
         raise UserError(f"{name!r} is no name of a repository on the hub: {reason}.") from None
 
 

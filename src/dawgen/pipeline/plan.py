@@ -20,7 +20,7 @@ import torch
 from dawgen.backbone.calls import tokens_at_once
 from dawgen.backbone.choose_frame import frame_for
 from dawgen.backbone.memory import fitting_tokens
-from dawgen.decoding.from_settings import decoding_of
+from dawgen.decoding import decoding_of
 from dawgen.evaluation import predict
 from dawgen.generator.examples import epoch_batches
 from dawgen.generator.fit import Tuner, label_prompt_start
@@ -94,11 +94,10 @@ class _Probe:
         a_label = ROWS_A_LABEL
         if backbone.device.type == "cuda":  # which takes as long for a few rows as for a batch
             a_label = max(a_label, ceil(chosen.batch_size / len(job.card.labels)))
-        everything = {"skip": get_args(RuleName), "balance": None}
         few = chosen.model_copy(
             update={
                 "rows_per_label": min(a_label, chosen.rows_per_label),
-                "cleaning": chosen.cleaning.model_copy(update=everything),
+                "cleaning": chosen.cleaning.model_copy(update={"skip": get_args(RuleName)}),
                 "min_label_ratio": 0.0,
                 "oversample": 1.0,
                 "shortest_text": 1.0,

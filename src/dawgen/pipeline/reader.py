@@ -67,4 +67,4 @@ def chosen_rows(
     if same and made.get("reader") == reader.fingerprint:
         say(f"  the rows in {source} were chosen by this reader already")
         return list(rows)
-    return choose_rows(rows, reader, reader.card, settings.choose, settings.cleaning.balance)
+    return choose_rows(rows, reader, reader.card, settings.choose)

@@ -19,8 +19,7 @@ import torch
 from dawgen.backbone import Backbone, load_backbone
 from dawgen.backbone.choose_frame import frame_for
 from dawgen.backbone.shape import Work
-from dawgen.decoding.choose import check_engine
-from dawgen.decoding.from_settings import decoding_of
+from dawgen.decoding.choose import check_engine, decoding_of
 from dawgen.evaluation import overlap
 from dawgen.pipeline import selecting, stages
 from dawgen.pipeline.limits import NO_LIMITS, Costs, Limits
@@ -172,10 +171,8 @@ def _check_before(job: Job, backbone: Backbone, settings: Settings, preset: str 
     backbone.encode_rows(job.card, job.shots.train, settings.tuning.prompt_length)
     check_sources(settings.synthesis.first_sentences)
     shots, chosen = job.shots.train, settings.synthesis
-    decoding = decoding_of(
-        chosen, job.card, shots, backbone, length, writes_first=False, frame=frame
-    )
-    check_engine(chosen, decoding)
+    decoding_of(chosen, job.card, shots, backbone, length, writes_first=False, frame=frame)
+    check_engine(chosen)
 
 
 def _check_overlap(job: Job) -> int | None:

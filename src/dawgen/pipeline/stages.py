@@ -13,7 +13,7 @@ import numpy as np
 from dawgen.backbone import Backbone
 from dawgen.backbone.choose_frame import frame_for
 from dawgen.backbone.frame import frame_json, load_frame
-from dawgen.decoding.choose import check_it_writes
+from dawgen.decoding import choose_engine, decoding_of
 from dawgen.evaluation import predict, score, write_predictions
 from dawgen.generator import fit_generator, label_prompt_start, weighted_texts
 from dawgen.generator.examples import Shot, make_shots
@@ -33,6 +33,7 @@ from dawgen.synthesis.sources import source_hashes
 from dawgen.synthesis.spread import Spread
 from dawgen.tasks import Row
 from dawgen.tasks.job import Job, rows_hash
+from dawgen.terminal.progress import hushed
 from dawgen.tuning import Arm, fit_prompts, planned_arms
 from dawgen.use.finished import renew_record
 
@@ -60,10 +61,13 @@ def generator(context: Context, settings: GeneratorSettings, synthesis: Synthesi
     frame = frame_for(card, backbone, settings.frame)
 
     def build(workspace: Workspace) -> None:
-        start = label_prompt_start(card, backbone, settings.prompt_length)
-        check_it_writes(
-            synthesis, card, shots, backbone, start, writes_first=writes_first, frame=frame
+        # A recurrent model can be scored and tuned, and fails only when it writes: try it first.
+        length = settings.prompt_length
+        decoding = decoding_of(
+            synthesis, card, shots, backbone, length, writes_first=writes_first, frame=frame
         )
+        with hushed():
+            choose_engine(synthesis, backbone, label_prompt_start(card, backbone, length), decoding)
         tuned = fit_generator(
             card,
             shots,

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dawgen.errors import UserError
+from dawgen.errors import UserError, first_line
 from dawgen.terminal.harmless import hide_secrets
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def tracked(settings: Settings, folder: Path) -> Iterator[Track]:
     try:
         accelerator.init_trackers(settings.tracking.project, config=_flat(settings))
     except Exception as error:  # each tracker raises its own
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+        reason = first_line(error)
         raise UserError(f"Tracking with {', '.join(chosen)} did not start ({reason}).") from error
     try:
         yield _rising(accelerator.log)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dawgen.prompts.initialise import (
     cycle_tokens,
-    from_tokens,
-    from_vocabulary,
     random_normal,
     sample_tokens,
 )
@@ -18,8 +16,6 @@ from dawgen.prompts.store import (
 
 __all__ = [
     "cycle_tokens",
-    "from_tokens",
-    "from_vocabulary",
     "load_label_prompts",
     "load_prompt",
     "random_normal",

@@ -37,38 +37,6 @@ def sample_tokens(candidates: Sequence[int], length: int, rng: np.random.Generat
     return cycle_tokens([candidates[int(place)] for place in order], length)
 
 
-def from_tokens(table: Tensor, ids: Sequence[int]) -> Tensor:
-    """The table's rows for ``ids``, in order.
-
-    Args:
-        table: embedding vectors [V, H] as the model adds them to its input.
-        ids: P token ids.
-
-    Returns:
-        A prompt [P, H] in fp32 that shares no memory with the table.
-    """
-    rows = torch.as_tensor(list(ids), dtype=torch.long, device=table.device)
-    return table.detach().index_select(0, rows).to(torch.float32, copy=True)
-
-
-def from_vocabulary(
-    table: Tensor, candidates: Sequence[int], length: int, rng: np.random.Generator
-) -> Tensor:
-    """Vectors of words drawn from ``candidates``: Lester et al. 2021's sampled vocabulary.
-
-    Args:
-        table: embedding vectors [V, H].
-        candidates: ids that may be drawn. Leave out special tokens and padding rows:
-            their vectors were never trained as words.
-        length: P.
-        rng: the stream to draw from.
-
-    Returns:
-        A prompt [P, H] in fp32.
-    """
-    return from_tokens(table, sample_tokens(candidates, length, rng))
-
-
 def random_normal(table: Tensor, length: int, rng: np.random.Generator) -> Tensor:
     """Normal numbers with the mean and standard deviation of all the table's entries.
 

@@ -41,7 +41,7 @@ def save_prompt(
 
     Args:
         name_base: write the backbone's name into the configuration. Of a folder that is its path,
-            which is nobody else's business.
+            which is private.
 
     Raises:
         ValueError: the prompt is not [P, H] with the backbone's H.
@@ -69,7 +69,7 @@ def load_prompt(folder: Path, backbone: Backbone | None = None) -> Tensor:
 
     Args:
         folder: holds ``adapter_config.json`` and ``adapter_model.safetensors``.
-        backbone: the model the prompt is to steer. Where given, another width is refused and
+        backbone: the model the prompt is to steer. Another width is refused then, and
             another model's name warned of.
 
     Returns:
@@ -160,9 +160,8 @@ def _read_config(folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
         raise UserError(f"There is no prompt at {folder}: no such folder.")
     if not (folder / CONFIG).is_file():
-        found = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "nothing"
         raise UserError(
-            f"{folder} is not a PEFT adapter: it has no {CONFIG} (it holds {found}); "
+            f"{folder} is not a PEFT adapter: it has no {CONFIG} (it holds {_contents(folder)}); "
             f"give the folder that 'dawgen tune' or PEFT wrote."
         )
     config: dict[str, Any] = read_json(folder / CONFIG)
@@ -177,9 +176,8 @@ def _read_config(folder: Path) -> dict[str, Any]:
 def _read_weights(folder: Path) -> Tensor:
     path = folder / WEIGHTS
     if not path.is_file():
-        found = ", ".join(sorted(entry.name for entry in folder.iterdir())[:8])
         raise UserError(
-            f"{folder} has no {WEIGHTS} (it holds {found}); "
+            f"{folder} has no {WEIGHTS} (it holds {_contents(folder)}); "
             f"pickled weights are not read, save the adapter as safetensors."
         )
     try:
@@ -189,3 +187,7 @@ def _read_weights(folder: Path) -> Tensor:
     if TENSOR not in tensors:
         raise UserError(f"{path} holds {', '.join(sorted(tensors)) or 'nothing'}, not {TENSOR}.")
     return tensors[TENSOR]
+
+
+def _contents(folder: Path) -> str:
+    return ", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "nothing"

@@ -43,5 +43,3 @@ class CleaningSettings(Section):
     in each text (ours, not published)."""
     overlap_words: Positive = 8
     """As many words running in common are an overlap (GPT-2's own check: 8)."""
-    balance: Annotated[float, Field(ge=1)] | None = None
-    """Most rows of a label in a shard, as a multiple of those of the label with fewest."""

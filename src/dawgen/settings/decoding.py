@@ -18,15 +18,10 @@ class DecodingSettings(Section):
     """Sample from the k likeliest tokens (FewGen: 10); 0 is all of them."""
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Of these, from the likeliest that make up this share of the probability; 1 is all."""
-    min_p: Share = 0.0
-    """Of these, from the ones with at least this share of the likeliest's probability."""
     repetition_penalty: float | dict[str, float] = 1.0
     """Above 1, tokens already written become less likely: one number, or one by label, such
     as `{not_equivalent: 1.5}`; labels not named have 1 (FewGen: 1.0 to 1.5 by label, there
     over the first sentence too)."""
-    contrast: Annotated[float, Field(ge=0)] = 0.0
-    """Weight of what sets the label's prompt apart from the other labels' prompts, in the
-    token's log-probability; 0 is none."""
     max_new_tokens: Positive = 50
     """Longest text, in tokens (FewGen: 50)."""
     longest_text: Annotated[float, Field(gt=0)] = 1.5

@@ -6,7 +6,6 @@ for one backbone), the user's YAML file, the command line's ``-s key=value``.
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 from collections.abc import Iterable, Mapping
@@ -21,8 +20,9 @@ from pydantic import BaseModel, ValidationError
 
 from dawgen.backbone.kind import is_causal
 from dawgen.backbone.registry import known_backbone
-from dawgen.errors import UserError
+from dawgen.errors import UserError, explain
 from dawgen.settings import BackboneSettings, Settings
+from dawgen.settings.retired import RETIRED, without_retired
 from dawgen.settings.yamltext import parse_yaml
 from dawgen.terminal.harmless import hide_secrets
 
@@ -74,10 +74,10 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         raise UserError(
             f"{path}: settings must be 'name: value' lines, not a {type(tree).__name__}."
         )
-    found: dict[str, Any] = {}
+    nested: dict[str, Any] = {}
     for key, value in tree.items():
-        found = _put(found, str(key).split("."), value, Settings)
-    return found
+        nested = _put(nested, str(key).split("."), value, Settings)
+    return without_retired(nested, str(path))
 
 
 def _merge(
@@ -219,22 +219,6 @@ def _known_keys(model: type[BaseModel] = Settings, prefix: str = "") -> list[str
     return keys
 
 
-def _explain(error: ValidationError, where: str) -> UserError:
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        known = _known_keys()
-        near = [k for k in known if k.rpartition(".")[2] == key][:1]  # the section forgotten
-        near = near or difflib.get_close_matches(key, known, n=1, cutoff=0.6)
-        if not near:
-            tail = key.rpartition(".")[2]
-            near = [k for k in known if k.rpartition(".")[2] == tail][:1]
-        hint = f"did you mean {near[0]!r}?" if near else "`dawgen settings` lists them all."
-        return UserError(f"{where}there is no setting {key!r}; {hint}")
-    message = first["msg"].removeprefix("Value error, ")
-    return UserError(f"{where}setting {key!r} cannot be {first['input']!r}: {message}.")
-
-
 def _refuse_foreign_code(tree: Mapping[str, Any], file: Path | None) -> None:
     """Running code that comes with a model is for the user to allow, not for a file."""
     section = tree.get("backbone")
@@ -272,7 +256,10 @@ def build_settings(
     try:
         return Settings.model_validate(tree), name
     except ValidationError as error:
-        raise _explain(error, f"{file}: " if file else "") from None
+        why = explain(
+            error, "setting", _known_keys(), "`dawgen settings` lists them all.", removed=RETIRED
+        )
+        raise UserError(f"{file}: {why}" if file else why) from None
 
 
 def dump_settings(settings: BaseModel) -> str:

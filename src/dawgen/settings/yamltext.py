@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from dawgen.errors import UserError
+from dawgen.errors import UserError, first_line
 
 MOST_CHARACTERS = 1_000_000
 MOST_VALUES = 100_000
@@ -46,7 +46,7 @@ def parse_yaml(text: str, where: str, loader: type[yaml.SafeLoader] = yaml.SafeL
     except RecursionError:
         raise UserError(f"{where}: this is not readable YAML (nested too deeply).") from None
     except (ValueError, TypeError, AttributeError, OverflowError) as error:  # 2020-99-99, 1_e5
-        problem = str(error).splitlines()[0].rstrip(".")
+        problem = first_line(error)
         raise UserError(f"{where}: this is not readable YAML ({problem}).") from None
 
 

@@ -25,6 +25,21 @@ from dawgen.tasks import TaskCard
 from dawgen.tasks.job import rows_hash
 
 SAMPLES_PER_LABEL = 3
+_LIMITS = """## Columns
+
+`text1`, `text2` (null for single texts), `label`; `kept` and `reason`; `label_ratio`, the
+generator's own p(text | label) over its sum for all labels; `log_likelihood` of the written
+text under its label, in nats (both null where a rule on the text rejected the row before it
+was scored); `first_sentence`, where text1 comes from; `shard`; `seed` of the
+row's random numbers.
+
+## What it is not for
+
+It is training material for this one task. It is no test set: its labels come from the prompt
+that wrote the rows, not from people, and some are wrong. Its statements are not facts. It
+carries whatever biases the generator and the sources above have, and should not be used to
+decide about people. Cite it as machine-written wherever it goes.
+"""
 
 
 def dataset_card(
@@ -39,7 +54,7 @@ def dataset_card(
     Args:
         rows: rejected ones too.
         report: the quality report.
-        shards: the Parquet files, whose hashes are told.
+        shards: the Parquet files, whose hashes are listed.
     """
     kept = [row for row in rows if row.kept]
     sources = Counter(row.first_sentence.partition(":")[0] for row in kept)
@@ -52,7 +67,7 @@ def dataset_card(
         _overlap(report["overlap"]),
         _files(shards),
         _samples(made.card, kept),
-        _limits(),
+        _LIMITS,
     ]
     return "\n".join(parts)
 
@@ -92,30 +107,25 @@ def _introduction(made: Provenance, rows: int) -> str:
             f"The rows were imported from {plain(made.imported)} and cleaned by dawgen, held "
             f"against\n{shots:,} few-shot rows. Nobody has checked the labels."
         )
+    rejected = "Rejected rows are counted below, but are\nnot in the files."
+    only_kept = ""
+    if made.settings.keep_rejected:
+        rejected = (
+            "Rows with `kept` = false were rejected, for\nthe `reason` beside them; leave them out:"
+        )
+        only_kept = '.filter(lambda row: row["kept"])'
     return f"""# {plain(made.card.name)}: {rows:,} rows written by a language model
 
 {plain(made.card.description)}
 
-{origin} {_rejected_rows(made)}
+{origin} {rejected}
 
 ```python
 from datasets import load_dataset
 
-rows = load_dataset("path/to/this/folder", split="train"){_only_kept(made)}
+rows = load_dataset("path/to/this/folder", split="train"){only_kept}
 ```
 """
-
-
-def _rejected_rows(made: Provenance) -> str:
-    if made.settings.keep_rejected:
-        return (
-            "Rows with `kept` = false were rejected, for\nthe `reason` beside them; leave them out:"
-        )
-    return "Rejected rows are counted below, but are\nnot in the files."
-
-
-def _only_kept(made: Provenance) -> str:
-    return '.filter(lambda row: row["kept"])' if made.settings.keep_rejected else ""
 
 
 def _counts(ledger: Ledger) -> str:
@@ -184,13 +194,12 @@ def _settings(settings: SynthesisSettings) -> list[tuple[str, str]]:
     """Names and values of all that bears on the rows; files by their name only."""
     tree = settings.model_dump(mode="json", exclude=settings.only_speed())
     tree["first_sentences"] = source_name(settings.first_sentences)
-    pairs: list[tuple[str, object]] = []
-    for name, value in tree.items():
-        if name in ("cleaning", "choose"):
-            pairs += [(f"{name}.{inner}", each) for inner, each in value.items()]
-        else:
-            pairs.append((name, value))
-    return [(name, str(value)) for name, value in pairs]
+    sections = ("cleaning", "choose")
+    return [
+        (f"{name}.{inner}" if name in sections else name, str(each))
+        for name, value in tree.items()
+        for inner, each in (value.items() if name in sections else [("", value)])
+    ]
 
 
 def _overlap(overlap: Mapping[str, Any]) -> str:
@@ -206,8 +215,8 @@ Kept rows that repeat a text of these rows, but for case, spaces and punctuation
 {n} words running in common with one. Words that a given first text has do not count against the
 few shots.
 """
-    held = table(["held against", "rows there", "equal", f"{n} words running"], rows)
-    return "\n".join([what, *held]) + "\n"
+    counts = table(["held against", "rows there", "equal", f"{n} words running"], rows)
+    return "\n".join([what, *counts]) + "\n"
 
 
 def _files(shards: Sequence[Path]) -> str:
@@ -217,34 +226,14 @@ def _files(shards: Sequence[Path]) -> str:
 
 
 def _samples(card: TaskCard, kept: Sequence[SyntheticRow]) -> str:
-    names = ["label", "text1", "text2", "label ratio"]
+    names = ["label", "text1", *(["text2"] if card.is_pair else []), "label ratio"]
     rows = []
     for label in card.labels:
         for row in [row for row in kept if row.label == label][:SAMPLES_PER_LABEL]:
             ratio = "" if row.label_ratio is None else f"{row.label_ratio:.3f}"
-            rows.append([label, row.text1, row.text2 or "", ratio])
-    if not card.is_pair:
-        names.remove("text2")
-        rows = [[label, text, ratio] for label, text, _, ratio in rows]
+            second = [row.text2 or ""] if card.is_pair else []
+            rows.append([label, row.text1, *second, ratio])
     return "\n".join(["## The first rows of each label\n", *table(names, rows)]) + "\n"
-
-
-def _limits() -> str:
-    return """## Columns
-
-`text1`, `text2` (null for single texts), `label`; `kept` and `reason`; `label_ratio`, the
-generator's own p(text | label) over its sum for all labels; `log_likelihood` of the written
-text under its label, in nats (both null where a rule on the text rejected the row before it
-was scored); `first_sentence`, where text1 comes from; `shard`; `seed` of the
-row's random numbers.
-
-## What it is not for
-
-It is training material for this one task. It is no test set: its labels come from the prompt
-that wrote the rows, not from people, and some are wrong. Its statements are not facts. It
-carries whatever biases the generator and the sources above have, and should not be used to
-decide about people. Cite it as machine-written wherever it goes.
-"""
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:

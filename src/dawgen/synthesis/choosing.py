@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from dawgen.errors import UserError
 from dawgen.settings.choosing import ChoosingSettings
-from dawgen.synthesis.cleaner import PASSED, READER_DISAGREES, balanced
+from dawgen.synthesis.cleaner import PASSED, READER_DISAGREES
 from dawgen.synthesis.rows import SyntheticRow
 from dawgen.tasks import Row, TaskCard
 from dawgen.terminal.progress import say, shown, warn
@@ -70,7 +69,7 @@ class Chooser:
         chosen = list(rows)
         for i, agrees in zip(clean, (lead >= self.settings.min_margin).tolist(), strict=True):
             if not agrees:
-                chosen[i] = replace(rows[i], kept=False, reason=READER_DISAGREES)
+                chosen[i] = rows[i].rejected(READER_DISAGREES)
         return chosen
 
     def _log_probs(self, rows: Sequence[SyntheticRow]) -> list[Tensor]:
@@ -86,18 +85,14 @@ def choose_rows(
     reader: Reader,
     card: TaskCard,
     settings: ChoosingSettings,
-    balance: float | None = None,
 ) -> list[SyntheticRow]:
-    """Those of anybody's clean rows with which the reader agrees; says how many of each label.
-
-    Args:
-        balance: most rows of a label, as a multiple of those of the label with fewest.
+    """The clean rows of any source with which the reader agrees; says how many of each label.
 
     Raises:
         UserError: the reader agrees with none of the rows.
     """
-    marked = balanced(Chooser(reader, card, settings)(rows), balance)
-    given, kept = Counter(row.label for row in rows), [row for row in marked if row.kept]
+    marked = Chooser(reader, card, settings)(rows)
+    clean, kept = Counter(row.label for row in rows), [row for row in marked if row.kept]
     if not kept:
         reasons = Counter(row.reason for row in marked)
         raise UserError(
@@ -107,8 +102,8 @@ def choose_rows(
         )
     left = Counter(row.label for row in kept)
     for label in card.labels:
-        count = f"{left[label]:,} of {given[label]:,} synthetic rows of label {shown(label)!r}"
-        if left[label] <= FEW * given[label]:
+        count = f"{left[label]:,} of {clean[label]:,} synthetic rows of label {shown(label)!r}"
+        if left[label] <= FEW * clean[label]:
             warn(f"only {count} are left after the reader's choice. {NEXT_STEPS}")
         else:
             say(f"  {count} chosen")

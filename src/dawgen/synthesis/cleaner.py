@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 
 from dawgen.settings.cleaning import CleaningSettings
 from dawgen.synthesis import cleaning
@@ -14,7 +13,6 @@ from dawgen.tasks import Row, TaskCard
 
 LOW_LABEL_RATIO = "low label ratio"
 NOT_AMONG_BEST = "lower label ratio than others"
-UNBALANCED = "more rows than the other labels"
 NOT_ASKED_FOR = "more rows than asked for"
 READER_DISAGREES = "reader disagrees"
 
@@ -48,7 +46,7 @@ class Cleaner:
         self.settings = settings
         self.min_label_ratio = min_label_ratio
         self.skipped = {*settings.skip, *([] if generated else [cleaning.CUT_OFF])}
-        self.reference = cleaning.reference(shots, forbidden, settings.overlap_words, card.request)
+        self.reference = cleaning.Reference(shots, forbidden, settings.overlap_words, card.request)
         self.duplicates = Duplicates(settings.near_duplicate)
         self.copies_left: Counter[str] = Counter(
             {label: int(settings.copy_share * wanted[label]) for label in card.copies}
@@ -62,6 +60,24 @@ class Cleaner:
     def first_reason(self, text: str, finished: bool = True) -> str | None:
         """Why a first sentence cannot be continued, or None."""
         return cleaning.first_sentence_reason(text, finished, self.reference, self.skipped)
+
+    def judge(
+        self,
+        rows: Sequence[SyntheticRow],
+        score: Callable[[Sequence[SyntheticRow]], Sequence[SyntheticRow]],
+    ) -> list[SyntheticRow]:
+        """Score the rows that the text rules passed, then reject by label ratio and duplicates.
+
+        Rejected rows stay as they are, and so does the order.
+        """
+        scored = iter(score([row for row in rows if row.kept]))
+        judged = []
+        for row in rows:
+            if row.kept:
+                row = next(scored)
+                row = row.rejected(self.late_reason(row))
+            judged.append(row)
+        return judged
 
     def late_reason(self, row: SyntheticRow) -> str | None:
         """What is known only of scored rows, and of all rows before this one; a row without
@@ -100,33 +116,14 @@ def keep_best(
 
     Order stays; of equal ratios, or where there are none, the earlier row wins.
     """
-    best: dict[str | None, list[int]] = {}
-    for i, row in enumerate(rows):
-        if row.kept:
-            best.setdefault(row.label, []).append(i)
-    chosen = {
-        i
-        for indices in best.values()
-        for i in sorted(indices, key=lambda i: (-(rows[i].label_ratio or 0.0), i))[:quota]
-    }
-    return [
-        replace(row, kept=False, reason=reason) if row.kept and i not in chosen else row
-        for i, row in enumerate(rows)
-    ]
+    marked, left = list(rows), Counter(dict.fromkeys((row.label for row in rows), quota))
+    kept = [i for i, row in enumerate(rows) if row.kept]
+    for i in sorted(kept, key=lambda i: -(rows[i].label_ratio or 0.0)):
+        left[rows[i].label] -= 1
+        if left[rows[i].label] < 0:
+            marked[i] = rows[i].rejected(reason)
+    return marked
 
 
-def balanced(rows: Sequence[SyntheticRow], most: float | None) -> list[SyntheticRow]:
-    """Marks what a label has above ``most`` times the rows of the label that has fewest.
-
-    Those of the highest label ratio stay. A label without a kept row counts only where the
-    rows hold rejected ones of it.
-    """
-    if most is None or not rows:
-        return list(rows)
-    kept = Counter({row.label: 0 for row in rows})
-    kept.update(row.label for row in rows if row.kept)
-    return keep_best(rows, int(most * min(kept.values())), UNBALANCED)
-
-
-PASSED = (None, READER_DISAGREES, NOT_AMONG_BEST, UNBALANCED)
+PASSED = (None, READER_DISAGREES, NOT_AMONG_BEST)
 """Reasons of rows that the cleaner had let pass: the choice came later."""

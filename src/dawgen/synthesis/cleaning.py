@@ -18,6 +18,7 @@ from dawgen.synthesis.text import (
     normalise,
     pair_key,
     scripts,
+    word_bounds,
     word_count,
     words,
 )
@@ -33,7 +34,7 @@ FIRST_SENTENCE = "first sentence "
 class Candidate:
     """A row as it was written: text2 is None for single sentences, `finished` = end mark seen.
 
-    ``wrote_first`` says that text1 of a pair was written too, not given.
+    ``wrote_first`` says that text1 of a pair was written too.
     """
 
     text1: str
@@ -44,68 +45,51 @@ class Candidate:
     @property
     def written(self) -> str:
         """The text the generator wrote last, on which the rules look."""
-        return self.text1 if self.text2 is None else self.text2
+        return last_text(self)
+
+
+def last_text(row: Row | Candidate) -> str:
+    """The text that decides a row's label: text2 of a pair, else text1."""
+    return row.text1 if row.text2 is None else row.text2
 
 
 Ngram = tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
 class Reference:
-    """What rows are held against: measures of the few shots, and rows not to be repeated.
+    """What rows are compared with: measures of the few shots, and rows not to be repeated.
 
-    The n-grams (of ``n`` words) are those of every text of a row, first or second.
+    Lengths and scripts are of the few shots' last texts (text2, or text1 of single sentences);
+    n-grams are those of every text of a row.
     """
 
-    words: tuple[int, int]
-    scripts: frozenset[str]
-    shot_pairs: frozenset[tuple[str, str]]
-    shot_texts: frozenset[str]
-    forbidden_pairs: frozenset[tuple[str, str]]
-    n: int = 8
-    shot_ngrams: frozenset[Ngram] = frozenset()
-    forbidden_ngrams: frozenset[Ngram] = frozenset()
-    line_breaks: bool = False
-    request_ngrams: frozenset[Ngram] = frozenset()
+    def __init__(
+        self, shots: Sequence[Row], forbidden: Sequence[Row] = (), n: int = 8, request: str = ""
+    ) -> None:
+        """
+        Args:
+            forbidden: rows that later measure the prompt (development and test).
+            n: words of an n-gram.
+            request: what a chat model is asked where it writes a text from nothing.
+        """
+        last = [last_text(row) for row in shots]
+        every = " ".join([row.text1 for row in shots] + last)
+        self.n = n
+        self.words = word_bounds(last)
+        self.scripts = scripts(every)
+        self.line_breaks = any(mark in every for mark in "\n\r\t")
+        self.shot_pairs = {pair_key(row.text1, row.text2) for row in shots}
+        self.shot_texts = {normalise(text) for text in last}
+        self.shot_ngrams = row_ngrams(shots, n)
+        self.forbidden_pairs = {pair_key(row.text1, row.text2) for row in forbidden}
+        self.forbidden_ngrams = row_ngrams(forbidden, n)
+        self.request_ngrams = _grams(request, n)
 
 
-SHORTEST = 0.5
-"""Of the shortest few-shot text, in words: what is shorter is rejected."""
-LONGEST = 2.0
-"""Of the longest few-shot text, in words: what is longer is rejected."""
-
-
-def reference(
-    shots: Sequence[Row], forbidden: Sequence[Row] = (), n: int = 8, request: str = ""
-) -> Reference:
-    """Measures the few shots' last texts (text2, or text1 of single sentences).
-
-    Args:
-        forbidden: rows that later measure the prompt (development and test).
-        n: words of an n-gram.
-        request: what a chat model is asked where it writes a text from nothing.
-    """
-    last = [row.text1 if row.text2 is None else row.text2 for row in shots]
-    counts = [word_count(text) for text in last]
-    every = " ".join([row.text1 for row in shots] + last)
-    return Reference(
-        words=(max(1, int(SHORTEST * min(counts))), max(1, int(LONGEST * max(counts)))),
-        scripts=frozenset(scripts(every)),
-        shot_pairs=frozenset(pair_key(row.text1, row.text2) for row in shots),
-        shot_texts=frozenset(normalise(text) for text in last),
-        forbidden_pairs=frozenset(pair_key(row.text1, row.text2) for row in forbidden),
-        n=n,
-        shot_ngrams=frozenset(row_ngrams(shots, n)),
-        forbidden_ngrams=frozenset(row_ngrams(forbidden, n)),
-        line_breaks=any(mark in every for mark in "\n\r\t"),
-        request_ngrams=frozenset(_grams(request, n)),
-    )
-
-
-def row_ngrams(rows: Iterable[Row], n: int) -> set[Ngram]:
+def row_ngrams(rows: Iterable[Row | Candidate], n: int) -> set[Ngram]:
     """Runs of ``n`` words in the rows' texts, first and second."""
     texts = [text for row in rows for text in (row.text1, row.text2) if text]
-    return {gram for text in texts for gram in ngrams(words(text), n)}
+    return {gram for text in texts for gram in _grams(text, n)}
 
 
 def is_empty(row: Candidate, against: Reference) -> bool:
@@ -161,10 +145,10 @@ def is_repetitive(row: Candidate, against: Reference) -> bool:
 
     "very very good" and "..." pass.
     """
-    said = words(row.written)
-    if any(a == b == c for a, b, c in zip(said, said[1:], said[2:], strict=False)):
+    own = words(row.written)
+    if any(a == b == c for a, b, c in zip(own, own[1:], own[2:], strict=False)):
         return True
-    if any(_phrase_repeats(said, n) for n in range(2, 9)):
+    if any(_phrase_repeats(own, n) for n in range(2, 9)):
         return True
     return _SAME_CHARACTER.search(row.written) is not None
 
@@ -224,22 +208,21 @@ def repeats_forbidden(row: Candidate, against: Reference) -> bool:
 
 
 def overlaps_shot(row: Candidate, against: Reference) -> bool:
-    """``n`` words running of a few-shot text, unless the row's own given first text has them.
+    """``n`` words running of a few-shot text, unless a first text that was not written has them.
 
-    A given first text may be a few shot's: what is written after it may take its words up.
+    Such a first text may be a few shot's, whose words a second text may repeat.
     """
     written = _grams(row.written, against.n)
-    if row.text2 is None:
-        return not written.isdisjoint(against.shot_ngrams)
     if row.wrote_first:
-        return not (written | _grams(row.text1, against.n)).isdisjoint(against.shot_ngrams)
-    return not (written - _grams(row.text1, against.n)).isdisjoint(against.shot_ngrams)
+        written |= _grams(row.text1, against.n)
+    elif row.text2 is not None:
+        written -= _grams(row.text1, against.n)
+    return not written.isdisjoint(against.shot_ngrams)
 
 
 def overlaps_forbidden(row: Candidate, against: Reference) -> bool:
     """``n`` words running of a row that later measures the prompt, in either text."""
-    grams = _grams(row.text1, against.n) | _grams(row.text2 or "", against.n)
-    return not grams.isdisjoint(against.forbidden_ngrams)
+    return not row_ngrams([row], against.n).isdisjoint(against.forbidden_ngrams)
 
 
 def _grams(text: str, n: int) -> set[Ngram]:
@@ -266,11 +249,18 @@ RULES: tuple[tuple[RuleName, Rule], ...] = (
     ("overlaps an evaluation row", overlaps_forbidden),
 )
 
-_FIRST = {"empty", "cut off", "broken text", "repeats itself", "bad end", "repeats the request"}
+_NOT_FIRST = {name for name, _ in RULES} - {
+    "empty",
+    "cut off",
+    "broken text",
+    "repeats itself",
+    "bad end",
+    "repeats the request",
+}
 
 
 def reason(row: Candidate, against: Reference, skip: Collection[str] = ()) -> RuleName | None:
-    """Why the row is rejected, or None; rules in ``skip`` are not asked."""
+    """Why the row is rejected, or None; rules in ``skip`` are not applied."""
     return next((name for name, rule in RULES if name not in skip and rule(row, against)), None)
 
 
@@ -278,7 +268,5 @@ def first_sentence_reason(
     text: str, finished: bool, against: Reference, skip: Collection[str] = ()
 ) -> str | None:
     """Why a first sentence that the generator wrote cannot be continued, or None."""
-    row = Candidate(text, None, finished)
-    asked = ((name, rule) for name, rule in RULES if name in _FIRST and name not in skip)
-    found = next((name for name, rule in asked if rule(row, against)), None)
-    return FIRST_SENTENCE + found if found else None
+    why = reason(Candidate(text, None, finished), against, {*skip, *_NOT_FIRST})
+    return FIRST_SENTENCE + why if why else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 import numpy as np
 
@@ -21,48 +20,26 @@ Choice = str | Mapping[str, float]
 """The setting ``synthesis.first_sentences``: one source, or shares by source."""
 
 
-class Source(Protocol):
-    """Where attempts take their first sentences from."""
-
-    @property
-    def generated(self) -> bool:
-        """Whether the generator writes first sentences, all or some."""
-        ...
-
-    def at(self, i: int) -> FirstSentence:
-        """The sentence of a label's i-th attempt."""
-        ...
-
-    def unlabelled(self) -> list[str]:
-        """Its sentences that are neither few shots' nor the generator's."""
-        ...
-
-    def __len__(self) -> int: ...
-
-
 class FirstSentences:
     """Sentences in random order, without replacement; a new order once all were used.
 
-    The i-th sentence is the same whichever label asks for it. All labels thus continue the
-    same first sentences, and a first sentence alone tells nothing about the label.
+    The i-th sentence is the same whichever label asks for it: all labels continue the same
+    first sentences, so a first sentence alone does not predict the label.
     """
 
     def __init__(
         self, sentences: Sequence[FirstSentence], streams: Streams, part: str | None = None
     ) -> None:
-        """part: name of the source within a mix, whose order is then its own."""
+        """part: name of the source within a mix, which then has its own order."""
         self.sentences = list(sentences)
         self._streams = streams
         self._purpose = ("first-sentences", *([part] if part else []))
         self._orders: list[np.ndarray] = []
 
-    def __len__(self) -> int:
-        return len(self.sentences)
-
     @property
     def generated(self) -> bool:
-        """Whether the generator writes the first sentence too."""
-        return self.sentences == [GENERATED]
+        """Whether the generator writes first sentences, all or some."""
+        return GENERATED in self.sentences
 
     def unlabelled(self) -> list[str]:
         """Its sentences that are neither few shots' nor the generator's."""
@@ -80,34 +57,25 @@ class FirstSentences:
     def _order(self, turn: int) -> np.ndarray:
         if turn == 1 and not self.sentences[0].source.startswith("shots:"):
             warn(
-                f"all {len(self.sentences):,} first sentences are used up and come again; "
+                f"all {len(self.sentences):,} first sentences are used up and are used again; "
                 "a larger text file would make the rows more varied."
             )
         return self._streams.numpy(*self._purpose, str(turn)).permutation(len(self.sentences))
 
 
-class Mix:
+class Mix(FirstSentences):
     """Several sources with shares. Attempt i takes the source that is furthest behind its share,
     so that after any number of attempts every source is within one of it."""
 
-    def __init__(self, parts: Sequence[FirstSentences], shares: Sequence[float]) -> None:
+    def __init__(
+        self, parts: Sequence[FirstSentences], shares: Sequence[float], streams: Streams
+    ) -> None:
         """shares: one positive number a part; only their proportions count."""
+        super().__init__([s for part in parts for s in part.sentences], streams)
         self.parts = list(parts)
         self.shares = [share / sum(shares) for share in shares]
         self._taken = [0 for _ in parts]
         self._plan: list[tuple[int, int]] = []
-
-    def __len__(self) -> int:
-        return sum(len(part) for part in self.parts)
-
-    @property
-    def generated(self) -> bool:
-        """Whether one of the parts is the generator."""
-        return any(part.generated for part in self.parts)
-
-    def unlabelled(self) -> list[str]:
-        """Sentences of the parts that are neither few shots' nor the generator's."""
-        return [text for part in self.parts for text in part.unlabelled()]
 
     def at(self, i: int) -> FirstSentence:
         """The sentence of a label's i-th attempt."""
@@ -134,7 +102,7 @@ def choose_first_sentences(
     shots: Sequence[Row],
     streams: Streams,
     kind: str = "any",
-) -> Source:
+) -> FirstSentences:
     """First sentences by the setting ``synthesis.first_sentences``.
 
     Args:
@@ -155,7 +123,7 @@ def choose_first_sentences(
         parts = [
             FirstSentences(_sentences(name, card, shots, kind), streams, name) for name in choice
         ]
-        return Mix(parts, list(choice.values()))
+        return Mix(parts, list(choice.values()), streams)
     return FirstSentences(_sentences(choice, card, shots, kind), streams)
 
 

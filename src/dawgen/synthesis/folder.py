@@ -1,4 +1,4 @@
-"""The folder of a synthesis: its shards while it goes on, and all that lies there at the end."""
+"""The folder of a synthesis: its shards while it runs, and all files at the end."""
 
 from __future__ import annotations
 

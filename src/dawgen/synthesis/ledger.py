@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +22,10 @@ class LabelAccount:
     attempted: int = 0
     kept: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
+
+    def commonest(self) -> str:
+        """The three commonest reasons with their counts, as text."""
+        return ", ".join(f"{why} ({n:,})" for why, n in self.rejected.most_common(3))
 
     def as_json(self) -> dict[str, Any]:
         """Reasons by falling count, equal ones by name."""
@@ -73,11 +77,8 @@ class Ledger:
 
     def as_json(self) -> dict[str, Any]:
         """Totals first, then every label, in the card's order."""
-        accounts: Mapping[str, LabelAccount] = self.labels
-        return {
-            **self.total().as_json(),
-            "labels": {label: account.as_json() for label, account in accounts.items()},
-        }
+        by_label = {label: account.as_json() for label, account in self.labels.items()}
+        return {**self.total().as_json(), "labels": by_label}
 
     def dumps(self) -> str:
         """The text of `ledger.json`; equal accounts give equal bytes."""

@@ -63,5 +63,5 @@ def row_lines(card: TaskCard, kept: Sequence[SyntheticRow], ledger: Ledger) -> l
             lines.append(f"  {ratio}{shown(row.text1)}")
             if row.text2 is not None:
                 lines.append(f"      -> {shown(row.text2)}")
-    told = ", ".join(f"{why} ({n:,})" for why, n in total.rejected.most_common())
-    return [*lines, f"rejected: {told or 'none'}"]
+    reasons = ", ".join(f"{why} ({n:,})" for why, n in total.rejected.most_common())
+    return [*lines, f"rejected: {reasons or 'none'}"]

@@ -14,7 +14,7 @@ from dawgen.backbone import Backbone
 from dawgen.backbone.gguf import find_gguf, read_header
 from dawgen.backbone.registry import known_backbone
 from dawgen.settings import SynthesisSettings
-from dawgen.synthesis.sources import CORPORA
+from dawgen.synthesis.sources import NAMED
 from dawgen.tasks import Row, TaskCard
 
 LICENCES = {
@@ -65,12 +65,12 @@ def prompts_hash(prompts: Tensor) -> str:
 
 
 def model_name(name: str) -> str:
-    """A hub name as it is; of a folder its last part, for paths are nobody else's business."""
+    """A hub name as it is; of a folder its last part, for paths are private."""
     return Path(name).name if name.startswith((".", "/", "~")) else name
 
 
 def model_licence(name: str) -> str:
-    """The licence of a backbone by its own card, as far as one lies on this machine."""
+    """The licence of a backbone by its own card, where this machine has it."""
     if known := known_backbone(name):
         return known.licence_id
     folder = Path(name).expanduser()
@@ -79,11 +79,11 @@ def model_licence(name: str) -> str:
     card = folder / "README.md" if folder.is_dir() else try_to_load_from_cache(name, "README.md")
     if isinstance(card, str | Path) and Path(card).is_file():
         try:
-            found = ModelCard.load(str(card), ignore_metadata_errors=True).data.license
+            licence = ModelCard.load(str(card), ignore_metadata_errors=True).data.license
         except ValueError:  # front matter that is no YAML
-            found = None
-        if found:
-            return str(found)
+            licence = None
+        if licence:
+            return str(licence)
     return "see the model's own page"
 
 
@@ -91,5 +91,4 @@ def source_name(choice: str | Mapping[str, float]) -> str:
     """The setting ``synthesis.first_sentences`` with files by their last part only."""
     if isinstance(choice, Mapping):
         return ", ".join(f"{source_name(name)}: {share:g}" for name, share in choice.items())
-    known = (*CORPORA, "card", "few-shots", "generator")
-    return choice if choice in known or choice.startswith("hub:") else Path(choice).name
+    return choice if choice in NAMED or choice.startswith("hub:") else Path(choice).name

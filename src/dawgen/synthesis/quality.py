@@ -1,4 +1,4 @@
-"""The quality report: what one can tell of a synthetic set without reading it."""
+"""The quality report: figures of a synthetic set."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from dawgen.streams import Streams
-from dawgen.synthesis import cleaning, diversity
-from dawgen.synthesis.alone import text2_alone
+from dawgen.synthesis import cleaning, measures
 from dawgen.synthesis.choosing import reader_agreement
-from dawgen.synthesis.diversity import Tokens, tokens
 from dawgen.synthesis.ledger import LabelAccount, Ledger
+from dawgen.synthesis.measures import Tokens, tokens
 from dawgen.synthesis.provenance import Provenance
 from dawgen.synthesis.rows import SyntheticRow
 from dawgen.synthesis.text import normalise, pair_key
@@ -45,8 +44,8 @@ def quality(
     """
     kept = [row for row in rows if row.kept]
     streams = Streams(made.seed)
-    texts = [tokens(written(row)) for row in kept]
-    shots = [tokens(written(row)) for row in made.shots]
+    texts = [tokens(cleaning.last_text(row)) for row in kept]
+    shots = [tokens(cleaning.last_text(row)) for row in made.shots]
     plain = [tokens(text) for text in _sample(unlabelled, streams, "unlabelled")]
     return {
         "rows": {"attempted": ledger.total().attempted, "kept": len(kept)},
@@ -58,29 +57,24 @@ def quality(
         "unique": {
             "rows": _unique(pair_key(row.text1, row.text2) for row in kept),
             "text1": _unique(normalise(row.text1) for row in kept),
-            "written": _unique(normalise(written(row)) for row in kept),
+            "written": _unique(normalise(cleaning.last_text(row)) for row in kept),
         },
-        "distinct_1": _rounded(diversity.distinct(texts, 1)),
-        "distinct_2": _rounded(diversity.distinct(texts, 2)),
+        "distinct_1": _rounded(measures.distinct(texts, 1)),
+        "distinct_2": _rounded(measures.distinct(texts, 2)),
         "self_bleu": {
-            "value": _rounded(diversity.self_bleu(_sample(texts, streams, "self-bleu"))),
+            "value": _rounded(measures.self_bleu(_sample(texts, streams, "self-bleu"))),
             "texts": min(len(texts), SAMPLE),
         },
         "from_few_shots": _distance(texts, shots) | _copied(texts, shots),
         "from_unlabelled": _distance(texts, plain) if plain else None,
         "overlap": _overlap(kept, made),
-        "text2_alone": text2_alone(kept, list(ledger.labels), streams),
+        "text2_alone": measures.text2_alone(kept, list(ledger.labels), streams),
         "reader_agreement": (
             reader_agreement(rows, list(ledger.labels)) if made.settings.chooses else None
         ),
         "agreement": None,
         "rejected_examples": _examples(rows),
     }
-
-
-def written(row: Row) -> str:
-    """The text that tells a row's label: text2 of a pair, else text1."""
-    return row.text1 if row.text2 is None else row.text2
 
 
 def _acceptance(account: LabelAccount) -> dict[str, Any]:
@@ -95,16 +89,16 @@ def _acceptance(account: LabelAccount) -> dict[str, Any]:
 
 def _ratios(kept: Sequence[SyntheticRow], label: str) -> dict[str, float | None] | None:
     """Quartiles of the label ratio, None where no generator has scored the rows."""
-    found = [row.label_ratio for row in kept if row.label == label and row.label_ratio is not None]
-    if not found:
+    ratios = [row.label_ratio for row in kept if row.label == label and row.label_ratio is not None]
+    if not ratios:
         return None
-    low, middle, high = np.quantile(found, [0.25, 0.5, 0.75]).tolist()
+    low, middle, high = np.quantile(ratios, [0.25, 0.5, 0.75]).tolist()
     return {"median": _rounded(middle), "quartile_1": _rounded(low), "quartile_3": _rounded(high)}
 
 
 def _unique(keys: Iterable[object]) -> float | None:
-    found = list(keys)
-    return _rounded(len(set(found)) / len(found)) if found else None
+    values = list(keys)
+    return _rounded(len(set(values)) / len(values)) if values else None
 
 
 def _distance(texts: Sequence[Tokens], other: Sequence[Tokens]) -> dict[str, Any]:
@@ -114,10 +108,10 @@ def _distance(texts: Sequence[Tokens], other: Sequence[Tokens]) -> dict[str, Any
         "length": _rounded(_mean_length(texts)),
         "length_there": _rounded(_mean_length(other)),
         "length_distance": _rounded(
-            diversity.length_distance([len(t) for t in texts], [len(t) for t in other])
+            measures.length_distance([len(t) for t in texts], [len(t) for t in other])
         ),
-        "jensen_shannon_1": _rounded(diversity.jensen_shannon(texts, other, 1)),
-        "jensen_shannon_2": _rounded(diversity.jensen_shannon(texts, other, 2)),
+        "jensen_shannon_1": _rounded(measures.jensen_shannon(texts, other, 1)),
+        "jensen_shannon_2": _rounded(measures.jensen_shannon(texts, other, 2)),
     }
 
 
@@ -127,47 +121,48 @@ def _mean_length(texts: Sequence[Tokens]) -> float | None:
 
 def _copied(texts: Sequence[Tokens], shots: Sequence[Tokens]) -> dict[str, Any]:
     """Share of the texts' 4-grams that stand in a few shot's written text too."""
-    own, known = diversity.count_ngrams(texts, 4), diversity.count_ngrams(shots, 4)
+    own, known = measures.count_ngrams(texts, 4), measures.count_ngrams(shots, 4)
     total = sum(own.values())
-    found = sum(count for gram, count in own.items() if gram in known)
-    return {"copied_4_grams": _rounded(found / total) if total else None}
+    copied = sum(count for gram, count in own.items() if gram in known)
+    return {"copied_4_grams": _rounded(copied / total) if total else None}
 
 
 def _overlap(kept: Sequence[SyntheticRow], made: Provenance) -> dict[str, Any]:
     """Kept rows that share a whole text, or n words running, with few shots or evaluation rows."""
     n = made.settings.cleaning.overlap_words
-    against = cleaning.reference(made.shots, made.forbidden, n)
+    against = cleaning.Reference(made.shots, made.forbidden, n)
     rows = [
         cleaning.Candidate(row.text1, row.text2, True, row.first_sentence == "generator")
         for row in kept
     ]
+
+    def counts(others: Sequence[Row], equal: cleaning.Rule, overlaps: cleaning.Rule) -> Report:
+        return {
+            "rows": len(others),
+            "equal": sum(equal(row, against) for row in rows),
+            "words_running": sum(overlaps(row, against) for row in rows),
+        }
+
     return {
         "words_running": n,
-        "few_shots": {
-            "rows": len(made.shots),
-            "equal": sum(cleaning.repeats_shot(row, against) for row in rows),
-            "words_running": sum(cleaning.overlaps_shot(row, against) for row in rows),
-        },
-        "evaluation_rows": {
-            "rows": len(made.forbidden),
-            "equal": sum(cleaning.repeats_forbidden(row, against) for row in rows),
-            "words_running": sum(cleaning.overlaps_forbidden(row, against) for row in rows),
-        },
+        "few_shots": counts(made.shots, cleaning.repeats_shot, cleaning.overlaps_shot),
+        "evaluation_rows": counts(
+            made.forbidden, cleaning.repeats_forbidden, cleaning.overlaps_forbidden
+        ),
     }
 
 
 def _examples(rows: Sequence[SyntheticRow]) -> list[dict[str, Any]]:
     """The first rejected rows of every reason."""
     seen: Counter[str] = Counter()
-    found = []
+    examples = []
     for row in rows:
         why = str(row.reason)
         if not row.kept and seen[why] < EXAMPLES:
             seen[why] += 1
-            found.append(
-                {"reason": why, "label": row.label, "text1": row.text1, "text2": row.text2}
-            )
-    return sorted(found, key=lambda row: str(row["reason"]))
+            texts = {"label": row.label, "text1": row.text1, "text2": row.text2}
+            examples.append({"reason": why, **texts})
+    return sorted(examples, key=lambda row: str(row["reason"]))
 
 
 def _sample(items: Sequence[_Item], streams: Streams, purpose: str) -> list[_Item]:
@@ -195,8 +190,8 @@ def quality_lines(report: Report) -> list[str]:
     ]
     for label, part in report["by_label"].items():
         ratio = part["label_ratio"]
-        told = f", median label ratio {ratio['median']:.2f}" if ratio else ""
-        lines.append(f"  {shown(label)}: {_percent(part['acceptance']['kept'])} kept{told}")
+        median = f", median label ratio {ratio['median']:.2f}" if ratio else ""
+        lines.append(f"  {shown(label)}: {_percent(part['acceptance']['kept'])} kept{median}")
     unique = report["unique"]
     lines += [
         f"unique: rows {_percent(unique['rows'])}, first texts {_percent(unique['text1'])}, "
@@ -226,7 +221,7 @@ def quality_lines(report: Report) -> list[str]:
 
 
 def measure_lines(report: Mapping[str, Any]) -> list[str]:
-    """A sentence each on the reader's agreement and on what text2 alone tells, where measured."""
+    """A sentence each on the reader's agreement and on what text2 alone predicts."""
     lines = []
     if by_label := report.get("reader_agreement"):
         shares = ", ".join(f"{shown(name)} {_percent(share)}" for name, share in by_label.items())

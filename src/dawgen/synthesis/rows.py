@@ -1,8 +1,8 @@
-"""A synthetic row: a labelled row that knows how it came about."""
+"""A synthetic row: a labelled row and how it was made."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dawgen.tasks import Row
 
@@ -15,10 +15,10 @@ class SyntheticRow(Row):
         kept: whether it belongs to the dataset.
         reason: why not, else None.
         label_ratio: how strongly the row belongs to its label, in 0..1: the sentence version
-            of the ratio in (3); None where a rule had rejected the row before it was scored.
+            of the ratio in (3); None where a rule rejected the row before it was scored.
         log_likelihood: log p(written text | its label's prompt), in nats; None likewise.
         first_sentence: where text1 comes from, such as `captions:1234`.
-        shard: number of the shard that holds it.
+        shard: number of its shard.
         seed: of the random numbers that wrote it.
     """
 
@@ -29,3 +29,7 @@ class SyntheticRow(Row):
     first_sentence: str = ""
     shard: int = 0
     seed: int = 0
+
+    def rejected(self, reason: str | None) -> SyntheticRow:
+        """The row as rejected for this reason; unchanged for None."""
+        return self if reason is None else replace(self, kept=False, reason=reason)

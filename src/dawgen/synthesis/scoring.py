@@ -3,24 +3,81 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from dawgen.backbone import Backbone
-from dawgen.backbone.frame import Frame
+from dawgen.backbone.frame import Frame, load_frame
 from dawgen.backbone.memory import most_tokens, run_calls
 from dawgen.errors import UserError
+from dawgen.prompts import load_label_prompts
+from dawgen.storage.folder import folder_hash
+from dawgen.synthesis.rows import SyntheticRow
+from dawgen.synthesis.sources import GENERATED
+from dawgen.tasks import TaskCard
 
 TOKENS_PER_BATCH = 8192
 """Tokens scored at once, soft prompts included; changes speed and memory only."""
-
 
 Texts = Sequence[tuple[str, str]]
 """Pairs (source, target)."""
 
 Score = Callable[[Tensor, Frame | None, Sequence[Texts]], Iterable[Tensor]]
 """(prompts [C,P,H], frame, batches) to each batch's log-likelihoods [n,C]."""
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A tuned generator that scores rows, its own or others'.
+
+    Attributes:
+        prompts: [C,P,H], one soft prompt per label.
+        frame: what the generator reads around a source.
+        score: scores the batches elsewhere.
+        fingerprint: hash of the label prompts' folder, where they come from one.
+    """
+
+    card: TaskCard
+    backbone: Backbone
+    prompts: Tensor
+    frame: Frame | None = None
+    score: Score | None = None
+    fingerprint: str = ""
+
+    @classmethod
+    def load(cls, generator: Path, card: TaskCard, backbone: Backbone) -> Scorer:
+        """From a generator's folder."""
+        folder = generator / "label-prompts"
+        prompts = load_label_prompts(folder, card.labels, backbone)
+        frame = load_frame(generator)
+        return cls(card, backbone, prompts, frame, fingerprint=folder_hash(folder))
+
+    def __call__(self, rows: Sequence[SyntheticRow]) -> list[SyntheticRow]:
+        """The rows with label ratio and log-likelihood of what was written.
+
+        That is text2 of a pair, and text1 too where the generator wrote both.
+        """
+        texts = [("", row.text1) if row.text2 is None else (row.text1, row.text2) for row in rows]
+        scores = self._distinct(texts)
+        own_first = [row.first_sentence == GENERATED.source for row in rows]
+        both = [i for i, own in enumerate(own_first) if own and rows[i].text2 is not None]
+        if both:
+            scores[both] += self._distinct([("", rows[i].text1) for i in both])
+        ratios = label_ratios(scores)
+        labels = [self.card.label_index(str(row.label)) for row in rows]
+        return [
+            replace(row, label_ratio=float(ratios[i, c]), log_likelihood=float(scores[i, c]))
+            for i, (row, c) in enumerate(zip(rows, labels, strict=True))
+        ]
+
+    def _distinct(self, texts: Texts) -> Tensor:
+        """Scores [N,C] of (source, target) pairs; equal pairs are scored once."""
+        place = {text: i for i, text in enumerate(dict.fromkeys(texts))}
+        scores = log_likelihoods(self.backbone, self.prompts, list(place), self.frame, self.score)
+        return scores[[place[text] for text in texts]]
 
 
 def log_likelihoods(
@@ -104,7 +161,7 @@ def label_ratios(log_likelihoods: Tensor) -> Tensor:
 
 
 def _buckets(sizes: Sequence[int], budget: int, order: Sequence[int]) -> Iterator[list[int]]:
-    """Indices in batches, in the given order, no batch wider x longer than the budget."""
+    """Indices in batches, in this order, no batch wider x longer than the budget."""
     batch: list[int] = []
     widest = 0
     for i in order:

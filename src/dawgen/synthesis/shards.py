@@ -1,4 +1,4 @@
-"""Synthetic rows on disk: Parquet shards, and reading anybody's rows."""
+"""Synthetic rows on disk: Parquet shards, and reading other labelled rows."""
 
 from __future__ import annotations
 
@@ -50,14 +50,6 @@ def write_shard(folder: Path, number: int, rows: Sequence[SyntheticRow]) -> Path
     return path
 
 
-def read_shards(folder: Path) -> list[SyntheticRow]:
-    """Every row of a synthetic folder, rejected ones too, in the order they were written."""
-    rows: list[SyntheticRow] = []
-    for path in sorted(folder.glob("shard-*.parquet")):
-        rows += read_shard(path)
-    return rows
-
-
 def read_shard(path: Path) -> list[SyntheticRow]:
     """The rows of one shard."""
     try:
@@ -69,7 +61,7 @@ def read_shard(path: Path) -> list[SyntheticRow]:
 
 
 def load_synthetic(source: str | Path, card: TaskCard) -> list[SyntheticRow]:
-    """Kept rows of a folder that dawgen wrote, or anybody's labelled rows.
+    """Kept rows of a folder that dawgen wrote, or other labelled rows.
 
     Args:
         source: a folder with our shards (`synthetic/`) or one shard; else a JSONL, JSON, CSV, TSV
@@ -85,21 +77,16 @@ def load_synthetic(source: str | Path, card: TaskCard) -> list[SyntheticRow]:
     Raises:
         UserError: nothing there, no rows, a missing column, an unknown label.
     """
-    kept = [row for row in _read_rows(Path(source), card) if row.kept]
-    if not kept:
-        raise UserError(f"{source} holds no kept row.")
-    return kept
+    return _read_kept(Path(source), card)
 
 
 def load_foreign(source: str | Path, card: TaskCard) -> list[SyntheticRow]:
-    """Anybody's rows to be cleaned: as :func:`load_synthetic`, but empty texts are let through.
+    """Other labelled rows, to be cleaned: as :func:`load_synthetic`, but empty texts are allowed.
 
     Also `hub:owner/name/config@split`. A folder that dawgen wrote gives its kept rows, and
     `first_sentence` says the file and row that a row was in: `import:rows.json:12`.
     """
-    rows = [row for row in _read_rows(Path(source), card, allow_empty=True) if row.kept]
-    if not rows:
-        raise UserError(f"{source} holds no kept row.")
+    rows = _read_kept(Path(source), card, allow_empty=True)
     name = source if str(source).startswith("hub:") else Path(source).name
     return [
         replace(row, first_sentence=f"import:{name}:{number}", shard=0)
@@ -107,22 +94,20 @@ def load_foreign(source: str | Path, card: TaskCard) -> list[SyntheticRow]:
     ]
 
 
-def _read_rows(path: Path, card: TaskCard, *, allow_empty: bool = False) -> list[SyntheticRow]:
+def _read_kept(path: Path, card: TaskCard, *, allow_empty: bool = False) -> list[SyntheticRow]:
     if path.is_dir():
         shards = sorted(path.glob("shard-*.parquet"))
         if not shards:
             raise UserError(
                 f"{path} holds no shard-00000.parquet; name a folder of synthetic rows."
             )
-        rows = []
-        for shard in shards:
-            rows += (
-                _read_foreign(shard, card, allow_empty) if _is_foreign(shard) else read_shard(shard)
-            )
-    elif _is_shard(path):
-        rows = read_shard(path)
+        ours = [shard for shard in shards if _is_ours(shard) is not False]  # damaged ones too
     else:
-        rows = _read_foreign(path, card, allow_empty)
+        shards = [path]
+        ours = shards if path.suffix == ".parquet" and _is_ours(path) else []
+    rows = []
+    for file in shards:
+        rows += read_shard(file) if file in ours else _read_foreign(file, card, allow_empty)
     for number, row in enumerate(rows, start=1):
         if row.label not in card.labels:
             raise UserError(
@@ -131,25 +116,18 @@ def _read_rows(path: Path, card: TaskCard, *, allow_empty: bool = False) -> list
             )
         if card.is_pair and row.text2 is None:
             raise UserError(f"{path}, row {number}: task {card.name!r} needs a second text.")
-    return rows
+    kept = [row for row in rows if row.kept]
+    if not kept:
+        raise UserError(f"{path} holds no kept row.")
+    return kept
 
 
-def _is_shard(path: Path) -> bool:
-    """Whether a file is one of ours, by its columns."""
-    if path.suffix != ".parquet" or not path.is_file():
-        return False
+def _is_ours(path: Path) -> bool | None:
+    """Whether a Parquet file has a shard's columns; None where it cannot be read."""
     try:
         return set(SCHEMA.names) <= set(pq.read_schema(path).names)
-    except pa.ArrowException:
-        return False  # the foreign reader says what is wrong with it
-
-
-def _is_foreign(path: Path) -> bool:
-    """Whether a readable file that is named like a shard has not a shard's columns."""
-    try:
-        return not set(SCHEMA.names) <= set(pq.read_schema(path).names)
     except (pa.ArrowException, OSError):
-        return False  # a damaged shard, which reading it says
+        return None
 
 
 def _read_foreign(path: Path, card: TaskCard, allow_empty: bool) -> list[SyntheticRow]:

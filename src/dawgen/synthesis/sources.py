@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import lzma
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -11,21 +11,27 @@ from typing import IO
 
 from dawgen.errors import UserError
 from dawgen.storage.seals import file_hash
-from dawgen.synthesis.text import has_broken_characters, has_letter, normalise, word_count
+from dawgen.synthesis.text import (
+    has_broken_characters,
+    has_letter,
+    normalise,
+    word_bounds,
+    word_count,
+)
 from dawgen.tasks import Row, TaskCard, read_table
 from dawgen.tasks.bounds import MOST_BYTES, check_size, lines_of
 
 CORPORA = ("captions", "questions", "wikipedia")
 """Packaged samples of unlabelled sentences, see corpora/ATTRIBUTION.md."""
-SHORTEST, LONGEST = 0.5, 2.0
-"""Of the few shots' shortest and longest first text, in words, where the card says nothing."""
+NAMED = (*CORPORA, "card", "few-shots", "generator")
+"""Sources that are no file or data set."""
 SAME_KIND = 0.8
 """Where this share of the few shots' first texts are questions (or statements), all are to be."""
 
 
 @dataclass(frozen=True, slots=True)
 class FirstSentence:
-    """A text1 to continue, and where it was found (`captions:1234`, `shots:7`)."""
+    """A text1 to continue, and its source (`captions:1234`, `shots:7`)."""
 
     text: str
     source: str
@@ -55,10 +61,9 @@ def check_sources(choice: str | Mapping[str, float]) -> None:
     """
     for name in [choice] if isinstance(choice, str) else choice:
         file, _, column = name.rpartition("#")
-        known = name in (*CORPORA, "card", "few-shots", "generator") or name.startswith("hub:")
         if column and Path(file).is_file():
             _column(name)
-        elif not known:
+        elif name not in NAMED and not name.startswith("hub:"):
             next(file_lines(Path(name)), None)
 
 
@@ -84,28 +89,22 @@ def usable_sentences(
     Raises:
         UserError: no such file, an unreadable one, or no usable sentence in it.
     """
-    low, high = card.first_sentence_words or _shot_words(shots)
-    wanted = _shot_kind(shots) if kind == "task" else kind
+    bounds = word_bounds([row.text1 for row in shots]) if shots else (1, _NO_END)
+    low, high = card.first_sentence_words or bounds
+    kind = _shot_kind(shots) if kind == "task" else kind
     lines, prefix = _lines(choice)
-    found = list(_usable(lines, prefix, (low, high), _of_kind(wanted)))
-    if not found:
-        sort = "" if wanted == "any" else f"that are {wanted}s "
+    sentences = list(_usable(lines, prefix, (low, high), kind))
+    if not sentences:
+        sort = "" if kind == "any" else f"that are {kind}s "
         length = f"of {low} to {high} words" if high < _NO_END else "with at least one letter"
         raise UserError(
             f"{choice} holds no usable first sentence: task {card.name!r} asks for lines {sort}"
             f"{length} (first_sentence_words in its card, synthesis.first_sentence_kind)."
         )
-    return found
+    return sentences
 
 
 _NO_END = 10**9
-
-
-def _shot_words(shots: Sequence[Row]) -> tuple[int, int]:
-    counts = [word_count(row.text1) for row in shots]
-    if not counts:
-        return 1, _NO_END
-    return max(1, int(SHORTEST * min(counts))), int(LONGEST * max(counts))
 
 
 def is_question(text: str) -> bool:
@@ -118,12 +117,6 @@ def _shot_kind(shots: Sequence[Row]) -> str:
     if not shots or 1 - SAME_KIND < share < SAME_KIND:
         return "any"
     return "question" if share >= SAME_KIND else "statement"
-
-
-def _of_kind(kind: str) -> Callable[[str], bool]:
-    if kind == "any":
-        return lambda text: True
-    return lambda text: is_question(text) == (kind == "question")
 
 
 def _lines(choice: str) -> tuple[Iterable[str], str]:
@@ -144,19 +137,21 @@ def _column(choice: str) -> list[str]:
         raise UserError(f"{choice}: say which column holds the sentences, as {choice}#text.")
     table = read_table(name)
     if column not in table.columns:
-        found = ", ".join(repr(c) for c in table.columns)
-        raise UserError(f"{name} has no column {column!r}; the columns found are {found}.")
+        columns = ", ".join(repr(c) for c in table.columns)
+        raise UserError(f"{name} has no column {column!r}; the columns found are {columns}.")
     return [str(record.get(column) or "") for record in table.records]
 
 
 def _usable(
-    lines: Iterable[str], prefix: str, words: tuple[int, int], wanted: Callable[[str], bool]
+    lines: Iterable[str], prefix: str, words: tuple[int, int], kind: str
 ) -> Iterator[FirstSentence]:
-    """Whole, readable, distinct lines of the wanted length; the source counts lines from 1."""
+    """Whole, readable, distinct lines of that length and kind; the source counts lines from 1."""
     seen: set[str] = set()
     for number, line in enumerate(lines, start=1):
         text = line.strip()
-        if not words[0] <= word_count(text) <= words[1] or not wanted(text):
+        if not words[0] <= word_count(text) <= words[1]:
+            continue
+        if kind != "any" and is_question(text) != (kind == "question"):
             continue
         if not has_letter(text) or has_broken_characters(text):
             continue

@@ -7,8 +7,10 @@ function of its own requests, so that the rows are the same, byte for byte on eq
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -19,6 +21,8 @@ from dawgen.decoding import Decoding, Engine, Generation, Request, TransformersE
 from dawgen.errors import UserError
 from dawgen.settings import BackboneSettings
 from dawgen.synthesis.scoring import Texts, score_batch
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -59,26 +63,26 @@ class Spread:
 
     def score(self, prompts: Tensor, frame: Frame | None, batches: Sequence[Texts]) -> list[Tensor]:
         """log p(text | label) [n,C] of each batch; prompts [C,P,H]."""
-        sent = (self._batch(prompts, None, frame, batch) for batch in batches)
-        return list(self.cluster.spread(_score, sent, ordered=True))
+        return self._run(_score, prompts, None, frame, batches)
 
     def write(
         self, prompts: Tensor, decoding: Decoding, batches: Sequence[Sequence[Request]]
     ) -> list[list[Generation]]:
         """The texts of each batch."""
-        sent = (self._batch(prompts, decoding, decoding.frame, batch) for batch in batches)
-        return list(self.cluster.spread(_write, sent, ordered=True))
+        return self._run(_write, prompts, decoding, decoding.frame, batches)
 
-    def _batch(
+    def _run(
         self,
+        work: Callable[[_Batch], Result],
         prompts: Tensor,
         decoding: Decoding | None,
         frame: Frame | None,
-        rows: Sequence[Request] | Texts,
-    ) -> _Batch:
+        batches: Sequence[Sequence[Request] | Texts],
+    ) -> list[Result]:
         plain = prompts.detach().to("cpu", torch.float32).contiguous()
-        shape = plain.shape
-        return _Batch(self.backbone, plain.numpy().tobytes(), shape, decoding, frame, rows)
+        values, shape = plain.numpy().tobytes(), plain.shape
+        sent = (_Batch(self.backbone, values, shape, decoding, frame, rows) for rows in batches)
+        return list(self.cluster.spread(work, sent, ordered=True))
 
 
 class _SpreadEngine:
@@ -92,10 +96,9 @@ class _SpreadEngine:
         """One generation a request, in the requests' order."""
         batches = self.local.batches(requests)
         asked = [[requests[i] for i in batch] for batch in batches]
-        found = self.spread.write(self.local.prompts, self.local.decoding, asked)
-        places = [i for batch in batches for i in batch]
-        texts = [text for batch in found for text in batch]
-        ordered = dict(zip(places, texts, strict=True))
+        texts = self.spread.write(self.local.prompts, self.local.decoding, asked)
+        places = (i for batch in batches for i in batch)
+        ordered = dict(zip(places, chain.from_iterable(texts), strict=True))
         return [ordered[i] for i in range(len(requests))]
 
 

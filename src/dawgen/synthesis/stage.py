@@ -13,17 +13,18 @@ from torch import Tensor
 
 from dawgen.backbone import Backbone
 from dawgen.backbone.frame import Frame
-from dawgen.decoding import Engine, choose_engine, decoding_of
+from dawgen.decoding import choose_engine, decoding_of
 from dawgen.errors import UserError
 from dawgen.settings import SynthesisSettings
 from dawgen.streams import Streams, repeatable
 from dawgen.synthesis.choosing import NEXT_STEPS, Chooser, Reader
-from dawgen.synthesis.cleaner import PASSED, READER_DISAGREES, Cleaner, balanced, keep_best
+from dawgen.synthesis.cleaner import PASSED, READER_DISAGREES, Cleaner, keep_best
 from dawgen.synthesis.first_sentences import choose_first_sentences
 from dawgen.synthesis.folder import describe, finished_shard, keep_shard, write_rows
 from dawgen.synthesis.ledger import LabelAccount, Ledger
 from dawgen.synthesis.provenance import Provenance
 from dawgen.synthesis.rows import SyntheticRow
+from dawgen.synthesis.scoring import Scorer
 from dawgen.synthesis.spread import Spread
 from dawgen.synthesis.writer import Attempt, Writer
 from dawgen.tasks import Row, TaskCard
@@ -60,7 +61,7 @@ class Speed:
 
 @dataclass(frozen=True)
 class SyntheticSet:
-    """What a synthesis made: its kept rows, its account, where it lies, how quickly, by whom."""
+    """The result of a synthesis: kept rows, account, folder, speed, and the engine's name."""
 
     rows: list[SyntheticRow]
     ledger: Ledger
@@ -102,27 +103,19 @@ def synthesize(
             removed. The same inputs give the same bytes.
         frame: what the prompts were tuned to read around a source.
         forbidden: rows that must not be repeated (development and test rows).
-        work: where finished shards wait for the last one. A synthesis that was stopped goes on
-            from them; it is the caller's care that they are of the same inputs.
+        work: where finished shards wait for the last one. A stopped synthesis continues from
+            them; the caller sees to it that they are of the same inputs.
         spread: sends batches to a cluster; the rows are the same.
         reader: chooses among the clean rows where the settings ask for it.
 
     Raises:
-        UserError: first sentences that cannot be had; not one row was kept.
+        UserError: first sentences that cannot be read; not one row was kept.
         LedgerError: attempted is not kept + rejected.
     """
-    stage = _Stage(
-        card,
-        shots,
-        generator_prompts,
-        backbone,
-        settings,
-        streams,
-        frame,
-        forbidden,
-        spread,
-        reader,
-    )
+    prompts = generator_prompts.detach()
+    score = spread.score if spread else None
+    scorer = Scorer(card, backbone, prompts, frame, score)
+    stage = _Stage(scorer, shots, settings, streams, forbidden, spread, reader)
     rows: list[SyntheticRow] = []
     total = settings.rows_per_label * len(card.labels)
     with progress("synthesis", total, "rows") as advance:
@@ -138,6 +131,7 @@ def synthesize(
     stage.ledger.check()
     write_rows(folder, rows, stage.ledger, settings.keep_rejected)
     stage.report_shortage()
+    engine = stage.writer.engine.name
     made = Provenance(
         card,
         settings,
@@ -145,16 +139,16 @@ def synthesize(
         shots,
         forbidden,
         backbone=backbone,
-        prompts=stage.prompts,
-        engine=stage.engine.name,
+        prompts=prompts,
+        engine=engine,
     )
     describe(folder, rows, stage.ledger, made, stage.first_sentences.unlabelled())
     kept = [row for row in rows if row.kept]
-    return SyntheticSet(kept, stage.ledger, folder, speed, stage.engine.name)
+    return SyntheticSet(kept, stage.ledger, folder, speed, engine)
 
 
 def _quotas(settings: SynthesisSettings) -> list[int]:
-    """Rows a label of each shard: full ones, then the rest."""
+    """Rows per label of each shard: full ones, then the rest."""
     full, rest = divmod(settings.rows_per_label, settings.shard_rows)
     return [settings.shard_rows] * full + ([rest] if rest else [])
 
@@ -164,58 +158,44 @@ class _Stage:
 
     def __init__(
         self,
-        card: TaskCard,
+        scorer: Scorer,
         shots: Sequence[Row],
-        prompts: Tensor,
-        backbone: Backbone,
         settings: SynthesisSettings,
         streams: Streams,
-        frame: Frame | None,
         forbidden: Sequence[Row],
         spread: Spread | None,
         reader: Reader | None,
     ) -> None:
         if settings.chooses and reader is None:
             raise ValueError("synthesis.choose.by is reader, but there is no reader")
-        self.reader = reader
-        self.card = card
-        self.prompts = prompts.detach()
-        self.backbone = backbone
-        self.settings = settings
-        self.streams = streams
+        card, backbone, prompts = scorer.card, scorer.backbone, scorer.prompts
+        self.reader, self.card, self.settings, self.streams = reader, card, settings, streams
         self.first_sentences = choose_first_sentences(
             settings.first_sentences, card, shots, streams, settings.first_sentence_kind
         )
-        wanted = dict.fromkeys(card.labels, settings.rows_per_label)
+        decoding = decoding_of(
+            settings,
+            card,
+            shots,
+            backbone,
+            prompts.shape[1],
+            writes_first=card.is_pair and self.first_sentences.generated,
+            frame=scorer.frame,
+        )
+        engine = choose_engine(settings, backbone, prompts, decoding)
         self.cleaner = Cleaner(
             card,
             shots,
             forbidden,
             settings.cleaning,
-            wanted,
+            dict.fromkeys(card.labels, settings.rows_per_label),
             min_label_ratio=settings.min_label_ratio,
         )
-        length = self.prompts.shape[1]
-        decoding = decoding_of(
-            settings, card, shots, backbone, length, writes_first=self.writes_first, frame=frame
-        )
-        self.engine: Engine = choose_engine(settings, backbone, self.prompts, decoding)
-        if spread:
-            self.engine = spread.engine(self.engine)
-        score = spread.score if spread else None
-        self.writer = Writer(
-            card, self.prompts, backbone, self.engine, self.cleaner, streams, frame, score
-        )
+        engine = spread.engine(engine) if spread else engine
+        self.writer = Writer(card, engine, self.cleaner, scorer, streams)
         self.ledger = Ledger(card.labels)
         self.start = perf_counter()
         self.replayed = LabelAccount()
-
-    @property
-    def writes_first(self) -> bool:
-        """Whether the generator writes text1 of pairs too, of all or some."""
-        return self.card.is_pair and self.first_sentences.generated
-
-    # --- one shard ------------------------------------------------------------------
 
     def shard(self, number: int, quota: int, advance: Callable[[int], None]) -> list[SyntheticRow]:
         """Rows of one shard, in the order they were asked for; ``quota`` kept a label."""
@@ -223,10 +203,12 @@ class _Stage:
         limit = math.ceil(wanted * self.settings.max_attempts_factor)
         labels = range(len(self.card.labels))
         good, spent = [0 for _ in labels], [0 for _ in labels]
-        told = 0
+        shown = 0
         rows: list[SyntheticRow] = []
         chosen: list[SyntheticRow] = []
-        choose = self._chooser()
+        choose: Callable[[Sequence[SyntheticRow]], list[SyntheticRow]] = list
+        if self.reader is not None and self.settings.chooses:
+            choose = Chooser(self.reader, self.card, self.settings.choose)
         while plan := self._plan(good, spent, wanted, limit):
             attempts = [attempt for label in labels for attempt in self._ask(label, plan[label])]
             attempts.sort(key=lambda attempt: (attempt.number, attempt.label))
@@ -235,19 +217,13 @@ class _Stage:
             chosen = choose(rows)
             counts = Counter(row.label for row in chosen if row.kept)
             good = [counts[label] for label in self.card.labels]
-            done = sum(_share(count, wanted, quota) for count in good)
-            advance(max(0, done - told))  # a later round may unchoose a row; the bar stays
-            told = max(told, done)
-        chosen = balanced(keep_best(chosen, quota), self.settings.cleaning.balance)
+            done = sum(min(quota, count * quota // wanted) for count in good)
+            advance(max(0, done - shown))  # a later round may unchoose a row; the bar stays
+            shown = max(shown, done)
+        chosen = keep_best(chosen, quota)
         for row in chosen:
             self.ledger.enter(row)
         return chosen
-
-    def _chooser(self) -> Callable[[Sequence[SyntheticRow]], list[SyntheticRow]]:
-        """Marks the clean rows of one shard that are not chosen."""
-        if self.reader is None or not self.settings.chooses:
-            return list
-        return Chooser(self.reader, self.card, self.settings.choose)
 
     def replay(self, rows: Sequence[SyntheticRow], advance: Callable[[int], None]) -> None:
         """Take up a shard that an earlier, stopped synthesis finished, as if just written."""
@@ -297,15 +273,13 @@ class _Stage:
             for i in range(start, start + count)
         ]
 
-    # --- the end ----------------------------------------------------------------------
-
     def report_shortage(self) -> None:
         """Warn of labels with fewer rows than asked for, and say why; stop if there is none."""
         total = self.ledger.total()
         if not total.kept:
             raise UserError(
                 f"None of {total.attempted:,} written rows could be kept (rejected as: "
-                f"{_commonest(total)}); fit the generator longer (generator.epochs), or lower "
+                f"{total.commonest()}); fit the generator longer (generator.epochs), or lower "
                 "synthesis.temperature."
             )
         for label, account in self.ledger.labels.items():
@@ -314,14 +288,5 @@ class _Stage:
                 warn(
                     f"label {label!r} has {account.kept:,} of {self.settings.rows_per_label:,} "
                     f"rows after {account.attempted:,} attempts; rejected as: "
-                    f"{_commonest(account)}.{why}"
+                    f"{account.commonest()}.{why}"
                 )
-
-
-def _commonest(account: LabelAccount) -> str:
-    return ", ".join(f"{why} ({count:,})" for why, count in account.rejected.most_common(3))
-
-
-def _share(good: int, wanted: int, quota: int) -> int:
-    """How many of the quota's rows the good ones stand for; the rest is over-generation."""
-    return min(quota, good * quota // wanted)

@@ -7,6 +7,8 @@ import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
 
+SHORTEST, LONGEST = 0.5, 2.0
+"""Of the few shots' shortest and longest text, in words: other texts are not like theirs."""
 _WORD = re.compile(r"\w+")
 _JOINERS = dict.fromkeys((0x200C, 0x200D, 0xFE0E, 0xFE0F))
 """Invisible within a word or behind a sign: joiners and variation selectors."""
@@ -52,6 +54,12 @@ def ngrams(tokens: Sequence[str], n: int) -> list[tuple[str, ...]]:
 def word_count(text: str) -> int:
     """Words as white space divides them."""
     return len(text.split())
+
+
+def word_bounds(texts: Sequence[str]) -> tuple[int, int]:
+    """Fewest and most words of a text like these: half of their shortest, twice their longest."""
+    counts = [word_count(text) for text in texts]
+    return max(1, int(SHORTEST * min(counts))), max(1, int(LONGEST * max(counts)))
 
 
 def has_letter(text: str) -> bool:

@@ -29,8 +29,9 @@ from pydantic import (
     model_validator,
 )
 
-from dawgen.errors import UserError
+from dawgen.errors import UserError, explain
 from dawgen.settings.decoding import DecodingSettings
+from dawgen.settings.retired import without_retired
 from dawgen.settings.yamltext import parse_yaml
 from dawgen.tasks.row import Row
 from dawgen.terminal.harmless import in_shell
@@ -387,29 +388,15 @@ def parse_card(text: str, where: str, default_name: str | None = None) -> TaskCa
         raise UserError(f"{where}: a card is a list of `name: value` lines, and this is not.")
     if default_name:
         tree.setdefault("name", default_name)
+    if isinstance(decoding := tree.get("decoding"), dict):
+        tree["decoding"] = without_retired(decoding, where, "synthesis.")
     try:
         return TaskCard.model_validate(tree)
     except ValidationError as error:
-        raise UserError(f"{where}: {_explain(error)}") from None
-
-
-def _explain(error: ValidationError) -> str:
-    """One of pydantic's findings, a misspelt entry first, as the end of a sentence."""
-    first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
-    key = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
         known = [
             *TaskCard.model_fields,
-            *(f"hub.{k}" for k in HubSource.model_fields),
-            *(f"decoding.{k}" for k in DecodingSettings.model_fields),
+            *(f"hub.{name}" for name in HubSource.model_fields),
+            *(f"decoding.{name}" for name in DecodingSettings.model_fields),
         ]
-        near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
-        hint = f"did you mean {near[0]!r}?" if near else f"a card has {', '.join(known)}."
-        if key in known:  # in one line, dots and all
-            section, _, name = key.partition(".")
-            hint = f"write it as {section}: {{{name}: ...}}."
-        return f"a card has no entry {key!r}; {hint}"
-    if first["type"] == "missing":
-        return f"the card lacks the entry {key!r}."
-    message = first["msg"].removeprefix("Value error, ")
-    return f"{key}: {message}." if key else f"{message}."
+        why = explain(error, "card entry", known, f"a card has {', '.join(known)}.")
+        raise UserError(f"{where}: {why}") from None

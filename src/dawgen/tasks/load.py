@@ -18,7 +18,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from dawgen.errors import UserError
+from dawgen.errors import UserError, first_line
 from dawgen.tasks.bounds import check_rows, check_size
 from dawgen.tasks.card import TaskCard
 from dawgen.tasks.files import Table, read_file
@@ -211,7 +211,7 @@ def _download(path: str, config: str | None, split: str, revision: str | None) -
     try:
         data = datasets.load_dataset(path, config, split=split, revision=revision)
     except Exception as error:  # the hub client raises many kinds, none of them ours to mend
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+        reason = first_line(error)
         raise UserError(
             f"{what} could not be loaded from the hub ({reason}); "
             f"check the name and the connection, or give a file."

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dawgen.errors import UserError
+from dawgen.errors import UserError, first_line
 from dawgen.tasks.bounds import check_size
 from dawgen.tasks.separated import refuse_twice
 
@@ -29,7 +29,7 @@ def readable_parquet(name: str) -> Iterator[None]:
     try:
         yield
     except pa.ArrowException as error:
-        problem = str(error).splitlines()[0].rstrip(".")
+        problem = first_line(error)
         raise UserError(f"{name} is not a readable Parquet file ({problem}).") from None
 
 

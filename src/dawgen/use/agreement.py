@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from dawgen.backbone import load_backbone
-from dawgen.errors import UserError
+from dawgen.errors import UserError, first_line
 from dawgen.prompts import load_prompt
 from dawgen.settings import Settings
 from dawgen.synthesis.shards import label_name
@@ -90,7 +90,7 @@ def _sequence_classification(classifier: Path, card: TaskCard, rows: Sequence[Ro
         tokenizer = AutoTokenizer.from_pretrained(classifier)
         model = AutoModelForSequenceClassification.from_pretrained(classifier, use_safetensors=True)
     except (OSError, ValueError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+        reason = first_line(error)
         raise UserError(f"The classifier {classifier} cannot be loaded: {reason}.") from None
     names = [model.config.id2label[i] for i in range(model.config.num_labels)]
     labels = [_label(str(name), card) for name in names]

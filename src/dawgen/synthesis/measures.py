@@ -1,4 +1,4 @@
-"""How varied texts are, and how far from other texts: figures that need no model."""
+"""Figures of a set of rows that need no model: variety, distance, and what text2 alone predicts."""
 
 from __future__ import annotations
 
@@ -6,16 +6,24 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
+from dawgen.streams import Streams
 from dawgen.synthesis.text import ngrams
+from dawgen.tasks import Row
 
 Tokens = Sequence[str]
 
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 _SMOOTHING = 0.1
-"""Counted where no n-gram is found again (Chen and Cherry 2014, method 1), as in Texygen."""
+"""Counted where no n-gram occurs again (Chen and Cherry 2014, method 1), as in Texygen."""
+ALONE_LEAST = 50
+"""Rows of every label that :func:`text2_alone` needs."""
+ALONE_MOST = 960
+"""Rows that it uses, over all labels: more rows give a higher figure, so sets of different size
+are compared at one size."""
 
 
 def tokens(text: str) -> list[str]:
@@ -77,17 +85,17 @@ def _two_highest(counts: Sequence[Counter[tuple[str, ...]]]) -> Highest:
 
 def _precision(own: Counter[tuple[str, ...]], best: Highest) -> tuple[int, int]:
     """(n-grams of the text that another text has, clipped by its count there; n-grams)."""
-    found = 0
+    shared = 0
     for gram, count in own.items():
         first, second = best[gram]
-        found += min(count, second if count == first else first)
-    return found, sum(own.values())
+        shared += min(count, second if count == first else first)
+    return shared, sum(own.values())
 
 
 def _bleu(precisions: Sequence[tuple[int, int]], length: int, reference: int) -> float:
     if not precisions[0][0]:
         return 0.0
-    logs = [math.log((found or _SMOOTHING) / max(total, 1)) for found, total in precisions]
+    logs = [math.log((shared or _SMOOTHING) / max(total, 1)) for shared, total in precisions]
     brevity = 1.0 if length > reference else math.exp(1 - reference / length)
     return brevity * math.exp(math.fsum(logs) / len(logs))
 
@@ -126,3 +134,44 @@ def length_distance(one: Sequence[int], other: Sequence[int]) -> float | None:
     from scipy.stats import wasserstein_distance  # slow to load
 
     return float(wasserstein_distance(one, other))
+
+
+def text2_alone(
+    rows: Sequence[Row], labels: Sequence[str], streams: Streams
+) -> dict[str, Any] | None:
+    """Accuracy of TF-IDF (words, 1- and 2-grams) and logistic regression that see text2 only.
+
+    Five folds, as many rows of every label, drawn by the seed where there are more.
+
+    Returns:
+        ``accuracy`` and ``chance`` in 0..1, and ``rows``; None for single texts, or where a label
+        has fewer than ``ALONE_LEAST`` rows.
+    """
+    texts: dict[str, list[str]] = {label: [] for label in labels}
+    for row in rows:
+        if row.text2 is not None:
+            texts[str(row.label)].append(row.text2)
+    size = min(min(map(len, texts.values())), ALONE_MOST // len(labels))
+    if size < ALONE_LEAST:
+        return None
+    rng = streams.numpy("quality", "text2-alone")
+    x, y = [], []
+    for label, own in texts.items():
+        x += [own[i] for i in sorted(rng.choice(len(own), size, replace=False).tolist())]
+        y += [label] * size
+    accuracy = round(_accuracy(x, y), 4)
+    return {"accuracy": accuracy, "chance": round(1 / len(labels), 4), "rows": len(x)}
+
+
+def _accuracy(texts: Sequence[str], labels: Sequence[str]) -> float:
+    """Over all folds; scikit-learn takes a second to import, and nothing else here needs it."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+    from sklearn.pipeline import make_pipeline
+
+    words = TfidfVectorizer(token_pattern=r"\w+|[^\w\s]", ngram_range=(1, 2))
+    model = make_pipeline(words, LogisticRegression(max_iter=1000))
+    folds = StratifiedKFold(5, shuffle=True, random_state=0)
+    predicted = cross_val_predict(model, list(texts), list(labels), cv=folds)
+    return sum(a == b for a, b in zip(predicted, labels, strict=True)) / len(labels)
