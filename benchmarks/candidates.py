@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from dawgen.selection.candidates import Candidate, Made, average, candidates
+from dawgen.selection.candidates import Candidate, Made, average, averaged, candidates
 from dawgen.selection.choose import DOUBT, choose, paired
 from dawgen.selection.heads import Numbers, label_numbers, log_losses
-from dawgen.selection.parts import Models
+from dawgen.selection.parts import Models, Part
 from dawgen.settings.layers import build_settings
 from dawgen.storage.folder import write_json
 from dawgen.tasks import Row, Shots, TaskCard, load_card, load_rows
@@ -150,19 +150,22 @@ def _cell(mean: Any) -> str:
     return "" if mean is None else f"{mean[0]:.1f} / {mean[1]:.1f}"
 
 
+def _no_parts() -> Sequence[Part]:
+    """Candidates that are read back label no further rows."""
+    return []
+
+
 def read_cell(cell: dict[str, Any]) -> tuple[list[Candidate], dict[str, float]]:
     """The candidates of a cell, the average last, and their test accuracies."""
     gold, truth = np.array(cell["gold"]), np.array(cell["test"])
     names = [name for name in NAMES if name in cell]
     chances = {name: np.array(cell[name]["test"]) for name in names}
     found = [
-        Candidate(
-            name, np.array(cell[name]["held_out"], np.float32), lambda name=name: [name], 0, 0
-        )
+        Candidate(name, np.array(cell[name]["held_out"], np.float32), _no_parts, 0, 0.0)
         for name in names
     ]
     mixed = average(found, gold)
-    chances["average"] = np.mean([chances[str(name)] for name in mixed.ship()], axis=0)
+    chances["average"] = np.mean([chances[each.name] for each in averaged(found, gold)], axis=0)
     accuracy = {k: float((v.argmax(axis=1) == truth).mean()) for k, v in chances.items()}
     return [*found, mixed], accuracy
 

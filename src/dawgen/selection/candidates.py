@@ -9,6 +9,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from dawgen.backbone.frame import Frame
@@ -56,9 +57,10 @@ class Candidate:
     rival: bool = False
 
     @property
-    def known(self) -> np.ndarray:
+    def known(self) -> npt.NDArray[np.bool_]:
         """[N] where a row was held out."""
-        return ~np.isnan(self.held_out).any(axis=1)
+        seen: npt.NDArray[np.bool_] = np.isnan(self.held_out).any(axis=1)
+        return ~seen
 
 
 @dataclass(frozen=True)
@@ -172,11 +174,16 @@ def _behind(rows: int, probabilities: Probabilities) -> Probabilities:
     return whole
 
 
-def average(found: Sequence[Candidate], gold: Numbers) -> Candidate:
-    """The mean of the probabilities of the few of lowest loss on the rows that all hold out."""
+def averaged(found: Sequence[Candidate], gold: Numbers) -> list[Candidate]:
+    """The few of lowest loss on the rows that all hold out."""
     known = np.all([each.known for each in found], axis=0)
     order = sorted(found, key=lambda each: log_losses(each.held_out[known], gold[known]).mean())
-    best = order[:AVERAGED]
+    return order[:AVERAGED]
+
+
+def average(found: Sequence[Candidate], gold: Numbers) -> Candidate:
+    """The mean of their probabilities."""
+    best = averaged(found, gold)
     held_out = np.mean([each.held_out for each in best], axis=0)
 
     def ship() -> Sequence[Part]:

@@ -76,15 +76,15 @@ class Models:
 
 
 class Part(Protocol):
-    """One classifier.
+    """One classifier."""
 
-    Attributes:
-        name: the candidate's.
-        kind: what it is; see :func:`read_part`.
-    """
+    @property
+    def name(self) -> str:
+        """The candidate's."""
 
-    name: str
-    kind: Kind
+    @property
+    def kind(self) -> Kind:
+        """What it is; see :func:`read_part`."""
 
     def probabilities(self, rows: Sequence[Row]) -> Probabilities:
         """p(label) [N,C]; the rows' labels are not looked at."""
