@@ -11,7 +11,6 @@ import yaml
 
 from dawgen.errors import UserError
 from dawgen.settings import Settings
-from dawgen.settings.decoding import DecodingSettings
 from dawgen.settings.layers import as_overrides, build_settings, dump_settings, preset_names
 from dawgen.settings.retired import RETIRED
 from dawgen.tasks import load_card, parse_card
@@ -144,66 +143,36 @@ def test_an_unknown_preset_names_the_known() -> None:
         build_settings(preset="big")
 
 
-def preset_file(name: str) -> Path:
-    return Path(__file__).parents[1] / "src/dawgen/settings/presets" / f"{name}.yaml"
-
-
-def test_the_tiny_preset_holds_only_what_differs() -> None:
-    defaults = Settings().model_dump()
-    tree = build_settings(preset="tiny")[0].model_dump()
-    for section, values in yaml.safe_load(preset_file("tiny").read_text()).items():
-        for key in values:
-            if (section, key) != ("backbone", "path"):
-                assert tree[section][key] != defaults[section][key], f"{section}.{key}"
-
-
-def keys(tree: dict[str, Any], prefix: str = "") -> set[str]:
-    """Dotted names of the leaves."""
-    found = set()
+def values(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The leaves by their dotted names."""
+    leaves = {}
     for key, value in tree.items():
         inner = isinstance(value, dict)
-        found |= keys(value, f"{prefix}{key}.") if inner else {f"{prefix}{key}"}
-    return found
+        leaves |= values(value, f"{prefix}{key}.") if inner else {f"{prefix}{key}": value}
+    return leaves
 
 
-def test_the_papers_presets_spell_out_the_defaults() -> None:
-    """All that bears on results is there, and is the default: `Settings()` is the paper's."""
-    written = yaml.safe_load(preset_file("t5-large").read_text())
-    ours = {
-        "seed",
-        "on_empty",
-        "backbone.revision",
-        "backbone.device",
-        "backbone.trust_remote_code",
-    }
-    ours |= {"synthesis.first_sentences", "synthesis.engine", "synthesis.batch_size"}
-    ours |= {"synthesis.quantization", "synthesis.shard_rows", "synthesis.keep_rejected"}
-    ours |= {f"synthesis.{name}" for name in DecodingSettings.model_fields}  # left to the card
-    ours |= {f"synthesis.choose.{name}" for name in ("by", "calibrate", "min_margin")}
-    ours |= {"tuning.baseline", "backbone.checkpointing", "generator.frame"}  # T5 has no frame
-    ours |= {"tuning.tokens_per_batch", "evaluation.tokens_per_batch"}
-    ours |= {"tracking.to", "tracking.project"}
-    ours |= {"generator.learning_rate_unit", "tuning.learning_rate_unit"}
-    assert keys(Settings().model_dump()) - keys(written) == ours
-    built = {name: build_settings(preset=name)[0] for name in ("t5-large", "flan-t5-large")}
-    for name, path in (
-        ("t5-large", "google/t5-large-lm-adapt"),
-        ("flan-t5-large", "google/flan-t5-large"),
-    ):
-        tree = built[name].model_dump()
-        assert (tree["backbone"].pop("path"), tree["backbone"].pop("dtype")) == (path, "bf16")
-        default = Settings().model_dump()
-        default["backbone"] = {k: default["backbone"][k] for k in tree["backbone"]}
-        assert tree == default
+@pytest.mark.parametrize("name", preset_names())
+def test_a_preset_holds_only_what_differs(name: str) -> None:
+    """From the defaults, or from the preset that it extends."""
+    folder = Path(__file__).parents[1] / "src/dawgen/settings/presets"
+    tree = yaml.safe_load((folder / f"{name}.yaml").read_text())
+    base = tree.pop("preset", None)
+    before = build_settings(preset=base)[0] if base else Settings()
+    after = values(build_settings(preset=name)[0].model_dump())
+    same = {key for key in values(tree) if after[key] == values(before.model_dump())[key]}
+    assert same <= {"backbone.path"}
 
 
-@pytest.mark.parametrize("name", ["t5-large", "flan-t5-large"])
-def test_every_value_of_the_papers_presets_has_a_source(name: str) -> None:
-    sources = ("DawGen", "FewGen", "Lester", "LM-BFF", "PPT", "SPoT", "OPTIMA", "T5")
-    for line in preset_file(name).read_text().splitlines():
-        setting, _, comment = line.partition("#")
-        if setting.strip() and not setting.strip().endswith(":"):
-            assert "ours, not published" in comment or any(s in comment for s in sources), line
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [("t5-large", "google/t5-large-lm-adapt"), ("flan-t5-large", "google/flan-t5-large")],
+)
+def test_the_defaults_are_the_papers(name: str, path: str) -> None:
+    changes = {"path": path, "dtype": "bf16"}
+    tree = Settings().model_dump()
+    tree["backbone"].update(changes)
+    assert build_settings(preset=name)[0].model_dump() == tree
 
 
 def test_a_card_decides_what_neither_preset_nor_user_names(tmp_path: Path) -> None:

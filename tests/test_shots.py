@@ -55,7 +55,7 @@ def test_without_dev_rows_both_are_drawn_apart() -> None:
         ([Row("x", None, "good")], None, "one label only"),
         (_rows(2), _rows(2), "4 of its rows are in train.csv too"),
         (_rows(2), _rows(1, 10), "dev.csv has 1 rows"),
-        (_rows(3), None, "need 4; add rows, or take fewer with -s shots=1"),
+        (_rows(3), None, "need 4; add rows, or use fewer with -s shots=1"),
     ],
 )
 def test_too_little_is_refused(train, dev, words: str) -> None:
@@ -67,8 +67,8 @@ def test_rows_that_stand_there_twice_are_drawn_once(capsys: pytest.CaptureFixtur
     dev, more = _rows(2, 10), [*_rows(3), *_rows(3), *_rows(3)]
     assert len(set(_shots(more, dev).train)) == 4
     few = [*_rows(1), *_rows(1), *_rows(1)]
-    with pytest.raises(UserError, match="each row counted once, has 1 rows of label 'good'"):
+    with pytest.raises(UserError, match="without duplicates, has 1 rows of label 'good'"):
         _shots(few, dev)
     twice = [*_rows(1), *_rows(1)]
     assert _shots(twice, dev).train == twice  # exactly as many as asked for: as the user has them
-    assert "2 of its 4 rows stand there more than once" in capsys.readouterr().err
+    assert "2 of its 4 rows are duplicates" in capsys.readouterr().err

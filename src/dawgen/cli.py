@@ -175,25 +175,19 @@ def evaluate(
     config: Config = None,
 ) -> None:
     """Score a tuned prompt, or run and score a method that dawgen is compared with."""
-    from dawgen.commands import evaluate as evaluating
+    from dawgen.commands.evaluate import score_method, score_prompt
 
     settings = read_settings(preset, config, over)
-    if prompt is not None and method is None:
-        scores = evaluating.evaluate_prompt(task, test, prompt, settings, out)
-    elif method is not None and prompt is None:
-        data = evaluating.MethodData(
-            train=train,
-            dev=dev,
-            test=test,
-            source=source,
-            source_rows=source_rows,
-            unlabelled=unlabelled,
-        )
-        scores = evaluating.evaluate_method(task, method, data, settings, out)
-    else:
+    if (prompt is None) == (method is None):
         raise UserError(
             "Name what to score: a tuned prompt with --prompt, or a method with --method."
         )
+    if prompt is not None:
+        scores = score_prompt(task, test, prompt, settings, out)
+    else:
+        files = {"train": train, "dev": dev, "test": test, "unlabelled": unlabelled}
+        sources = {"source": source, "source_rows": source_rows}
+        scores = score_method(task, str(method), settings, out, **files, **sources)
     typer.echo(
         f"accuracy {100 * scores['accuracy']:.2f} % on {scores['n']:,} {scores['scored_on']}; "
         f"{out / 'scores.json'}"
@@ -276,14 +270,19 @@ def new_task(
     typer.echo(f"Card: {target}. Check it, then: dawgen validate {named}")
 
 
-predict.register(app)
-report.register(app)
-export.register(app)
-synthesize.register(app)
-inspect.register(app)
-plan.register(app)
-backbones.register(app)
-bench_commands.register(app)
+for command in (
+    predict.predict,
+    report.report,
+    export.export,
+    export.push,
+    synthesize.synthesize,
+    plan.plan,
+    bench_commands.bench,
+    bench_commands.tables,
+):
+    app.command()(command)
+app.add_typer(inspect.inspect_app, name="inspect")
+app.add_typer(backbones.backbones_app, name="backbones")
 
 
 def _version(wanted: bool) -> None:

@@ -1,12 +1,13 @@
-"""Work spread over the nodes of a Ray cluster.
+"""Distributes work over the nodes of a Ray cluster.
 
-A piece of work is a function of plain values that gives the same on every node; Ray runs it again
-elsewhere when its worker or node is lost. A worker keeps one copy of a backbone for all its pieces.
-No more pieces are under way than keep the workers busy, so that the driver stays small.
+A piece of work is a function of plain values with the same result on every node. Ray repeats it
+elsewhere if its worker or node is lost. Each worker keeps one copy of a backbone. The number of
+pieces in progress is limited, so that the driver needs little memory.
 """
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -21,21 +22,21 @@ if TYPE_CHECKING:
     from dawgen.backbone import Backbone
 
 Piece = TypeVar("Piece")
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
 _RETRIES = 10
 _AHEAD = 2
-"""Pieces under way for each that the cluster can run at once."""
+"""Pieces in progress for each that the cluster can run at once."""
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """A Ray cluster, and what a piece of work asks of it.
+    """A Ray cluster, and the resources of a piece of work.
 
     Attributes:
         address: ``auto``, ``ray://HOST:PORT`` or ``HOST:PORT``.
-        cpus: cores of a piece, and threads of its model: figures depend on them in the last bits.
-        gpus: GPUs of a piece; parts of one are possible.
+        cpus: cores per piece, and threads of its model: the last bits depend on them.
+        gpus: GPUs per piece; fractions are possible.
     """
 
     address: str
@@ -44,17 +45,17 @@ class Cluster:
 
     @classmethod
     def like_here(cls, address: str, gpus: float = 0.0) -> Cluster:
-        """With as many threads as this process has, so that figures are those of a local run."""
+        """With the number of threads of this process, for the results of a local run."""
         return cls(address, torch.get_num_threads(), gpus)
 
-    def call(self, work: Callable[[Piece], Found], piece: Piece) -> Found:
-        """One piece, waited for."""
+    def call(self, work: Callable[[Piece], Result], piece: Piece) -> Result:
+        """The result of one piece."""
         return next(iter(self.spread(work, [piece])))
 
     def spread(
-        self, work: Callable[[Piece], Found], pieces: Iterable[Piece], *, ordered: bool = False
-    ) -> Iterator[Found]:
-        """What ``work`` gives for each piece, as it comes or in the pieces' order.
+        self, work: Callable[[Piece], Result], pieces: Iterable[Piece], *, ordered: bool = False
+    ) -> Iterator[Result]:
+        """The results of ``work`` for each piece, as they arrive or in the pieces' order.
 
         Raises:
             UserError: as ``work`` raised it; or there is no cluster at the address.
@@ -63,19 +64,16 @@ class Cluster:
         options = {"num_cpus": self.cpus, "num_gpus": self.gpus, "max_retries": _RETRIES}
         remote = ray.remote(**options)(_on_worker)
         waiting = iter(pieces)
-        under_way: list[Any] = []
+        pending: list[Any] = []
         most = self._most(ray)
         while True:
-            while len(under_way) < most:
-                piece = next(waiting, None)
-                if piece is None:
-                    break
-                under_way.append(remote.remote(work, self.cpus, piece))
-            if not under_way:
+            for piece in itertools.islice(waiting, most - len(pending)):
+                pending.append(remote.remote(work, self.cpus, piece))
+            if not pending:
                 return
-            ready = under_way[:1] if ordered else ray.wait(under_way, num_returns=1)[0]
-            under_way = [ref for ref in under_way if ref not in ready]
-            yield _got(ray, ready[0])
+            ready = pending[:1] if ordered else ray.wait(pending, num_returns=1)[0]
+            pending = [ref for ref in pending if ref not in ready]
+            yield _result(ray, ready[0])
 
     def _most(self, ray: Any) -> int:
         have = ray.cluster_resources()
@@ -111,7 +109,7 @@ def _connected(address: str) -> Any:
     return ray
 
 
-def _got(ray: Any, reference: Any) -> Any:
+def _result(ray: Any, reference: Any) -> Any:
     try:
         return ray.get(reference)
     except ray.exceptions.RayTaskError as error:
@@ -132,11 +130,11 @@ def worker_backbone(settings: str) -> Backbone:
     from dawgen.settings import BackboneSettings
 
     if settings not in _BACKBONES:
-        _BACKBONES.clear()  # one at a time
+        _BACKBONES.clear()  # free the memory of the one before
         _BACKBONES[settings] = load_backbone(BackboneSettings.model_validate_json(settings))
     return _BACKBONES[settings]
 
 
 def backbone_fingerprint(settings: str) -> str:
-    """Of a worker's copy; the driver need not load one."""
+    """Fingerprint of a worker's copy, so that the driver need not load one."""
     return worker_backbone(settings).fingerprint

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import errno
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,16 +15,16 @@ _DISK = {
     errno.ENOSPC: "the disk is full; make room",
     errno.EDQUOT: "your share of the disk is used up; make room",
     errno.EFBIG: "a file may not grow that large here; raise the limit (ulimit -f)",
-    errno.EROFS: "the disk can only be read; name another folder, or mount it for writing",
+    errno.EROFS: "the disk is read-only; name another folder, or mount it for writing",
     errno.EACCES: "permission was denied; change the permissions, or name another folder",
     errno.EPERM: "that is not permitted; change the permissions, or name another folder",
     errno.EIO: "the disk fails to read or write; check it",
     errno.ESTALE: "the network folder was lost; mount it again",
     errno.ENOTCONN: "the network folder was lost; mount it again",
     errno.EMFILE: "too many files are open; raise the limit (ulimit -n)",
-    errno.EISDIR: "a folder lies where a file is to be; name another file",
-    errno.ENOTDIR: "a file lies where a folder is to be; name another folder",
-    errno.EEXIST: "something else lies there already; name another place",
+    errno.EISDIR: "a folder is where a file should be; name another file",
+    errno.ENOTDIR: "a file is where a folder should be; name another folder",
+    errno.EEXIST: "something else is there already; name another place",
     errno.ENAMETOOLONG: "a file name would be too long; name a shorter folder or label",
 }
 _OF_RUST = re.compile(r"\(os error (\d+)\)")
@@ -33,17 +33,22 @@ _OF_RUST = re.compile(r"\(os error (\d+)\)")
 class UserError(ValueError):
     """Something in the user's files, settings or command is wrong.
 
-    A ValueError, because callers from Python, scikit-learn among them, expect that of bad input.
-    The message is one whole sentence: what is wrong, where, and how to fix it.
-    The command line prints it without a traceback and exits with code 2.
+    The message is one sentence: what is wrong, where, and how to fix it. The command line prints it
+    without a traceback and exits with code 2. It is a ValueError, as scikit-learn expects.
     """
 
 
-def disk_trouble(error: Exception) -> str | None:
-    """What the disk or the system refuses, as a sentence; None for other errors.
+def did_you_mean(word: str, known: Iterable[str], otherwise: str) -> str:
+    """The end of an error message about an unknown word: the most similar known word, if any."""
+    near = difflib.get_close_matches(word, known, n=1)
+    return f"did you mean {near[0]!r}?" if near else otherwise
 
-    Libraries written in Rust (safetensors, tokenizers) raise errors of their own that only say
-    the system's number: "No space left on device (os error 28)".
+
+def disk_trouble(error: Exception) -> str | None:
+    """The message for an error of the disk or the system; None for other errors.
+
+    Errors of libraries written in Rust (safetensors, tokenizers) have the system's number in their
+    text only: "No space left on device (os error 28)".
     """
     number, place = 0, None
     if isinstance(error, OSError):

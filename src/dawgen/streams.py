@@ -1,4 +1,4 @@
-"""Same seed, same bytes: one random stream per purpose, and sums in a fixed order."""
+"""Reproducible results: one random stream per purpose, and sums in a fixed order."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ import torch
 class Streams:
     """Independent random streams, each named by its purpose.
 
-    The same seed and purpose always give the same stream, whatever other streams
-    were asked for before, so adding a consumer never shifts the numbers of another.
+    A stream depends on the seed and the purpose only, so a new one never changes another.
     """
 
     def __init__(self, seed: int) -> None:
@@ -38,10 +37,10 @@ class Streams:
 
 @contextmanager
 def repeatable() -> Iterator[None]:
-    """PyTorch's deterministic algorithms for a while; usable as a decorator.
+    """PyTorch's deterministic algorithms, as a context manager or decorator.
 
-    Without them the backward pass of indexing adds with atomics from several threads, also on a
-    CPU, and the last bits differ from run to run. What has no deterministic form on a GPU warns.
+    Without them the backward pass of indexing adds from several threads, also on a CPU, and the
+    last bits differ between runs. Operations without a deterministic form on a GPU warn.
     """
     on = torch.are_deterministic_algorithms_enabled()
     warning = torch.is_deterministic_algorithms_warn_only_enabled()

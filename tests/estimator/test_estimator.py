@@ -132,11 +132,11 @@ def test_it_is_not_pickled(fitted: DawgenClassifier) -> None:
         (["a", "b"], [1, 1], "two labels at least"),
         (["a", "b", "c"], [1, 1, 2], "two rows of every label"),
         ([], [], "no rows"),
-        (["a", ("b", "c")], [1, 2], "row 2: a row is one text"),
-        ([[1.0, 2.0], [3.0, 4.0]], [1, 2], "row 1: a row is a pair of texts"),
+        (["a", ("b", "c")], [1, 2], "row 2: a row must be one text"),
+        ([[1.0, 2.0], [3.0, 4.0]], [1, 2], "row 1: a row must be a pair of texts"),
         (pd.Series(["a", np.nan]), [1, 2], "row 2: the text is missing"),
         (["a", "b"], ["1", 2], "several kinds"),
-        (["a", "b"], None, "Labels come as a list"),
+        (["a", "b"], None, "Labels must be a list"),
     ],
 )
 def test_wrong_input_is_named(texts: Any, labels: Any, sentence: str) -> None:

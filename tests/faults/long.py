@@ -116,7 +116,7 @@ def shipped(harness: Harness, stream: random.Random, stride: int) -> Iterator[Ro
         outcome = harness.command(arguments, Disturbance(after=moment, signal="TERM"))
         assert outcome.stop_seconds is not None
         seconds.append(outcome.stop_seconds)
-        one = outcome.err.splitlines()[-1].endswith("goes on from there.")
+        one = outcome.err.splitlines()[-1].endswith("resumes from it.")
         sentences += outcome.code == 143 and one
     within = sum(value < 5 for value in seconds)
     what = f"SIGTERM on the shipped backbone (slowest stop {max(seconds):.1f} s; bar 5 s)"

@@ -10,7 +10,7 @@ import random
 from tests.faults.harness import Harness, Trial
 from tests.faults.server import Disturbance
 
-STOPPED = "dawgen: stopped; what was done is kept, and the same command goes on from there."
+STOPPED = "dawgen: stopped; finished work is saved, and the same command resumes from it."
 
 
 def assert_equal(trial: Trial) -> None:
@@ -45,7 +45,7 @@ def test_killed_within_generator_tuning_it_goes_on_within_it(harness: Harness) -
     third = rename_of(harness, "generator-", 3)
     trial = harness.try_out([Disturbance(at=(third, "after"))])
     assert trial.outcomes[0].code == -9
-    assert "generator tuning goes on after step 3 of 8" in trial.outcomes[1].err
+    assert "generator tuning continues after step 3 of 8" in trial.outcomes[1].err
     assert_equal(trial)
 
 
@@ -53,7 +53,7 @@ def test_killed_within_prompt_tuning_it_goes_on_within_it(harness: Harness) -> N
     sixth = rename_of(harness, "tuning-", 6)  # between two looks at the development rows
     trial = harness.try_out([Disturbance(at=(sixth, "after"))])
     assert trial.outcomes[0].code == -9
-    assert "prompt tuning goes on after step 6 of 12" in trial.outcomes[1].err
+    assert "prompt tuning continues after step 6 of 12" in trial.outcomes[1].err
     assert_equal(trial)
 
 

@@ -221,12 +221,12 @@ def _(job: SmallJob) -> object:
     return set_rows(job, premise=12.5, hypothesis="NA")
 
 
-@read(D, "rows that stand there twice (counted once when shots are drawn)")
+@read(D, "rows that are there twice (counted once when shots are drawn)")
 def _(job: SmallJob) -> object:
     return table(job, "train.csv", as_csv([*rows(0, 8), *rows(0, 8)]))
 
 
-@read(D, "ids of rows that stand there twice, in a column that the card does not name")
+@read(D, "ids of rows that are there twice, in a column that the card does not name")
 def _(job: SmallJob) -> object:
     return set_rows(job, id="1")
 
@@ -257,17 +257,17 @@ def _(job: SmallJob) -> object:
     return table(job, "train.csv", "premise,hypothesis,verdict\n")
 
 
-@refused(D, "an ending that tells no format", "'.txt' tells no format")
+@refused(D, "an unknown ending", "'.txt' is unknown")
 def _(job: SmallJob) -> object:
     return table(job, "train.txt", "x")
 
 
-@refused(D, "a packed file (.gz)", "train.jsonl.gz is packed; unpack it")
+@refused(D, "a compressed file (.gz)", "train.jsonl.gz is compressed; decompress it")
 def _(job: SmallJob) -> object:
     return table(job, "train.jsonl.gz", gzip.compress(job.data("train").read_bytes()))
 
 
-@refused(D, "a packed file under another ending", "train.csv is packed; unpack it")
+@refused(D, "a compressed file under another ending", "train.csv is compressed; decompress it")
 def _(job: SmallJob) -> object:
     return table(job, "train.csv", gzip.compress(as_csv().encode()))
 
@@ -317,7 +317,7 @@ def _(job: SmallJob) -> object:
     return table(job, "train.csv", as_csv() + '"a","b"\n')
 
 
-@refused(D, "a double quote that is never closed", "double quote left open")
+@refused(D, "a double quote that is never closed", "missing double quote")
 def _(job: SmallJob) -> object:
     return table(job, "train.csv", as_csv() + '"never closed,b,same\n')
 
@@ -359,7 +359,9 @@ def _(job: SmallJob) -> object:
     return table(job, "train.csv", as_csv(stars))
 
 
-@refused(D, "a file name that is empty, as of a variable not set", "empty name was given")
+@refused(
+    D, "a file name that is empty, as of a variable not set", "name of a file of rows is empty"
+)
 def _(job: SmallJob) -> object:
     return ["--test", ""]
 
@@ -430,7 +432,7 @@ refused(C, "a card in Latin-1", "not a text file in UTF-8")(
 refused(C, "a misspelt entry", "'lables'", "did you mean 'labels'")(
     in_card("labels: [", "lables: [")
 )
-refused(C, "an entry that stands there twice", "line 6", "'labels' stands there twice")(
+refused(C, "an entry that is there twice", "line 6", "'labels' is there twice")(
     in_card("label_prompts:", "labels: [x, y]\nlabel_prompts:")
 )
 refused(C, "a missing entry", "entry 'template' is missing")(
@@ -470,7 +472,9 @@ refused(C, "a label longer than a folder's name may be", "too long")(
 refused(C, "a section's entry in one line", "'decoding.temperature'", "write it as decoding: {")(
     in_card("name: pairs", "name: pairs\ndecoding.temperature: 0.5")
 )
-refused(C, "a name that is a path", "may not hold / or \\")(in_card("name: pairs", "name: ../../x"))
+refused(C, "a name that is a path", "cannot contain / or \\")(
+    in_card("name: pairs", "name: ../../x")
+)
 
 # --- settings ----------------------------------------------------------------------------
 
@@ -505,7 +509,7 @@ refused(S, "a settings file that is a list", "'name: value' lines")(config("- a\
 refused(S, "a settings file that lets a model's own code run", "cannot allow", "trust_remote_code")(
     config("backbone: {trust_remote_code: true}\n")
 )
-refused(S, "yes for a number", "'shots'", "no switch")(setting("shots=yes"))
+refused(S, "yes for a number", "'shots'", "not a switch")(setting("shots=yes"))
 refused(S, "a setting without its section", "'steps'", "did you mean 'tuning.steps'")(
     setting("steps=5")
 )
@@ -614,7 +618,7 @@ def _(job: SmallJob) -> object:
     return ["--out", job.folder / "mine"]
 
 
-@refused(P, "a folder that holds a file of the user's own", "scores.json", "would be written over")
+@refused(P, "a folder that holds a file of the user's own", "scores.json", "would be overwritten")
 def _(job: SmallJob) -> object:
     (job.folder / "mine").mkdir()
     (job.folder / "mine" / "scores.json").write_text("mine")

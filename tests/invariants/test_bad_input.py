@@ -79,8 +79,8 @@ def test_rows_with_an_empty_text_are_left_out_of_a_run_where_asked(
     write_rows(job.data("train"), [*rows(0, 8), rows(8, 1)[0] | {"premise": ""}])
     outcome = job.run(tmp_path / "run", on_empty="skip")
     assert outcome.code == 0, outcome.err
-    assert "test.jsonl: 1 of 5 rows have an empty text; left out." in outcome.err
-    assert "train.jsonl: 1 of 9 rows have an empty text; left out." in outcome.err
+    assert "test.jsonl: 1 of 5 rows have an empty text; skipped." in outcome.err
+    assert "train.jsonl: 1 of 9 rows have an empty text; skipped." in outcome.err
     assert len(pq.read_table(tmp_path / "run" / "predictions.parquet")) == 4
 
 

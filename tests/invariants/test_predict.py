@@ -21,7 +21,7 @@ from dawgen.errors import UserError
 from dawgen.evaluation.output import output_names
 from dawgen.tasks import Row, load_card, load_rows, parse_card
 from dawgen.tasks.files import stream_file
-from dawgen.tasks.stream import stream_cells, stream_rows
+from dawgen.tasks.stream import stream_cells
 from dawgen.use import predicting
 from dawgen.use.classifier import Classifier
 from tests.invariants.jobs import Outcome, SmallJob, dawgen, rows, write_rows
@@ -56,9 +56,9 @@ def test_a_streamed_file_has_the_rows_of_a_loaded_one(
 ) -> None:
     card = load_card(finished[0].card)
     path = write_tricky(tmp_path / f"rows{ending}")
-    streamed = list(stream_rows(card, str(path)))
-    assert streamed == load_rows(card, path, labelled=False)
-    assert streamed[0].text1 == 'a "quoted" cat, and'
+    rows = [row for row, _ in stream_cells(card, str(path))]
+    assert rows == load_rows(card, path, labelled=False)
+    assert rows[0].text1 == 'a "quoted" cat, and'
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_a_streamed_file_has_the_rows_of_a_loaded_one(
         ("rows.jsonl", "[1]\n", "each line must be one JSON object"),
         ("rows.parquet", "not parquet", "not a readable Parquet file"),
         ("rows.csv", "", "is empty"),
-        ("rows.doc", "a", "tells no format"),
+        ("rows.doc", "a", "is unknown"),
     ],
 )
 def test_a_wrong_file_is_named(
@@ -82,7 +82,7 @@ def test_a_wrong_file_is_named(
     card = load_card(finished[0].card)
     (tmp_path / name).write_text(content)
     with pytest.raises(UserError, match=sentence):
-        list(stream_rows(card, str(tmp_path / name)))
+        list(stream_cells(card, str(tmp_path / name)))
 
 
 def test_a_blank_line_between_rows_of_one_column_is_a_row_without_a_text(tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_every_column_of_the_file_is_kept(
     source.write_text("".join(json.dumps(row) + "\n" for row in MORE))
     outcome = dawgen("predict", finished[1], source, "--out", out)
     assert outcome.code == 0, outcome.err
-    assert "row 2 has 'late', which row 1 has not" in outcome.err
+    assert "row 2 has 'late', which row 1 does not have" in outcome.err
     if ending == ".parquet":
         found = pq.read_table(out).to_pylist()
     elif ending == ".jsonl":
@@ -205,7 +205,7 @@ def test_rows_with_an_empty_text_keep_their_place(
 
     outcome, found = table("--on-empty", "skip")
     assert outcome.code == 0
-    assert "2 of 5 rows have an empty text and are left out." in outcome.err
+    assert "2 of 5 rows have an empty text and are skipped." in outcome.err
     assert found == labelled
 
     outcome, found = table("--on-empty", "error")
@@ -335,7 +335,7 @@ def test_a_classifier_from_python(finished: Finished) -> None:
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
-        ([("a", "b"), "one text"], "row 2: a row is a pair of texts"),
+        ([("a", "b"), "one text"], "row 2: a row must be a pair of texts"),
         ("one string", "a single one: write"),
         ([None], r"row 1: the text is missing \(None\)"),
         ([("a", float("nan"))], "row 1: the text is missing"),

@@ -176,7 +176,7 @@ def test_stages_alone_leave_files_that_are_not_theirs(job: SmallJob, tmp_path: P
     (tmp_path / "mine" / "report.html").write_text("mine")
     outcome = dawgen("fit-generator", job.card, *job.arguments(), "--out", tmp_path / "mine")
     assert outcome.code == 2
-    assert "would be written over" in outcome.err
+    assert "would be overwritten" in outcome.err
     assert (tmp_path / "mine" / "report.html").read_text() == "mine"
 
 

@@ -9,8 +9,7 @@ import pytest
 
 from dawgen.backbone import Backbone
 from dawgen.methods import METHODS, PREPARED
-from dawgen.methods.selected import best_of_each_label
-from dawgen.methods.synthetic import WAYS, combined
+from dawgen.methods.synthetic import WAYS, best_of_each_label, combined
 from dawgen.streams import Streams
 from dawgen.synthesis import SyntheticRow
 from tests.invariants.jobs import SmallJob, dawgen

@@ -12,7 +12,7 @@ import pytest
 from dawgen.errors import UserError
 from dawgen.methods import Prediction, Task
 from dawgen.methods.tfidf import REGULARISATION, tfidf
-from dawgen.selection.words import overlap_features
+from dawgen.selection.words import overlap
 from dawgen.streams import Streams
 from dawgen.tasks import Row, Shots, TaskCard, load_card
 from tests.methods.small import pair_card, sentence_shots, sentence_task, small_settings
@@ -80,8 +80,8 @@ def test_words_alone_tell_nothing_where_labels_are_drawn() -> None:
 def test_overlap_by_hand() -> None:
     row = Row("A man sleeps.", "a dog sleeps", None)
     # {a, man, sleeps, .} and {a, dog, sleeps}: 2 shared of 5; 4 and 3 words
-    assert overlap_features(row) == pytest.approx([2 / 5, 2 / 4, 2 / 3, 3 / 4])
-    assert overlap_features(Row("", "", None)) == [0, 0, 0, 0]
+    assert overlap(row.text1, row.text2 or "") == pytest.approx([2 / 5, 2 / 4, 2 / 3, 3 / 4])
+    assert overlap("", "") == [0, 0, 0, 0]
 
 
 def test_the_development_rows_choose_c(monkeypatch: pytest.MonkeyPatch) -> None:

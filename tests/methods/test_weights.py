@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import weakref
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -13,9 +12,17 @@ from torch import Tensor
 
 from dawgen.backbone import Backbone
 from dawgen.errors import UserError
-from dawgen.methods.fine_tuning import fine_tuning, name_ids, name_losses, without_template
-from dawgen.methods.prompt_fine_tuning import prompt_fine_tuning, template_job, word_losses
-from dawgen.methods.soft_prompt_fine_tuning import soft_prompt_fine_tuning
+from dawgen.methods import fine_tuning as module
+from dawgen.methods.fine_tuning import (
+    fine_tuning,
+    name_ids,
+    name_losses,
+    prompt_fine_tuning,
+    soft_prompt_fine_tuning,
+    template_job,
+    without_template,
+    word_losses,
+)
 from dawgen.methods.weights import TunedWeights, WeightsJob, tune_weights
 from dawgen.settings import Settings
 from dawgen.streams import Streams
@@ -42,11 +49,6 @@ LEARNS = (
     f"{FINE}.eval_every=4",
     f"{FINE}.batch_size=8",
 )
-
-
-def module(name: str) -> Any:
-    """The method's module; the package has the method itself under the same name."""
-    return import_module(f"dawgen.methods.{name}")
 
 
 def weights_of(backbone: Backbone) -> dict[str, Tensor]:
@@ -224,7 +226,7 @@ def test_the_copy_is_freed(tiny_bart: Backbone, monkeypatch: pytest.MonkeyPatch)
         copies.append(weakref.ref(backbone.model))
         return word_losses(backbone, *rest)
 
-    monkeypatch.setattr(module("prompt_fine_tuning"), "word_losses", watched)
+    monkeypatch.setattr(module, "word_losses", watched)
     prompt_fine_tuning(sentence_task(), sentence_shots(), tiny_bart, small_settings(), Streams(13))
     assert copies
     assert copies[0]() is None
@@ -239,7 +241,7 @@ def test_a_loss_that_is_not_finite_names_task_and_step(
         calls.append(1)
         return name_losses(*given) * (float("nan") if len(calls) == 2 else 1.0)
 
-    monkeypatch.setattr(module("fine_tuning"), "name_losses", broken)
+    monkeypatch.setattr(module, "name_losses", broken)
     one_piece = small_settings(f"{FINE}.batch_size=1")
     with pytest.raises(UserError, match=r"^rte: at step 2 the loss is nan; [^.]*methods[^;]*\.$"):
         fine_tuning(pair_task(), pair_shots(), tiny_bart, one_piece, Streams(13))

@@ -109,15 +109,15 @@ def write_cells(out: Path) -> None:
 def test_significance_by_hand(tmp_path: Path) -> None:
     write_cells(tmp_path)
     (found,) = significance(read_results(tmp_path), "dawgen-surgery")
-    assert (found.method, found.pairs) == ("prompt-tuning", 3)
-    assert found.points == pytest.approx(10.0)  # 20, 10 and 0 points
+    assert (found.method, found.test.pairs) == ("prompt-tuning", 3)
+    assert found.test.mean == pytest.approx(10.0)  # 20, 10 and 0 points
     # Of 8 patterns of signs those with 20 and 10 alike reach 30: ++±, --±.
-    assert found.p == 0.5
+    assert found.test.p == 0.5
 
 
 def test_costs_are_means_and_peaks(tmp_path: Path) -> None:
     write_cells(tmp_path)
-    ours = costs(tmp_path)[0]
+    ours = costs(read_results(tmp_path))[0]
     assert ours.method == "dawgen-surgery"
     assert ours.accuracy == pytest.approx(85.0)
     assert ours.seconds == pytest.approx(760 / 3)

@@ -20,9 +20,8 @@ from dawgen.report import write_report
 from dawgen.report.bars import PairOfShares
 from dawgen.report.charts import Line, line_chart, thin, ticks
 from dawgen.report.environment import as_data
-from dawgen.report.predictions import reliability, wrong
 from dawgen.report.read import read_run
-from dawgen.report.results import duration, results
+from dawgen.report.results import duration, reliability, results, wrong
 from dawgen.report.rows import differing, ledger_table, samples, spread, table_data
 from dawgen.report.tokens import shot_texts
 from tests.report.folder import HOSTILE, LEDGER, PREDICTIONS, ROWS, SCORES, card

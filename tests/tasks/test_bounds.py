@@ -117,10 +117,10 @@ def test_more_rows_than_a_table_may_have(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "x.csv").write_text("text1,label\n" + "x,positive\n" * 1000)
     assert len(load_rows(SST2, path)) == len(load_rows(SST2, tmp_path / "x.csv")) == 1000
     monkeypatch.setattr(bounds, "MOST_ROWS", 999)
-    with pytest.raises(UserError, match=r"x.csv holds more than the 999 rows"):
+    with pytest.raises(UserError, match=r"x.csv has more than 999 rows"):
         load_rows(SST2, tmp_path / "x.csv")
     monkeypatch.setattr("dawgen.tasks.files.stream_file", None)
-    with pytest.raises(UserError, match=r"x.parquet holds more than the 999 rows"):
+    with pytest.raises(UserError, match=r"x.parquet has more than 999 rows"):
         load_rows(SST2, path)
 
 
@@ -128,7 +128,7 @@ def test_a_cell_that_grows_over_lines(tmp_path: Path, monkeypatch: pytest.Monkey
     path = tmp_path / "x.csv"
     path.write_text('text1,label\nfine,positive\n"' + "a line\n" * 500)
     monkeypatch.setattr("dawgen.tasks.separated.LONGEST_LINE", 1000)
-    with pytest.raises(UserError, match=r"behind row 1: .*field limit.*double quote left open"):
+    with pytest.raises(UserError, match=r"after row 1: .*field limit.*missing double quote"):
         list(stream_file(str(path)))
 
 

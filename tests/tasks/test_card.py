@@ -35,10 +35,12 @@ def error_of(path: Path | str) -> str:
     return message
 
 
-def test_shipped_cards_are_the_tasks_of_the_paper_a_single_sentence_one_and_the_demo() -> None:
-    assert card_names() == ["demo", "mnli", "mrpc", "qnli", "qqp", "rte", "sick", "snli", "sst2"]
+def test_shipped_cards_are_the_tasks_of_the_paper_those_of_single_texts_and_the_demo() -> None:
+    single = ["agnews", "banking77", "cr", "sst2", "subj", "trec"]
+    pairs = ["demo", "mnli", "mrpc", "qnli", "qqp", "rte", "sick", "snli"]
+    assert card_names() == sorted(single + pairs)
     assert [card.name for card in list_cards()] == card_names()
-    assert [card.name for card in list_cards() if not card.is_pair] == ["sst2"]
+    assert [card.name for card in list_cards() if not card.is_pair] == single
 
 
 @pytest.mark.parametrize("name", card_names())
@@ -46,7 +48,7 @@ def test_a_shipped_card_is_complete(name: str) -> None:
     card = load_card(name)
     assert card.description
     assert set(card.label_words) == set(card.label_prompts) == set(card.labels)
-    assert (card.hub is None) == (name == "demo")
+    assert (card.hub is None) == (name in ("demo", "banking77"))
     if card.hub:
         assert sorted(card.hub.label_names) == sorted(card.labels)
         assert {"train", "test"} <= set(card.hub.splits)

@@ -15,7 +15,7 @@ import pytest
 
 from dawgen.errors import UserError
 from dawgen.tasks import Row, TaskCard, load_card, load_rows, packaged_data, parse_card
-from dawgen.tasks.stream import stream_rows
+from dawgen.tasks.stream import stream_cells
 
 SICK = load_card("sick")
 SST2 = load_card("sst2")
@@ -33,6 +33,10 @@ def table() -> pd.DataFrame:
 def write_jsonl(path: Path, *records: object) -> Path:
     path.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
     return path
+
+
+def streamed(card: TaskCard, source: Path) -> list[Row]:
+    return [row for row, _ in stream_cells(card, str(source))]
 
 
 def error_of(card: TaskCard, source: Path | str, **options: Any) -> str:
@@ -180,7 +184,7 @@ def test_missing_file_folder_and_ending(tmp_path: Path) -> None:
     assert "There is no file" in error_of(SICK, tmp_path / "none.jsonl")
     assert "is a folder" in error_of(SICK, tmp_path)
     (tmp_path / "a.txt").write_text("x")
-    assert "'.txt' tells no format; it must be .jsonl, .json, .csv, .tsv or .parquet" in error_of(
+    assert "'.txt' is unknown; it must be .jsonl, .json, .csv, .tsv or .parquet" in error_of(
         SICK, tmp_path / "a.txt"
     )
 
@@ -212,7 +216,7 @@ def test_missing_column_is_named_with_those_found(tmp_path: Path, ending: str) -
     }[ending]()
     message = error_of(SICK, path)
     assert "no column 'text2'" in message
-    assert "the columns found are 'text1', 'hypothesis', 'label'" in message
+    assert "its columns are 'text1', 'hypothesis', 'label'" in message
 
 
 @pytest.mark.parametrize("ending", ["jsonl", "csv", "parquet"])
@@ -250,11 +254,11 @@ def test_rows_with_an_empty_text_are_left_out_and_counted_where_asked(
         tmp_path / "x.jsonl", *({"text1": a, "text2": b, "label": c} for a, b, c in rows)
     )
     assert "row 2: column 'text1' is empty" in error_of(SICK, path)
-    assert "leave out such rows (on_empty=skip)" in error_of(SICK, path)
+    assert "skip such rows (on_empty=skip)" in error_of(SICK, path)
     assert load_rows(SICK, path, skip_empty=True) == [Row("a", "b", "neutral")]
     assert said == [
-        f"{path}: 1 of 4 rows have no label; left out.",
-        f"{path}: 2 of 4 rows have an empty text; left out.",
+        f"{path}: 1 of 4 rows have no label; skipped.",
+        f"{path}: 2 of 4 rows have an empty text; skipped.",
     ]
 
 
@@ -279,7 +283,7 @@ def test_a_csv_of_semicolons_or_tabs_is_read_as_one(tmp_path: Path, mark: str) -
         f'\ufefftext1{mark}text2{mark}label\n"a{mark} b, c"{mark}d, e{mark}neutral\n', "utf-8"
     )
     assert load_rows(SICK, path) == [Row(f"a{mark} b, c", "d, e", "neutral")]
-    assert list(stream_rows(SICK, str(path))) == [Row(f"a{mark} b, c", "d, e", None)]
+    assert streamed(SICK, path) == [Row(f"a{mark} b, c", "d, e", None)]
     path.write_text(f"text1{mark}text2{mark}label\na{mark}b{mark}c{mark}neutral\n")
     assert "row 1: 4 cells where the heading has 3" in error_of(SICK, path)
 
@@ -290,7 +294,7 @@ def test_half_a_byte_order_mark_is_no_heading(tmp_path: Path, ending: str) -> No
     path.write_bytes(b"\xef")
     assert "has no heading" in error_of(SICK, path)
     with pytest.raises(UserError, match="has no heading"):
-        list(stream_rows(SICK, str(path)))
+        streamed(SICK, path)
 
 
 @pytest.mark.parametrize(("ending", "mark"), [("csv", ","), ("csv", ";"), ("tsv", "\t")])
@@ -298,14 +302,14 @@ def test_blank_lines_before_the_heading_are_skipped(tmp_path: Path, ending: str,
     path = tmp_path / f"x.{ending}"
     path.write_text(f"\n  \ntext1{mark}text2{mark}label\n\na{mark}b{mark}neutral\n")
     assert load_rows(SICK, path) == [Row("a", "b", "neutral")]
-    assert list(stream_rows(SICK, str(path))) == [Row("a", "b", None)]
+    assert streamed(SICK, path) == [Row("a", "b", None)]
 
 
 def test_one_column_needs_no_separator(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     path.write_text("text1\nso; so\n")
     assert [row.text1 for row in load_rows(SST2, path, labelled=False)] == ["so; so"]
-    assert [row.text1 for row in stream_rows(SST2, str(path))] == ["so; so"]
+    assert [row.text1 for row in streamed(SST2, path)] == ["so; so"]
 
 
 def test_a_json_file_is_one_list_or_an_object_a_line(tmp_path: Path) -> None:
@@ -321,7 +325,7 @@ def test_a_json_file_is_one_list_or_an_object_a_line(tmp_path: Path) -> None:
     for path in (lines, listed):
         assert load_rows(SST2, path) == whole
         unlabelled = load_rows(SST2, path, labelled=False)
-        assert [(row.text1, row.label) for row in stream_rows(SST2, str(path))] == [
+        assert [(row.text1, row.label) for row in streamed(SST2, path)] == [
             (row.text1, None) for row in unlabelled
         ]
 
@@ -357,7 +361,7 @@ def test_a_row_with_too_many_cells_is_named(tmp_path: Path, place: int) -> None:
 
 def test_broken_tables(tmp_path: Path) -> None:
     (tmp_path / "q.csv").write_text('text1,label\n"never closed,positive\nb,negative\n')
-    assert "double quote left open" in error_of(SST2, tmp_path / "q.csv")
+    assert "missing double quote" in error_of(SST2, tmp_path / "q.csv")
     (tmp_path / "d.csv").write_text("text1,text1,label\na,b,positive\n")
     assert "two columns called 'text1'" in error_of(SST2, tmp_path / "d.csv")
     (tmp_path / "p.parquet").write_text("not parquet at all")
@@ -490,11 +494,11 @@ def test_columns_of_types_that_nobody_asks_for_do_no_harm(tmp_path: Path) -> Non
     )
     pq.write_table(table, path)
     assert load_rows(SST2, path) == [Row("a", None, "positive")]
-    assert [row.text1 for row in stream_rows(SST2, str(path))] == ["a"]
+    assert [row.text1 for row in streamed(SST2, path)] == ["a"]
 
 
 def test_columns_without_a_title_are_the_same_to_all(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     path.write_text(",text1,,label\n0,a,1,positive\n")
     assert load_rows(SST2, path)[0].text1 == "a"
-    assert [row.text1 for row in stream_rows(SST2, str(path))] == ["a"]
+    assert [row.text1 for row in streamed(SST2, path)] == ["a"]

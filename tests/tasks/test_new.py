@@ -135,8 +135,8 @@ def test_quotes_and_colons_survive_the_yaml(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("header", "lines", "words"),
     [
-        ("text,kind", ["a,x", "b,y"], "no column can be told to be the label"),
-        ("word,label", ["a,x", "b,y"], "no column can be told to be the text"),
+        ("text,kind", ["a,x", "b,y"], "unclear which column is the label"),
+        ("word,label", ["a,x", "b,y"], "unclear which column is the text"),
         ("text,label", ["a,x", "b,x"], "holds one label only, 'x'"),
         ("text,label", ["a,x", "b,"], "row 2: the label column 'label' is empty"),
         ("text,label", [f"t,{i}" for i in range(21)], "21 different values, too many"),
@@ -148,8 +148,8 @@ def test_what_cannot_be_guessed_is_said(
     with pytest.raises(UserError) as caught:
         new_card(str(make(tmp_path, header, *lines)))
     assert words in str(caught.value)
-    if "told" in words:
-        assert "the columns found are" in str(caught.value)
+    if "unclear" in words:
+        assert "its columns are" in str(caught.value)
 
 
 def write_jsonl(path: Path, labels: list[object]) -> Path:
@@ -170,12 +170,12 @@ def test_a_mark_of_no_label_makes_no_class(tmp_path: Path) -> None:
     for path in (snli, named):
         card, guesses = card_of(path)
         assert card.labels == ["no", "yes"]
-        assert "rows without a label: 2, left out" in guesses
+        assert "rows without a label: 2, skipped" in guesses
         assert [row.label for row in load_rows(card, path)] == ["yes", "no", "yes"]
         assert len(load_rows(card, path, labelled=False)) == 5
     sentiment = write_jsonl(tmp_path / "x.jsonl", [-1, 0, 1, -1, 0, 1])
     assert card_of(sentiment)[0].labels == ["-1", "0", "1"]
-    with pytest.raises(UserError, match="no row has a label in column 'label'"):
+    with pytest.raises(UserError, match="column 'label' has no label in any row"):
         new_card(str(write_jsonl(tmp_path / "none.jsonl", ["-", "-"])))
 
 

@@ -136,7 +136,7 @@ def test_a_quote_left_open_is_told_with_its_row_however_the_file_is_read(tmp_pat
     path = tmp_path / "x.csv"
     path.write_text('text1,text2,label\na,b,neutral\n"never closed,c,neutral\nd,e,neutral\n')
     for read in (lambda: load_rows(DEMO, path), lambda: list(stream_file(str(path)))):
-        with pytest.raises(UserError, match=r"x.csv, row 2: .*double quote left open"):
+        with pytest.raises(UserError, match=r"x.csv, row 2: .*missing double quote"):
             read()
 
 

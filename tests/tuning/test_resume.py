@@ -101,7 +101,7 @@ def test_another_number_of_threads_is_told_of(
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads + 1)
     fit(tiny_bart, Checkpoint(tmp_path / "state", "prompt tuning", every=3600))
     said = capsys.readouterr().err
-    assert f"begun with {threads} threads and goes on with {threads + 1}" in said
+    assert f"started with {threads} threads and continues with {threads + 1}" in said
 
 
 def test_a_large_state_is_written_more_seldom(

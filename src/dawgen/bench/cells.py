@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-import re
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 import dawgen
+from dawgen.backbone import Backbone
+from dawgen.bench.grid import folder_name
 from dawgen.errors import UserError
 from dawgen.evaluation import overlap, score
 from dawgen.machine.hardware import hardware, versions
@@ -28,6 +29,7 @@ from dawgen.tasks import Shots
 from dawgen.tasks.job import rows_hash
 from dawgen.terminal.harmless import hide_secrets, without_secrets
 
+Found = TypeVar("Found")
 _TRACEBACK_LINES = 12
 _ONLY_SPEED: dict[str, Any] = {
     "backbone": {"device", "checkpointing"},
@@ -37,11 +39,6 @@ _ONLY_SPEED: dict[str, Any] = {
     "selection": True,  # a cell is one method, not a choice among several
     "on_empty": True,  # the rows that it leaves enter by themselves
 }
-
-
-def folder_name(task: str) -> str:
-    """What a task's folders are called."""
-    return re.sub(r"[^\w.+-]+", "-", task)
 
 
 @dataclass(frozen=True)
@@ -75,10 +72,9 @@ class Order:
     data: dict[str, str | None]
     backbone_fingerprint: str
 
-    @property
-    def streams(self) -> Streams:
-        """New streams from the cell's seed."""
-        return Streams(self.cell.seed)
+    def give(self, work: Callable[..., Found], backbone: Backbone) -> Found:
+        """Call a method, or what prepares one, with everything of the cell."""
+        return work(self.task, self.shots, backbone, self.settings, Streams(self.cell.seed))
 
     @cached_property
     def settings_hash(self) -> str:
@@ -135,12 +131,8 @@ def cell_record(order: Order, prediction: Prediction, cost: Cost, shared_by: int
         raise ValueError("some of the predicted probabilities are not finite")
     scores = score(card, [row.label for row in rows], prediction.probabilities)
     predicted = prediction.probabilities.argmax(axis=1)
-    cell = order.cell
     return {
-        "task": cell.task,
-        "method": cell.method,
-        "seed": cell.seed,
-        "backbone": cell.backbone,
+        **vars(order.cell),
         "accuracy": scores.pop("accuracy"),
         "n": scores.pop("n"),
         **scores,
@@ -158,8 +150,8 @@ def cell_record(order: Order, prediction: Prediction, cost: Cost, shared_by: int
         "versions": versions(),
         "hardware": hardware(),
         "label_names": card.labels,
-        "gold": _line([card.label_index(str(row.label)) for row in rows]),
-        "predicted": _line(predicted.tolist()),
+        "gold": " ".join(str(card.label_index(str(row.label))) for row in rows),
+        "predicted": " ".join(map(str, predicted)),
     }
 
 
@@ -179,10 +171,7 @@ def write_failure(out: Path, order: Order, error: Exception) -> None:
     write_json(
         cell.error_path(out),
         {
-            "task": cell.task,
-            "method": cell.method,
-            "seed": cell.seed,
-            "backbone": cell.backbone,
+            **vars(cell),
             "error": type(error).__name__,
             "message": without_secrets(str(error)),
             "user_error": isinstance(error, UserError),
@@ -192,11 +181,6 @@ def write_failure(out: Path, order: Order, error: Exception) -> None:
         },
     )
     cell.path(out).unlink(missing_ok=True)
-
-
-def _line(indices: Sequence[int]) -> str:
-    """Label indices on one line, so that a cell stays short to read."""
-    return " ".join(str(index) for index in indices)
 
 
 def _plain(details: dict[str, Any]) -> dict[str, Any]:

@@ -7,18 +7,12 @@ from typing import Annotated
 
 import typer
 
-from dawgen.commands.options import ClusterAddress, WorkerGpus
+from dawgen.commands.options import ClusterAddress, Set, WorkerGpus
 from dawgen.errors import UserError
 from dawgen.terminal.harmless import in_shell
 
 _TABLES = ("1", "2", "3", "all")
 Tasks = Annotated[str | None, typer.Option(help="Only these tasks, separated by commas.")]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands to the command line."""
-    app.command()(bench)
-    app.command()(tables)
 
 
 def bench(
@@ -45,12 +39,7 @@ def bench(
     ] = None,
     cluster: ClusterAddress = None,
     worker_gpus: WorkerGpus = 0.0,
-    over: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", "-s", metavar="KEY=VALUE", help="Change a setting: tuning.steps=500."
-        ),
-    ] = None,
+    over: Set = None,
 ) -> None:
     """Run a grid of tasks, seeds, methods and backbones. Finished cells are skipped."""
     from dawgen.bench.grid import load_grid, narrow

@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from dawgen.bench.cells import folder_name
-from dawgen.bench.grid import Data, Grid
+from dawgen.bench.grid import Data, Grid, folder_name
 from dawgen.errors import UserError
 from dawgen.methods.base import Source
 from dawgen.streams import Streams
@@ -64,9 +63,6 @@ def load_data(grid: Grid, folder: Path | None = None) -> list[TaskData]:
     Args:
         folder: takes the place of the grid's patterns: ``TASK/train.jsonl`` and
             ``TASK/test.jsonl`` below it.
-
-    Raises:
-        UserError: a card or a file is missing or wrong.
     """
     if folder is not None and not folder.is_dir():
         raise UserError(f"There is no data folder {folder}; check --data.")

@@ -78,23 +78,19 @@ class Grid(Section):
         return self
 
 
+_SHIPPED = resources.files("dawgen.bench") / "grids"
+
+
 def grid_names() -> list[str]:
     """Names of the grids shipped with the package."""
-    folder = resources.files("dawgen.bench") / "grids"
-    return sorted(
-        p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml")
-    )
+    files = [path.name for path in _SHIPPED.iterdir() if path.name.endswith(".yaml")]
+    return sorted(name.removesuffix(".yaml") for name in files)
 
 
 def load_grid(name_or_path: str) -> Grid:
-    """A shipped grid by its name, or the user's own by the path of its YAML file.
-
-    Raises:
-        UserError: there is no such grid, or the file is none.
-    """
+    """A shipped grid by its name, or the user's own by the path of its YAML file."""
     if name_or_path in grid_names():
-        folder = resources.files("dawgen.bench") / "grids"
-        return parse_grid((folder / f"{name_or_path}.yaml").read_text("utf-8"), name_or_path)
+        return parse_grid((_SHIPPED / f"{name_or_path}.yaml").read_text("utf-8"), name_or_path)
     path = Path(name_or_path)
     if not path.is_file():
         near = difflib.get_close_matches(name_or_path, grid_names(), n=1, cutoff=0.6)
@@ -108,11 +104,7 @@ def load_grid(name_or_path: str) -> Grid:
 
 
 def parse_grid(text: str, where: str, default_name: str | None = None) -> Grid:
-    """A grid from its YAML text; ``where`` names it in errors.
-
-    Raises:
-        UserError: the text is not YAML, or not a grid.
-    """
+    """A grid from its YAML text; ``where`` names it in errors."""
     tree = parse_yaml(text, where)
     if not isinstance(tree, dict):
         raise UserError(f"{where}: a grid is a list of `name: value` lines, and this is not.")
@@ -178,13 +170,17 @@ def grid_settings(grid: Grid, overrides: Iterable[str] = ()) -> dict[str, Settin
     paths = [value for key, _, value in given if key.strip() == "backbone.path"]
     if paths and len(grid.backbones) > 1:
         raise UserError("-s backbone.path names one backbone; choose one with --backbones.")
+    own_name = ""
+    if paths:
+        own_name = folder_name(paths[-1].rstrip("/").rpartition("/")[2]) or "backbone"
     found = {}
     for spec in grid.backbones:
         files = as_overrides(grid.settings) + as_overrides(spec.settings)
-        name = _last_part(paths[-1]) if paths else spec.name
+        name = own_name or spec.name
         found[name] = build_settings(preset=spec.preset, overrides=[*files, *overrides])[0]
     return found
 
 
-def _last_part(path: str) -> str:
-    return re.sub(r"[^\w.+-]+", "-", path.rstrip("/").rpartition("/")[2]) or "backbone"
+def folder_name(name: str) -> str:
+    """A name as its folders are called."""
+    return re.sub(r"[^\w.+-]+", "-", name)

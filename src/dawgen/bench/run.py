@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from time import perf_counter
 
@@ -19,9 +20,8 @@ from dawgen.bench.cells import (
 )
 from dawgen.bench.data import TaskData, load_data
 from dawgen.bench.grid import Grid, grid_settings
-from dawgen.bench.spread import fingerprint_on, work_on
-from dawgen.bench.work import Done, Holder, units, work
-from dawgen.cluster import Cluster
+from dawgen.bench.work import Done, Worker, units, work_on
+from dawgen.cluster import Cluster, backbone_fingerprint
 from dawgen.errors import UserError
 from dawgen.evaluation.published import TRANSFER
 from dawgen.machine.meter import Meter
@@ -38,19 +38,48 @@ all tasks and seeds, so that none is trained twice."""
 
 @dataclass
 class Outcome:
-    """What became of a grid's cells."""
+    """What became of a grid's cells, told line by line on standard error."""
 
     total: int = 0
     there: int = 0
     made: int = 0
     failures: list[type[Exception]] = field(default_factory=list)
+    begin: float = field(default_factory=perf_counter)
 
     @property
     def exit_code(self) -> int:
-        """0 all done, 2 where the user can mend a failure, 1 where all are our fault."""
+        """0 all done, 2 where the user can fix a failure, 1 where all are our fault."""
         if any(issubclass(kind, UserError) for kind in self.failures):
             return 2
         return 1 if self.failures else 0
+
+    def skip(self, count: int, part: _Part) -> None:
+        """Cells that were there already."""
+        self.there += count
+        if count:
+            self._say(
+                f"{part.data.card.name} on {part.backbone}: "
+                f"{count} of {len(part)} cells are there already"
+            )
+
+    def tell(self, done: Done, result: float | Exception) -> None:
+        """A cell that was made, with its accuracy, or failed."""
+        cell = done.order.cell
+        if isinstance(result, Exception):
+            self.failures.append(type(result))
+            message = f"failed ({type(result).__name__}): {result}"
+        else:
+            self.made += 1
+            message = f"{100 * result:.1f} % in {_duration(done.cost.wall_seconds)}"
+        # As if none of the rest were there already.
+        worked = self.made + len(self.failures)
+        left = (perf_counter() - self.begin) / worked * (self.total - self.there - worked)
+        about = f"; about {_duration(left)} left" if left else ""
+        self._say(f"{cell.task} {cell.method} seed {cell.seed}: {message}{about}")
+
+    def _say(self, message: str) -> None:
+        number = self.there + self.made + len(self.failures)
+        say(f"[{number}/{self.total}] {message}")
 
 
 @dataclass(frozen=True)
@@ -112,21 +141,44 @@ def run_grid(
         UserError: the grid, its rows or its settings are wrong; nothing has been run then.
     """
     _check_methods(grid.methods)
-    settings = grid_settings(grid, overrides)
-    parts = _plan(grid, settings, load_data(grid, data))
-    progress = _Progress(sum(len(part) for part in parts))
-    meter = Meter()
+    parts = _plan(grid, grid_settings(grid, overrides), load_data(grid, data))
+    outcome = Outcome(sum(len(part) for part in parts))
     with RunFolder(out).lock():
         if not (out / "cells").is_dir():
             RunFolder(out).refuse_foreign([], ["report.html"])
-        if cluster:
-            _run_spread(parts, grid.stack, out.resolve(), cluster, progress)
-            return progress.outcome
-        for name in settings:
-            holder = Holder(settings[name].backbone)
-            for part in (part for part in parts if part.backbone == name):
-                _run_part(part, grid.stack, out, holder, meter, progress)
-    return progress.outcome
+        out = out.resolve() if cluster else out
+        for done in _work(parts, grid.stack, out, cluster, outcome):
+            outcome.tell(done, _keep(done, out))
+    return outcome
+
+
+def _work(
+    parts: Sequence[_Part], stack: int, out: Path, cluster: Cluster | None, outcome: Outcome
+) -> Iterator[Done]:
+    """The cells that are not there yet, as they are done, failed ones among them."""
+
+    def missing(part: _Part, fingerprint: str) -> list[list[Order]]:
+        orders = part.orders(out, fingerprint)
+        left = [order for order in orders if not order.is_done(out)]
+        outcome.skip(len(orders) - len(left), part)
+        return units(left, stack)
+
+    if cluster:  # all parts' units at once, so that no node waits for the end of a task
+        backbones = {part.backbone: part.settings.backbone for part in parts}
+        marks = {
+            name: cluster.call(backbone_fingerprint, settings.model_dump_json())
+            for name, settings in backbones.items()
+        }
+        every = [unit for part in parts for unit in missing(part, marks[part.backbone])]
+        yield from work_on(cluster, every)
+        return
+    meter = Meter()
+    for _, same in groupby(parts, key=lambda part: part.backbone):
+        worker: Worker | None = None
+        for part in same:
+            worker = worker or Worker(part.settings.backbone, meter)
+            for unit in missing(part, worker.backbone.fingerprint):
+                yield from worker.work(unit)
 
 
 def _check_methods(names: Sequence[str]) -> None:
@@ -148,91 +200,20 @@ def _plan(grid: Grid, settings: dict[str, Settings], tasks: Sequence[TaskData]) 
     return [part for part in parts if len(part)]
 
 
-def _run_part(
-    part: _Part, stack: int, out: Path, holder: Holder, meter: Meter, progress: _Progress
-) -> None:
-    orders = part.orders(out, holder.get().fingerprint)
-    missing = [order for order in orders if not order.is_done(out)]
-    progress.skip(len(orders) - len(missing), part)
-    for unit in units(missing, stack):
-        for done in work(unit, holder, meter):
-            progress.tell(_keep(done, out))
-
-
-def _run_spread(
-    parts: Sequence[_Part], stack: int, out: Path, cluster: Cluster, progress: _Progress
-) -> None:
-    """All parts' units at once, so that no node waits for the end of a task."""
-    backbones = {part.backbone: part.settings.backbone for part in parts}
-    marks = {name: fingerprint_on(cluster, spec) for name, spec in backbones.items()}
-    every: list[list[Order]] = []
-    for part in parts:
-        orders = part.orders(out, marks[part.backbone])
-        missing = [order for order in orders if not order.is_done(out)]
-        progress.skip(len(orders) - len(missing), part)
-        every += units(missing, stack)
-    for done in work_on(cluster, every):
-        progress.tell(_keep(done, out))
-
-
-def _keep(done: Done, out: Path) -> tuple[Done, float | Exception]:
+def _keep(done: Done, out: Path) -> float | Exception:
     """Write a cell or its failure; gives back the accuracy or the error."""
-    found: float | Exception
-    if isinstance(done.result, Exception):
-        found = done.result
-    else:
-        try:
-            record = cell_record(done.order, done.result, done.cost, done.shared_by)
-        except Exception as error:
-            found = error
-        else:
-            write_cell(out, done.order, record)
-            return done, float(record["accuracy"])
-    write_failure(out, done.order, found)
-    return done, found
-
-
-class _Progress:
-    """One line a cell, and what is left."""
-
-    def __init__(self, total: int) -> None:
-        self.outcome = Outcome(total)
-        self.number = 0
-        self.begin = perf_counter()
-
-    def skip(self, count: int, part: _Part) -> None:
-        """Cells that were there already."""
-        self.number += count
-        self.outcome.there += count
-        if count:
-            say(
-                f"[{self.number}/{self.outcome.total}] {part.data.card.name} on {part.backbone}: "
-                f"{count} of {len(part)} cells are there already"
-            )
-
-    def tell(self, kept: tuple[Done, float | Exception]) -> None:
-        """A cell that was made or failed."""
-        done, found = kept
-        cell = done.order.cell
-        self.number += 1
-        if isinstance(found, Exception):
-            self.outcome.failures.append(type(found))
-            said = f"failed ({type(found).__name__}): {found}"
-        else:
-            self.outcome.made += 1
-            said = f"{100 * found:.1f} % in {_duration(done.cost.wall_seconds)}"
-        say(
-            f"[{self.number}/{self.outcome.total}] {cell.task} {cell.method} seed {cell.seed}: "
-            f"{said}{self._left()}"
-        )
-
-    def _left(self) -> str:
-        """An estimate from this run's cells so far, as if none of the rest were there already."""
-        made = self.outcome.made + len(self.outcome.failures)
-        left = self.outcome.total - self.number
-        if not left:
-            return ""
-        return f"; about {_duration((perf_counter() - self.begin) / made * left)} left"
+    result = done.result
+    try:
+        if not isinstance(result, Exception):
+            record = cell_record(done.order, result, done.cost, done.shared_by)
+            accuracy = float(record["accuracy"])
+    except Exception as error:
+        result = error
+    if isinstance(result, Exception):
+        write_failure(out, done.order, result)
+        return result
+    write_cell(out, done.order, record)
+    return accuracy
 
 
 def _duration(seconds: float) -> str:

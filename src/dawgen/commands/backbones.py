@@ -18,11 +18,6 @@ backbones_app = typer.Typer(
 Name = Annotated[str, typer.Argument(help="Name from `dawgen backbones list`.")]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands to the command line."""
-    app.add_typer(backbones_app, name="backbones")
-
-
 @backbones_app.command("list")
 def list_backbones() -> None:
     """List the models with a short name: size, licence, sources, and folder in the cache."""

@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from dawgen.backbone import Backbone, load_backbone
 from dawgen.errors import UserError
-from dawgen.evaluation import predict, score, write_predictions
-from dawgen.methods import METHODS, Source, Task
+from dawgen.evaluation import score, write_predictions
+from dawgen.methods import METHODS, Prediction, Source, Task
+from dawgen.methods.base import label_by_prompt
 from dawgen.prompts import load_prompt
 from dawgen.settings import Settings
 from dawgen.storage.folder import RunFolder, write_json
@@ -30,27 +28,7 @@ SCORES, PREDICTIONS = "scores.json", "predictions.parquet"
 _TEST, _DEV = "test rows", "development shots"
 
 
-@dataclass(frozen=True)
-class MethodData:
-    """Where a method's rows come from.
-
-    Attributes:
-        train: labelled rows for the few shots; the task's own source without.
-        dev: rows for choosing a checkpoint; drawn from ``train`` without.
-        test: rows to score.
-        source: card of a large labelled task, and ``source_rows`` its rows (transfer).
-        unlabelled: rows of the task whose labels, if any, are not looked at (OPTIMA).
-    """
-
-    train: str | None = None
-    dev: str | None = None
-    test: str | None = None
-    source: str | None = None
-    source_rows: str | None = None
-    unlabelled: str | None = None
-
-
-def evaluate_prompt(
+def score_prompt(
     task: str, test: str | None, prompt: Path, settings: Settings, out: Path
 ) -> Scores:
     """Score a tuned prompt, or a run's, on labelled rows; writes scores and predictions."""
@@ -64,18 +42,31 @@ def evaluate_prompt(
     check_seal(adapter)
     soft = load_prompt(adapter, backbone)
     with RunFolder(out).lock():
-        tokens = settings.evaluation.tokens_per_batch
-        found = predict(backbone, card, soft, rows, tokens_per_batch=tokens)
-        about = _about(card, "prompt", backbone, settings, _TEST)
-        return _write(out, card, rows, found, about, {})
+        found = label_by_prompt(Task(card, rows, out), soft, backbone, settings)
+        return _write(out, card, rows, found, "prompt", backbone, settings)
 
 
-def evaluate_method(
-    task: str, method: str, data: MethodData, settings: Settings, out: Path
+def score_method(
+    task: str,
+    method: str,
+    settings: Settings,
+    out: Path,
+    *,
+    train: str | None = None,
+    dev: str | None = None,
+    test: str | None = None,
+    unlabelled: str | None = None,
+    source: str | None = None,
+    source_rows: str | None = None,
 ) -> Scores:
     """Run one method of :data:`dawgen.methods.METHODS` alone; writes scores and predictions.
 
-    What a method makes once and uses again lies in ``out/work``.
+    What a method makes once and uses again is in ``out/work``.
+
+    Args:
+        train, dev, test: files of labelled rows; the task's own without.
+        unlabelled: rows of the task whose labels, if any, are not looked at (OPTIMA).
+        source: card of a large labelled task, and ``source_rows`` its rows (transfer).
     """
     if method not in METHODS:
         raise UserError(f"There is no method {method!r}; choose one of {', '.join(METHODS)}.")
@@ -83,26 +74,19 @@ def evaluate_method(
     card = load_card(task)
     scored_on = _TEST
     if method == "zero-shot":  # looks at no shots, so none need be named
-        shots, rows = Shots([], []), _test_rows(card, data.test, settings)
+        shots, rows = Shots([], []), _test_rows(card, test, settings)
     else:
-        job = load_job(task, settings, train=data.train, dev=data.dev, test=data.test)
+        job = load_job(task, settings, train=train, dev=dev, test=test)
         shots, rows = job.shots, job.scored
         if job.test is None:
             scored_on = _DEV
             warn("no test rows were given, so the scores are of the development shots.")
     backbone = _backbone(card, settings)
-    unlabelled = data.unlabelled
     with RunFolder(out).lock():
-        problem = Task(
-            card,
-            rows,
-            out / "work",
-            _rows(card, unlabelled, settings, labelled=False) if unlabelled else (),
-            _source(data, settings),
-        )
+        bare = _rows(card, unlabelled, settings, labelled=False) if unlabelled else ()
+        problem = Task(card, rows, out / "work", bare, _source(source, source_rows, settings))
         found = METHODS[method](problem, shots, backbone, settings, Streams(settings.seed))
-        about = _about(card, method, backbone, settings, scored_on)
-        return _write(out, card, rows, found.probabilities, about, found.details)
+        return _write(out, card, rows, found, method, backbone, settings, scored_on)
 
 
 def _check_out(out: Path) -> None:
@@ -156,37 +140,35 @@ def _test_rows(card: TaskCard, test: str | None, settings: Settings) -> list[Row
     return _rows(card, given, settings, split="test")
 
 
-def _source(data: MethodData, settings: Settings) -> Source | None:
-    if data.source is None and data.source_rows is None:
+def _source(name: str | None, rows: str | None, settings: Settings) -> Source | None:
+    if name is None and rows is None:
         return None
-    if data.source is None:
+    if name is None:
         raise UserError("--source-rows needs --source, the card of the task they belong to.")
-    card = load_card(data.source)
-    return Source(card, _rows(card, data.source_rows or "hub", settings))
-
-
-def _about(
-    card: TaskCard, method: str, backbone: Backbone, settings: Settings, scored_on: str
-) -> Scores:
-    return {
-        "task": card.name,
-        "method": method,
-        "backbone": backbone.name,
-        "seed": settings.seed,
-        "scored_on": scored_on,
-    }
+    card = load_card(name)
+    return Source(card, _rows(card, rows or "hub", settings))
 
 
 def _write(
     out: Path,
     card: TaskCard,
     rows: Sequence[Row],
-    probabilities: np.ndarray,
-    about: Scores,
-    details: dict[str, Any],
+    found: Prediction,
+    method: str,
+    backbone: Backbone,
+    settings: Settings,
+    scored_on: str = _TEST,
 ) -> Scores:
     labels = [row.label for row in rows if row.label is not None]
-    scores = {**about, **score(card, labels, probabilities), "details": details}
-    write_predictions(out / PREDICTIONS, card, rows, probabilities)
+    scores = {
+        "task": card.name,
+        "method": method,
+        "backbone": backbone.name,
+        "seed": settings.seed,
+        "scored_on": scored_on,
+        **score(card, labels, found.probabilities),
+        "details": found.details,
+    }
+    write_predictions(out / PREDICTIONS, card, rows, found.probabilities)
     write_json(out / SCORES, scores)
     return scores

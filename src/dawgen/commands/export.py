@@ -13,12 +13,6 @@ from dawgen.terminal.harmless import in_shell
 Run = Annotated[Path, typer.Argument(help="Folder of a finished run.")]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands to the command line."""
-    app.command()(export)
-    app.command()(push)
-
-
 def export(
     run: Run,
     to: Annotated[str, typer.Option(help="Format: peft, hf or ctranslate2.")],

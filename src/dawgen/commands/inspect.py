@@ -18,12 +18,7 @@ from dawgen.terminal.progress import shown
 WEIGHTS = "token-weights.json"
 END = "<end>"
 
-inspect_app = typer.Typer(help="Show what a run has learnt.", no_args_is_help=True)
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands to the command line."""
-    app.add_typer(inspect_app, name="inspect")
+inspect_app = typer.Typer(no_args_is_help=True)
 
 
 @inspect_app.callback()
@@ -48,11 +43,7 @@ def weights(
 
 
 def read_weights(folder: Path) -> list[dict[str, Any]]:
-    """The token weights that lie in a generator's folder.
-
-    Raises:
-        UserError: there are none, or the file cannot be read.
-    """
+    """The token weights that lie in a generator's folder."""
     places = [folder / "generator" / WEIGHTS, folder / WEIGHTS]
     path = next((path for path in places if path.is_file()), None)
     if path is None:

@@ -9,11 +9,6 @@ import typer
 from dawgen.commands.options import Config, Dev, Preset, Set, Task, Test, Train, read_settings
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to the command line."""
-    app.command()(plan)
-
-
 def plan(
     task: Task,
     train: Train = None,

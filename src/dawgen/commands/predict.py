@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,11 +13,6 @@ from dawgen.terminal.harmless import on_terminal
 
 OnEmpty = Literal["error", "skip", "null"]
 Use = Literal["choice", "prompt"]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command to the command line."""
-    app.command()(predict)
 
 
 def predict(
@@ -45,34 +39,19 @@ def predict(
 ) -> None:
     """Label new rows with a finished run. Files of any size work, and a stopped run resumes."""
     from dawgen.use import predicting
+    from dawgen.use.labelled import as_text
 
+    over = over or []
     if out is not None:
         count, before = predicting.predict_file(
-            folder, rows, out, abstain_below, over or [], on_empty, use
+            folder, rows, out, abstain_below, over, on_empty, use
         )
         there = f", {before:,} of them before" if before else ""
         typer.echo(f"{count:,} rows labelled{there}: {out}")
         return
-    _print(folder, rows, abstain_below, over or [], on_empty, use)
-
-
-def _print(
-    folder: Path,
-    source: str,
-    abstain_below: float | None,
-    overrides: Sequence[str],
-    on_empty: OnEmpty,
-    use: Use,
-) -> None:
-    """CSV on standard output, chunk by chunk."""
-    from dawgen.use import predicting
-    from dawgen.use.labelled import as_text
-
-    classifier, _, rows = predicting.open_file(folder, source, overrides, on_empty, use)
-    heading = True
-    for chunk in predicting.label_chunks(classifier, rows, abstain_below):
-        table = as_text(chunk, ".csv", heading=heading)
+    classifier, _, cells = predicting.open_file(folder, rows, over, on_empty, use)
+    for number, chunk in enumerate(predicting.label_chunks(classifier, cells, abstain_below)):
+        table = as_text(chunk, ".csv", heading=number == 0)
         if sys.stdout.isatty():
             table = "\n".join(on_terminal(line) for line in table.split("\n"))
         typer.echo(table, nl=False)
-        heading = False

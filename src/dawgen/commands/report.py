@@ -11,11 +11,6 @@ import typer
 from dawgen.errors import UserError
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to the command line."""
-    app.command()(report)
-
-
 def report(
     folders: Annotated[
         list[Path], typer.Argument(help="A run or benchmark folder, or several run folders.")

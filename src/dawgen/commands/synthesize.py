@@ -34,11 +34,6 @@ if TYPE_CHECKING:
     from dawgen.tasks.job import Job
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to the command line."""
-    app.command()(synthesize)
-
-
 def synthesize(
     task: Task,
     train: Train = None,
@@ -80,26 +75,25 @@ def synthesize(
         from dawgen.use.agreement import check_classifier
 
         check_classifier(classifier)
-    settings = _changed(read_settings(preset, config, over), rows, keep_rejected)
+    settings = read_settings(preset, config, over)
+    changes: dict[str, Any] = {"rows_per_label": rows} if rows else {}
+    changes |= {"keep_rejected": True} if keep_rejected else {}
+    chosen = settings.synthesis.model_copy(update=changes)
+    settings = settings.model_copy(update={"synthesis": chosen})
     files = {"train": train, "dev": dev, "test": test}
     if source is not None:
         if cluster:
             raise UserError("--cluster spreads writing; rows are imported on one machine.")
         folder, job, stage = _import(task, settings, source, rows, generator, preview, out, **files)
     else:
-        nodes = _cluster(cluster, worker_gpus)
+        from dawgen.cluster import Cluster
+
+        nodes = Cluster.like_here(cluster, worker_gpus) if cluster else None
         folder, job, stage = _write(task, settings, generator, preview, out, nodes, **files)
     folder.finished_stays = True
     with held(folder):
         stage()
         _report(folder, job, settings, classifier)
-
-
-def _changed(settings: Settings, rows: int | None, keep_rejected: bool) -> Settings:
-    """The settings with what the options say."""
-    changes: dict[str, Any] = {"rows_per_label": rows} if rows else {}
-    changes |= {"keep_rejected": True} if keep_rejected else {}
-    return settings.model_copy(update={"synthesis": settings.synthesis.model_copy(update=changes)})
 
 
 def _write(
@@ -165,12 +159,6 @@ def _import(
     if preview:
         _show(what.preview(preview))
     return folder, job, partial(importing.import_stage, folder, what)
-
-
-def _cluster(address: str | None, gpus: float) -> Cluster | None:
-    from dawgen.cluster import Cluster
-
-    return Cluster.like_here(address, gpus) if address else None
 
 
 def _generator(folder: Path) -> Path:

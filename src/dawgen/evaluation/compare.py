@@ -8,12 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from dawgen.errors import UserError
-from dawgen.evaluation.results import CellResult, Results
+from dawgen.evaluation.results import Pair, Results, Side
 from dawgen.evaluation.statistics import SignFlip, paired_bootstrap, sign_flip_test
 
-Pair = tuple[CellResult, CellResult]
-Side = tuple[str, str]
-"""(backbone, method)"""
+Pairs = dict[tuple[str, int], Pair]
+"""By task and seed."""
 
 
 def compare(results: Results, first: str, second: str, tasks: Sequence[str] = ()) -> list[str]:
@@ -26,13 +25,10 @@ def compare(results: Results, first: str, second: str, tasks: Sequence[str] = ()
         first: a method, or ``METHOD@BACKBONE`` for its cells on one backbone (of the grid's names).
         second: likewise; where only one names a backbone, the other's cells are of the same.
         tasks: only these; all that both methods have without.
-
-    Raises:
-        UserError: no pair, or a pair that was scored on different test rows.
     """
     lines = []
     for ours, theirs in _sides(results, first, second):
-        pairs = _pairs(results, ours, theirs, tasks)
+        pairs = _checked_pairs(results, ours, theirs, tasks)
         if pairs:
             lines += _sentences(pairs, first, second, ours[0])
     if not lines:
@@ -50,45 +46,34 @@ def _sides(results: Results, first: str, second: str) -> list[tuple[Side, Side]]
             raise UserError(
                 f"No cell is of backbone {name!r}; there are {', '.join(results.backbones)}."
             )
-    both = [(here or there, there or here)] if here or there else None
-    both = both or [(name, name) for name in results.backbones]
-    return [((one, ours), (other, theirs)) for one, other in both]
+    if here or there:
+        return [((here or there, ours), (there or here, theirs))]
+    return [((name, ours), (name, theirs)) for name in results.backbones]
 
 
-def _pairs(
-    results: Results, ours: Side, theirs: Side, tasks: Sequence[str]
-) -> dict[str, dict[int, Pair]]:
-    """Pairs by task and seed."""
-    found: dict[str, dict[int, Pair]] = {}
-    for backbone, method, task in results.done:
-        if (backbone, method) != ours or (tasks and task not in tasks):
-            continue
-        mine, other = results.seeds(*ours, task), results.seeds(*theirs, task)
-        for seed in mine:
-            if seed not in other:
-                continue
-            if mine[seed].test != other[seed].test:
-                raise UserError(
-                    f"{ours[1]} and {theirs[1]} were scored on different test rows of {task} "
-                    f"(seed {seed}); run the grid again with one set of rows."
-                )
-            found.setdefault(task, {})[seed] = (mine[seed], other[seed])
-    return dict(sorted(found.items()))
+def _checked_pairs(results: Results, ours: Side, theirs: Side, tasks: Sequence[str]) -> Pairs:
+    pairs = results.pairs(ours, theirs)
+    pairs = {place: pair for place, pair in pairs.items() if not tasks or place[0] in tasks}
+    for (task, seed), (a, b) in pairs.items():
+        if a.test != b.test:
+            raise UserError(
+                f"{ours[1]} and {theirs[1]} were scored on different test rows of {task} "
+                f"(seed {seed}); run the grid again with one set of rows."
+            )
+    return pairs
 
 
-def _sentences(
-    pairs: dict[str, dict[int, Pair]], first: str, second: str, backbone: str
-) -> list[str]:
-    differences = [a.accuracy - b.accuracy for task in pairs.values() for a, b in task.values()]
-    test = sign_flip_test(differences)
-    rows = [_row_differences(list(task.values())) for task in pairs.values()]
+def _sentences(pairs: Pairs, first: str, second: str, backbone: str) -> list[str]:
+    test = sign_flip_test([a.accuracy - b.accuracy for a, b in pairs.values()])
+    tasks = list(dict.fromkeys(task for task, _ in pairs))
+    rows = [_row_differences([p for (t, _), p in pairs.items() if t == task]) for task in tasks]
     interval = paired_bootstrap(rows)
-    seeds = sorted({seed for task in pairs.values() for seed in task})
+    seeds = sorted({seed for _, seed in pairs})
     by_task = 100 * float(np.mean([task.mean() for task in rows]))
     where = "" if "@" in first + second else f" on {backbone}"
     return [
         f"{first} against {second}{where}: {100 * test.mean:+.2f} points, the mean over "
-        f"{test.pairs} pairs of task and seed (tasks {', '.join(pairs)}; "
+        f"{test.pairs} pairs of task and seed (tasks {', '.join(tasks)}; "
         f"seeds {', '.join(str(seed) for seed in seeds)}).",
         f"p = {test.p:.3g}, two-sided: {_patterns(test)}. Tested: that these {test.pairs} "
         "differences could as well have the other sign.",

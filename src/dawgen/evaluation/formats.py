@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from dawgen.evaluation.tables import Figure, Line, Table
+from dawgen.evaluation.tables import Figure, Table
 from dawgen.terminal.harmless import separated_line
 
 _MISSING, _FAILED, _SINGLE = "–", "!", "†"
@@ -43,9 +43,14 @@ def as_text(figure: Figure | None, ours: bool) -> str:
     return " ".join([*parts, _FAILED] if figure.failed else parts)
 
 
+def columns(table: Table) -> list[str]:
+    """The keys of a line's figures, in their order."""
+    return [*table.tasks, "average"]
+
+
 def heading(table: Table) -> list[str]:
     """The column heads."""
-    return ["method", "by", *table.tasks, "average"]
+    return ["method", "by", *columns(table)]
 
 
 def title(table: Table) -> str:
@@ -55,31 +60,22 @@ def title(table: Table) -> str:
 
 def body(table: Table, seeds: bool) -> list[list[str]]:
     """The rows as text; with ``seeds`` each of our rows is followed by its seeds."""
-    columns = [*table.tasks, "average"]
     rows = []
     for line in table.lines:
         by = line.backbone if line.ours else f"paper, {line.backbone}"
-        entries = [as_text(line.figures[column], line.ours) for column in columns]
-        rows.append([line.title, by, *entries])
-        if seeds:
-            rows += [["", f"seed {seed}", *_of_seed(line, seed, columns)] for seed in _seeds(line)]
+        figures = [line.figures[column] for column in columns(table)]
+        rows.append([line.title, by, *(as_text(figure, line.ours) for figure in figures)])
+        known = [figure for figure in figures if figure is not None]
+        every = {seed for figure in known for seed in [*figure.seeds, *figure.failed]}
+        for seed in sorted(every) if seeds else ():
+            rows.append(["", f"seed {seed}", *(_of_seed(figure, seed) for figure in figures)])
     return rows
 
 
-def _seeds(line: Line) -> list[int]:
-    figures = [figure for figure in line.figures.values() if figure is not None]
-    return sorted({seed for figure in figures for seed in [*figure.seeds, *figure.failed]})
-
-
-def _of_seed(line: Line, seed: int, columns: Sequence[str]) -> list[str]:
-    texts = []
-    for column in columns:
-        figure = line.figures[column]
-        if figure is not None and seed in figure.seeds:
-            texts.append(f"{figure.seeds[seed]:.1f}")
-        else:
-            texts.append(_FAILED if figure is not None and seed in figure.failed else _MISSING)
-    return texts
+def _of_seed(figure: Figure | None, seed: int) -> str:
+    if figure is not None and seed in figure.seeds:
+        return f"{figure.seeds[seed]:.1f}"
+    return _FAILED if figure is not None and seed in figure.failed else _MISSING
 
 
 def markdown(tables: Sequence[Table], seeds: bool) -> str:
@@ -89,12 +85,9 @@ def markdown(tables: Sequence[Table], seeds: bool) -> str:
         head = heading(table)
         align = ["---", "---", *["---:"] * (len(head) - 2)]
         lines = ["| " + " | ".join(row) + " |" for row in [head, align, *body(table, seeds)]]
-        parts.append("\n".join([f"## {title(table)}", "", *lines, "", *_paragraphs(table.notes)]))
+        notes = [text for note in table.notes for text in (note, "")]
+        parts.append("\n".join([f"## {title(table)}", "", *lines, "", *notes]))
     return "\n".join(parts)
-
-
-def _paragraphs(notes: Sequence[str]) -> list[str]:
-    return [line for note in notes for line in (note, "")]
 
 
 def latex(tables: Sequence[Table], seeds: bool) -> str:
@@ -104,20 +97,16 @@ def latex(tables: Sequence[Table], seeds: bool) -> str:
         rows = [[escape(entry) for entry in row] for row in [heading(table), *body(table, seeds)]]
         lines = [" & ".join(row) + r" \\" for row in rows]
         lines = [r"\hline", lines[0], r"\hline", *lines[1:], r"\hline"]
-        parts.append(
-            "\n".join(
-                [
-                    r"\begin{table}",
-                    rf"\caption{{{escape(table.caption)}}}",
-                    rf"\begin{{tabular}}{{ll{'r' * (len(table.tasks) + 1)}}}",
-                    *lines,
-                    r"\end{tabular}",
-                    *[rf"\par {escape(note)}" for note in table.notes],
-                    r"\end{table}",
-                    "",
-                ]
-            )
-        )
+        parts += [
+            r"\begin{table}",
+            rf"\caption{{{escape(table.caption)}}}",
+            rf"\begin{{tabular}}{{ll{'r' * (len(table.tasks) + 1)}}}",
+            *lines,
+            r"\end{tabular}",
+            *[rf"\par {escape(note)}" for note in table.notes],
+            r"\end{table}",
+            "",
+        ]
     return "\n".join(parts)
 
 

@@ -17,14 +17,13 @@ class Overlap:
     """Test rows whose texts are a few-shot row's too."""
 
     count: int
-    """How many test rows."""
     rows: list[int]
     """Their places in the test set; the first row is 1."""
     n: int
     """Test rows in all."""
 
     def sentence(self) -> str:
-        """What to tell the user."""
+        """The overlap in words."""
         if not self.count:
             return f"none of the {self.n} test rows is among the few shots"
         first = ", ".join(str(row) for row in self.rows[:5]) + (", ..." if self.count > 5 else "")

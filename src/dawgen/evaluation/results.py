@@ -25,12 +25,21 @@ class CellResult:
         right: [N], whether each test row was labelled right, in the rows' order.
         test: hash of the test rows.
         settings: hash of the settings.
+        seconds, memory_mib, energy_kwh: what it cost; no energy where it was not measured.
     """
 
     accuracy: float
     right: npt.NDArray[np.bool_]
     test: str
     settings: str
+    seconds: float = 0.0
+    memory_mib: float = 0.0
+    energy_kwh: float | None = None
+
+
+Pair = tuple[CellResult, CellResult]
+Side = tuple[str, str]
+"""(backbone, method)"""
 
 
 @dataclass
@@ -56,13 +65,20 @@ class Results:
         """Finished cells by seed, in the seeds' order."""
         return dict(sorted(self.done.get((backbone, method, task), {}).items()))
 
+    def pairs(self, ours: Side, theirs: Side) -> dict[tuple[str, int], Pair]:
+        """The cells of the same task and seed, by both."""
+        tasks = sorted(task for backbone, method, task in self.done if (backbone, method) == ours)
+        found = {}
+        for task in tasks:
+            other = self.seeds(*theirs, task)
+            for seed, cell in self.seeds(*ours, task).items():
+                if seed in other:
+                    found[task, seed] = cell, other[seed]
+        return found
+
 
 def read_results(out: Path) -> Results:
-    """Every cell below ``out/cells``.
-
-    Raises:
-        UserError: there are none, or one cannot be read.
-    """
+    """Every cell below ``out/cells``."""
     found = Results()
     for path in sorted((out / "cells").glob("*/*/*.json")):
         if path.name.startswith("."):
@@ -83,4 +99,12 @@ def read_results(out: Path) -> Results:
 
 def _cell(tree: dict[str, Any]) -> CellResult:
     right = np.array(tree["gold"].split()) == np.array(tree["predicted"].split())
-    return CellResult(float(tree["accuracy"]), right, tree["data"]["test"], tree["settings_hash"])
+    return CellResult(
+        float(tree["accuracy"]),
+        right,
+        tree["data"]["test"],
+        tree["settings_hash"],
+        tree.get("wall_seconds") or 0.0,
+        tree.get("peak_memory_mib") or 0.0,
+        tree.get("energy_kwh"),
+    )

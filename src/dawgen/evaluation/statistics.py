@@ -34,20 +34,14 @@ def mean_std(values: Sequence[float]) -> tuple[float, float | None]:
 
 @dataclass(frozen=True)
 class SignFlip:
-    """A paired sign-flip permutation test, two-sided.
-
-    Attributes:
-        mean: of the differences.
-        p: share of the sign patterns whose mean is as far from zero or farther.
-        patterns: how many were looked at.
-        exact: all there are, or a random draw.
-        pairs: how many differences.
-    """
+    """A paired sign-flip permutation test, two-sided."""
 
     mean: float
     p: float
+    """Share of the sign patterns whose mean is as far from zero or farther."""
     patterns: int
     exact: bool
+    """Whether these are all patterns, or a random draw."""
     pairs: int
 
 
@@ -57,9 +51,6 @@ def sign_flip_test(differences: Sequence[float]) -> SignFlip:
     Under the null hypothesis each pair's two systems could be swapped, so that every pattern
     of signs is as likely as the one seen. Up to ``EXACT_PAIRS`` pairs all 2^n are counted; of
     more, ``DRAWS`` are drawn by a fixed seed, and the one seen counts as one of them.
-
-    Raises:
-        ValueError: no differences.
     """
     if not len(differences):
         raise ValueError("the test needs at least one pair")
@@ -99,9 +90,6 @@ def paired_bootstrap(differences: Sequence[npt.NDArray[np.floating[Any]]]) -> In
 
     Args:
         differences: for each task, [N] differences of being right, one a test row.
-
-    Raises:
-        ValueError: no task, or a task without rows.
     """
     if not len(differences) or any(not len(task) for task in differences):
         raise ValueError("the bootstrap needs test rows of every task")

@@ -58,16 +58,12 @@ class Line:
 
 @dataclass(frozen=True)
 class Table:
-    """A table with what is to be said about it.
-
-    Attributes:
-        tasks: its columns; the average follows.
-        notes: whole sentences.
-    """
+    """A table with what is to be said about it."""
 
     number: int
     caption: str
     tasks: list[str]
+    """Its columns; the average follows."""
     lines: list[Line]
     notes: list[str]
 
@@ -153,16 +149,12 @@ def _our_line(
     figures: dict[str, Figure | None] = {}
     for task in columns:
         cells = results.seeds(backbone, row.method, task)
-        failed = tuple(sorted(results.failed.get((backbone, row.method, task), [])))
         seeds = {seed: 100 * cell.accuracy for seed, cell in cells.items()}
-        figures[task] = _figure(seeds, failed) if seeds or failed else None
+        failed = tuple(sorted(results.failed.get((backbone, row.method, task), [])))
+        mean, std = mean_std(list(seeds.values())) if seeds else (None, None)
+        figures[task] = Figure(mean, std, seeds, failed) if seeds or failed else None
     figures["average"] = _average([figures[task] for task in shared])
     return Line(row.title, row.method, backbone, True, figures)
-
-
-def _figure(seeds: dict[int, float], failed: tuple[int, ...] = ()) -> Figure:
-    mean, std = mean_std(list(seeds.values())) if seeds else (None, None)
-    return Figure(mean, std, seeds, failed)
 
 
 def _average(figures: Sequence[Figure | None]) -> Figure | None:
@@ -201,12 +193,8 @@ def _notes(number: int, results: Results, shared: Sequence[str]) -> list[str]:
         if number != FURTHER and list(shared) != paper_tasks():
             notes.append("The paper's rows are averaged over the same tasks, by us.")
     for backbone in results.backbones:
-        made = {
-            cell.settings
-            for (name, _, _), cells in results.done.items()
-            if name == backbone
-            for cell in cells.values()
-        }
+        own = [cells for (name, _, _), cells in results.done.items() if name == backbone]
+        made = {cell.settings for cells in own for cell in cells.values()}
         if len(made) > 1:
             notes.append(f"The cells of {backbone} were made with {len(made)} different settings.")
     if number != FURTHER:

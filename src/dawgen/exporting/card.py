@@ -23,6 +23,13 @@ _LOADING = {
     "hf": "a transformers checkpoint with the prompt baked in as tokens",
     "ctranslate2": "a CTranslate2 model with the prompt baked in as tokens",
 }
+_LIMITS = """## Limits
+
+It knows the task from a handful of rows and from machine-written ones that nobody has checked. It
+labels every row, also those that have none of the labels. It carries the biases of the backbone and
+of the text its synthetic rows began with. Do not let it decide about people. Rows longer than the
+backbone reads are cut.
+"""
 _LIBRARY = {"peft": "peft", "hf": "transformers", "ctranslate2": "ctranslate2"}
 
 
@@ -33,42 +40,31 @@ def model_card(run: Path, card: TaskCard, settings: Settings, backbone: Backbone
         UserError: scores or record of the run are not as dawgen writes them.
     """
     with as_dawgen_writes(run):
-        return _model_card(run, card, settings, backbone, to)
-
-
-def _model_card(run: Path, card: TaskCard, settings: Settings, backbone: Backbone, to: str) -> str:
-    scores = read_json(run / "scores.json")
-    scores |= scores.get("prompt") or {}  # the run may ship something else
-    record = read_json(run / "run.json")
-    name = f"{card.name}, a prompt tuned by dawgen"
-    data = ModelCardData(
-        base_model=None if is_local(backbone.name) else backbone.name,
-        library_name=_LIBRARY[to],
-        license=_licence(backbone),
-        tags=["prompt-tuning", "few-shot", "dawgen"],
-        model_name=name,
-        eval_results=_evaluation(card, scores),
-    )
-    parts = [
-        f"---\n{data.to_yaml()}\n---\n",
-        f"# {plain(card.name)}: {_LOADING[to]}\n",
-        _introduction(card, settings, backbone, record),
-        _scores(card, scores),
-        _use(card, backbone, to),
-        _limits(),
-    ]
-    return "\n".join(parts)
+        scores, record = read_json(run / "scores.json"), read_json(run / "run.json")
+        scores |= scores.get("prompt") or {}  # the run may ship something else
+        licence = model_licence(backbone.name)
+        data = ModelCardData(
+            base_model=None if is_local(backbone.name) else backbone.name,
+            library_name=_LIBRARY[to],
+            license="other" if " " in licence else licence,  # to the hub, what is no name of one
+            tags=["prompt-tuning", "few-shot", "dawgen"],
+            model_name=f"{card.name}, a prompt tuned by dawgen",
+            eval_results=_evaluation(card, scores),
+        )
+        parts = [
+            f"---\n{data.to_yaml()}\n---\n",
+            f"# {plain(card.name)}: {_LOADING[to]}\n",
+            _introduction(card, settings, backbone, record),
+            _scores(card, scores),
+            _use(card, backbone, to),
+            _LIMITS,
+        ]
+        return "\n".join(parts)
 
 
 def is_local(name: str) -> bool:
     """Whether a backbone lies on this machine alone, so that the hub does not have its name."""
     return known_backbone(name) is not None or Path(name).expanduser().exists()
-
-
-def _licence(backbone: Backbone) -> str:
-    """The backbone's; what is no name of a licence is "other" to the hub."""
-    found = model_licence(backbone.name)
-    return "other" if " " in found else found
 
 
 def _evaluation(card: TaskCard, scores: dict[str, Any]) -> list[EvalResult] | None:
@@ -120,14 +116,9 @@ def _introduction(
 def _scores(card: TaskCard, scores: dict[str, Any]) -> str:
     if "accuracy" not in scores:
         return "## Scores\n\nIt has not been scored.\n"
-    lines = [["this prompt", scores]] + [
-        [name, scores[key]]
-        for key, name in (
-            ("baseline", "prompt tuning on the few shots alone"),
-            ("zero_shot", "no prompt"),
-        )
-        if key in scores
-    ]
+    names = {"baseline": "prompt tuning on the few shots alone", "zero_shot": "no prompt"}
+    lines = [("this prompt", scores)]
+    lines += [(name, scores[key]) for key, name in names.items() if key in scores]
     rows = []
     for name, part in lines:
         low, high = part["accuracy_95"]
@@ -172,13 +163,3 @@ The model answers with a label word after the filled-in template and has no clas
 not load it with `pipeline("text-classification")`: that puts an untrained head on it.
 """
     return text
-
-
-def _limits() -> str:
-    return """## Limits
-
-It knows the task from a handful of rows and from machine-written ones that nobody has checked. It
-labels every row, also those that have none of the labels. It carries the biases of the backbone and
-of the text its synthetic rows began with. Do not let it decide about people. Rows longer than the
-backbone reads are cut.
-"""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,11 +58,7 @@ def write_checkpoint(folder: Path, backbone: Backbone, prompt: Tensor) -> list[i
 def with_prefix(
     processor: dict[str, Any] | None, names: list[str], ids: list[int]
 ) -> dict[str, Any]:
-    """A tokenizer's post-processor that puts tokens before what the given one makes.
-
-    Raises:
-        UserError: a kind of post-processor that dawgen does not know.
-    """
+    """A tokenizer's post-processor that puts tokens before what the given one makes."""
     kind = processor["type"] if processor else None
     if kind == "Sequence":
         assert processor is not None
@@ -79,40 +76,31 @@ def with_prefix(
         (sep, sep_id), (cls, cls_id) = processor["sep"], processor["cls"]
         return _template(names, ids, before=[(cls, cls_id)], after=[(sep, sep_id)])
     if kind == "TemplateProcessing":
-        lead = [_special(name) for name in names]
-        known = {name: _token(name, place) for name, place in zip(names, ids, strict=True)}
+        lead = _template(names, ids)
         return processor | {
-            "single": [*lead, *processor["single"]],
-            "special_tokens": processor["special_tokens"] | known,
+            "single": [*lead["single"][: len(names)], *processor["single"]],
+            "special_tokens": processor["special_tokens"] | lead["special_tokens"],
         }
     raise UserError(f"This tokenizer's post-processor, {kind}, is none a prompt can go before.")
 
 
 def _template(
-    names: list[str],
-    ids: list[int],
-    before: list[tuple[str, int]] | None = None,
-    after: list[tuple[str, int]] | None = None,
+    names: Sequence[str],
+    ids: Sequence[int],
+    before: Sequence[tuple[str, int]] = (),
+    after: Sequence[tuple[str, int]] = (),
 ) -> dict[str, Any]:
-    lead = [*zip(names, ids, strict=True), *(before or [])]
-    single = [
-        *(_special(name) for name, _ in lead),
-        {"Sequence": {"id": "A", "type_id": 0}},
-        *(_special(name) for name, _ in after or []),
-    ]
-    tokens = {name: _token(name, place) for name, place in [*lead, *(after or [])]}
-    pair = [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}]
+    lead = [*zip(names, ids, strict=True), *before]
+
+    def special(tokens: Sequence[tuple[str, int]]) -> list[dict[str, Any]]:
+        return [{"SpecialToken": {"id": name, "type_id": 0}} for name, _ in tokens]
+
+    first, second = ({"Sequence": {"id": name, "type_id": n}} for n, name in enumerate("AB"))
     return {
         "type": "TemplateProcessing",
-        "single": single,
-        "pair": pair,
-        "special_tokens": tokens,
+        "single": [*special(lead), first, *special(after)],
+        "pair": [first, second],
+        "special_tokens": {
+            name: {"id": name, "ids": [place], "tokens": [name]} for name, place in [*lead, *after]
+        },
     }
-
-
-def _special(name: str) -> dict[str, Any]:
-    return {"SpecialToken": {"id": name, "type_id": 0}}
-
-
-def _token(name: str, place: int) -> dict[str, Any]:
-    return {"id": name, "ids": [place], "tokens": [name]}

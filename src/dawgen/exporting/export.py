@@ -33,10 +33,8 @@ if TYPE_CHECKING:
     from dawgen.tasks import TaskCard
 
 TASK = "task.json"
-SCRIPT = "predict.py"
-ROWS = "rows.py"
 TOKENS = "text_tokenizer.py"
-"""What the scripts of all kinds share, beside predict.py; the second is dawgen's own module."""
+"""dawgen's own module, which the scripts of all kinds share."""
 
 
 def export_run(run: Path, to: str, out: Path, overrides: Sequence[str] = ()) -> Path:
@@ -69,12 +67,8 @@ def export_run(run: Path, to: str, out: Path, overrides: Sequence[str] = ()) -> 
             write_json(partial / TASK, about)
             home = resources.files("dawgen")
             scripts = home / "exporting" / "scripts"
-            sources = {
-                SCRIPT: scripts / f"{to}.py",
-                ROWS: scripts / ROWS,
-                TOKENS: home / "backbone" / TOKENS,
-            }
-            for name, source in sources.items():
+            files = {"predict.py": scripts / f"{to}.py", "rows.py": scripts / "rows.py"}
+            for name, source in (files | {TOKENS: home / "backbone" / TOKENS}).items():
                 write_text(partial / name, source.read_text("utf-8"))
             write_text(partial / "README.md", model_card(run, card, settings, backbone, to))
             _share(partial)

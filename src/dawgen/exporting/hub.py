@@ -55,8 +55,12 @@ def planned_uploads(
     """
     if model is None and dataset is None:
         raise UserError("Name where to push: the prompt with --model, the rows with --dataset.")
-    for name in (model, dataset):
-        _check_name(name)
+    for name in filter(None, (model, dataset)):
+        try:
+            validate_repo_id(name)
+        except HFValidationError as error:
+            reason = first_line(error)
+            raise UserError(f"{name!r} is no name of a repository on the hub: {reason}.") from None
     uploads = []
     if model is not None:
         uploads.append(_upload("model", model, export_run(run, to, work / "model", overrides)))
@@ -98,16 +102,6 @@ def push(uploads: Sequence[Upload], *, private: bool = False) -> list[str]:
             ) from error
         addresses.append(str(address))
     return addresses
-
-
-def _check_name(name: str | None) -> None:
-    if name is None:
-        return
-    try:
-        validate_repo_id(name)
-    except HFValidationError as error:
-        reason = first_line(error)
-        raise UserError(f"{name!r} is no name of a repository on the hub: {reason}.") from None
 
 
 def _upload(kind: str, repo: str, folder: Path) -> Upload:

@@ -1,14 +1,18 @@
-"""What a run ran on, for its record."""
+"""The hardware and the package versions of a run."""
 
 from __future__ import annotations
 
 import os
 import platform
+import re
 import resource
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
+
+from dawgen.machine.limits import read_text
 
 _PACKAGES = (
     "dawgen",
@@ -26,20 +30,13 @@ _PACKAGES = (
 )
 
 
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text("utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
 def hardware() -> dict[str, object]:
     """Processor, cores and GPU; no host names."""
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    model = re.search(r"^model name\s*:(.*)", read_text(Path("/proc/cpuinfo")), re.MULTILINE)
+    processor = model[1].strip() if model else platform.processor() or platform.machine()
     return {
-        "processor": _processor(),
+        "processor": processor,
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "gpu": gpu,
@@ -50,13 +47,11 @@ def hardware() -> dict[str, object]:
 
 def versions() -> dict[str, str]:
     """Installed versions of the packages that results depend on."""
-    found = {}
+    installed = {}
     for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+        with suppress(PackageNotFoundError):
+            installed[package] = version(package)
+    return installed
 
 
 def peak_memory_mib() -> float:

@@ -1,4 +1,4 @@
-"""What a piece of work cost: seconds, memory, energy."""
+"""Measures time, memory and energy."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import logging
 import platform
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
@@ -15,14 +15,15 @@ from typing import Any
 import torch
 
 from dawgen.machine.hardware import peak_memory_mib
+from dawgen.machine.limits import read_text
 
 
 @dataclass
 class Cost:
-    """Seconds and kWh add up; of memory the peak counts.
+    """Seconds and kWh add up; of memory, the peak counts.
 
     Attributes:
-        energy_kwh: None where codecarbon is not installed.
+        energy_kwh: None without codecarbon.
         peak_gpu_memory_mib: None without a GPU.
     """
 
@@ -44,28 +45,22 @@ class Cost:
         )
 
     def share(self, parts: int) -> Cost:
-        """One of ``parts`` equal shares; the peak of memory is everyone's."""
-        return Cost(
-            self.wall_seconds / parts,
-            self.cpu_seconds / parts,
-            self.peak_memory_mib,
-            self.peak_gpu_memory_mib,
-            None if self.energy_kwh is None else self.energy_kwh / parts,
+        """One of ``parts`` equal shares; the peaks of memory stay."""
+        return replace(
+            self,
+            wall_seconds=self.wall_seconds / parts,
+            cpu_seconds=self.cpu_seconds / parts,
+            energy_kwh=None if self.energy_kwh is None else self.energy_kwh / parts,
         )
 
     def record(self) -> dict[str, float | None]:
-        """As it stands in a cell."""
-        return {
-            "wall_seconds": round(self.wall_seconds, 3),
-            "cpu_seconds": round(self.cpu_seconds, 3),
-            "peak_memory_mib": self.peak_memory_mib,
-            "peak_gpu_memory_mib": self.peak_gpu_memory_mib,
-            "energy_kwh": self.energy_kwh,
-        }
+        """The costs as they are in a cell of the benchmark."""
+        seconds = {name: round(getattr(self, name), 3) for name in ("wall_seconds", "cpu_seconds")}
+        return {**asdict(self), **seconds}
 
 
 class Meter:
-    """Measures one piece of work after another."""
+    """Measures pieces of work, one at a time."""
 
     def __init__(self) -> None:
         self._tracker = _energy_tracker()
@@ -77,7 +72,7 @@ class Meter:
 
     @contextmanager
     def measure(self) -> Iterator[Cost]:
-        """Gives back a cost that is filled in when the work is over."""
+        """The cost of the block, which is filled in when the block ends."""
         cost = Cost()
         _reset_peaks()
         if self._tracker:
@@ -89,44 +84,36 @@ class Meter:
             cost.wall_seconds = perf_counter() - wall
             cost.cpu_seconds = process_time() - cpu
             if self._tracker:
-                found = self._tracker.stop_task()  # None where it failed, which it only logs
-                cost.energy_kwh = float(found.energy_consumed) if found else None
+                energy = self._tracker.stop_task()  # None if it failed, which it only logs
+                cost.energy_kwh = float(energy.energy_consumed) if energy else None
             cost.peak_memory_mib = _peak_mib()
             if torch.cuda.is_available():
                 cost.peak_gpu_memory_mib = round(torch.cuda.max_memory_allocated() / 2**20, 1)
 
 
 def _energy_tracker() -> Any:
-    """codecarbon's tracker without network, or None where it is not installed."""
+    """codecarbon's tracker without network; None if it is not installed."""
     try:
         from codecarbon import OfflineEmissionsTracker
     except ImportError:
         return None
-    logging.getLogger("codecarbon").setLevel(logging.ERROR)  # it speaks before log_level is read
-    # The country only turns kWh into CO2, which is not kept.
+    logging.getLogger("codecarbon").setLevel(logging.ERROR)  # it logs before log_level is read
+    # The country only turns kWh into CO2, which is not used.
     return OfflineEmissionsTracker(
         country_iso_code="USA", output_methods=[], log_level="error", allow_multiple_runs=True
     )
 
 
-_CLEAR, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
-
-
 def _reset_peaks() -> None:
-    """Start the peak of resident memory anew where the system can (Linux)."""
+    """Reset the peaks of memory if the system can (Linux)."""
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
     if platform.system() == "Linux":
-        try:
-            _CLEAR.write_text("5")
-        except OSError:
-            return
+        with suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5")
 
 
 def _peak_mib() -> float:
-    """Largest resident size since the reset; where there is none, of the whole process."""
-    try:
-        found = re.search(r"VmHWM:\s+(\d+) kB", _STATUS.read_text())
-    except OSError:
-        found = None
-    return round(int(found[1]) / 1024, 1) if found else peak_memory_mib()
+    """Largest resident size since the reset; of the whole process if there is no reset."""
+    peak = re.search(r"VmHWM:\s+(\d+) kB", read_text(Path("/proc/self/status")))
+    return round(int(peak[1]) / 1024, 1) if peak else peak_memory_mib()

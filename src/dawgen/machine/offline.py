@@ -1,9 +1,8 @@
 """`--offline`: no Python code of this process reaches the network.
 
-The hub's libraries are told so, and answer from what lies on the disk. Beside that, an audit
-hook refuses every connection, datagram and look-up of a name that Python code tries to make,
-whoever tries; processes that are forked have it too. It does not see what native code does with
-the system's own calls, nor other programs that are started: docs/reliability.md says so.
+The hub's libraries are set to use local files only. In addition, an audit hook refuses every
+connection, datagram and name look-up from Python code, also in forked processes. It does not see
+system calls of native code, nor other programs (docs/reliability.md).
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ _on = False
 
 
 def go_offline() -> None:
-    """Refuse the network from here on; call it before the hub's libraries are imported."""
+    """Refuse the network; call it before the hub's libraries are imported."""
     global _on
     os.environ.update(dict.fromkeys(_VARIABLES, "1"))
     if not _on:
@@ -39,8 +38,8 @@ def _refuse(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 def _is_local(event: str, arguments: tuple[Any, ...]) -> bool:
-    """Whether a socket of this machine's file system is meant, by which processes talk.
+    """Whether the address is a local socket of the file system.
 
-    One that sends to no address is connected: to this machine, for all else was refused.
+    A socket that sends to no address is connected already, and other connections were refused.
     """
     return event in _SOCKETS and (arguments[1] is None or isinstance(arguments[1], str | bytes))

@@ -7,17 +7,13 @@
 from __future__ import annotations
 
 from dawgen.methods import (
-    dawgen,
-    fewgen,
     fine_tuning,
     in_context,
     optima,
     ppt,
-    prompt_fine_tuning,
     prompt_tuning,
-    selected,
-    soft_prompt_fine_tuning,
     spot,
+    synthetic,
     tfidf,
     zero_shot,
 )
@@ -28,17 +24,15 @@ PREPARED: dict[str, Prepare] = {
     "prompt-tuning": prompt_tuning.prepare,
     "ppt": ppt.prepare,
     "spot": spot.prepare,
-    **fewgen.PREPARED,
-    **dawgen.PREPARED,
-    **selected.PREPARED,
+    **synthetic.PREPARED,
 }
 
 METHODS: dict[str, Method] = {
     "zero-shot": zero_shot.zero_shot,
     "in-context": in_context.in_context,
     "fine-tuning": fine_tuning.fine_tuning,
-    "prompt-fine-tuning": prompt_fine_tuning.prompt_fine_tuning,
-    "soft-prompt-fine-tuning": soft_prompt_fine_tuning.soft_prompt_fine_tuning,
+    "prompt-fine-tuning": fine_tuning.prompt_fine_tuning,
+    "soft-prompt-fine-tuning": fine_tuning.soft_prompt_fine_tuning,
     "optima": optima.optima,
     "tfidf": tfidf.tfidf,
     **{name: alone(prepare) for name, prepare in PREPARED.items()},

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
+from dawgen.backbone import Backbone
 from dawgen.errors import UserError
-
-if TYPE_CHECKING:
-    from dawgen.backbone import Backbone
-    from dawgen.settings import Settings
-    from dawgen.streams import Streams
-    from dawgen.tasks import Row, Shots, TaskCard
+from dawgen.evaluation import predict
+from dawgen.settings import Settings
+from dawgen.streams import Streams
+from dawgen.tasks import Row, Shots, TaskCard
+from dawgen.terminal.progress import progress
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Task:
     source: Source | None = None
 
     def needed_source(self, method: str) -> Source:
-        """The source, or one sentence that says how to name one."""
+        """The source; a UserError where there is none."""
         if self.source is None:
             raise UserError(
                 f"{method} learns from a large labelled source task; name its card with "
@@ -70,4 +71,37 @@ class Prediction:
     details: dict[str, Any] = field(default_factory=dict)
 
 
-Method = Callable[["Task", "Shots", "Backbone", "Settings", "Streams"], Prediction]
+def label_by_prompt(
+    task: Task,
+    prompt: Tensor | None,
+    backbone: Backbone,
+    settings: Settings,
+    details: dict[str, Any] | None = None,
+) -> Prediction:
+    """The task's rows under a prompt [P,H], or under none."""
+    tokens = settings.evaluation.tokens_per_batch
+    found = predict(backbone, task.card, prompt, task.rows, tokens_per_batch=tokens)
+    return Prediction(found, details or {})
+
+
+def train(
+    name: str,
+    steps: int,
+    look_every: int,
+    update: Callable[[int], None],
+    look: Callable[[int], None],
+) -> None:
+    """Run ``update`` for each step from 1.
+
+    ``look`` comes before the first step, after every ``look_every`` of them and after the last.
+    """
+    with progress(name, steps, "steps") as advance:
+        look(0)
+        for step in range(1, steps + 1):
+            update(step)
+            if step % look_every == 0 or step == steps:
+                look(step)
+            advance(1)
+
+
+Method = Callable[[Task, Shots, Backbone, Settings, Streams], Prediction]

@@ -10,18 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from statistics import median
-from typing import TYPE_CHECKING
 
+from dawgen.backbone import Backbone
 from dawgen.backbone.text import answered
 from dawgen.errors import UserError
 from dawgen.evaluation.predict import label_probabilities
 from dawgen.methods.base import Prediction, Task
-
-if TYPE_CHECKING:
-    from dawgen.backbone import Backbone
-    from dawgen.settings import Settings
-    from dawgen.streams import Streams
-    from dawgen.tasks import Row, Shots, TaskCard
+from dawgen.settings import Settings
+from dawgen.streams import Streams
+from dawgen.tasks import Row, Shots, TaskCard
 
 Demonstrations = list[list[int]]  # token ids of each
 
@@ -39,8 +36,7 @@ def in_context(
     # A causal model's label word needs room behind the input; a decoder has its own.
     answer = 0 if backbone.is_encoder_decoder else max(len(word) for word in words)
     room = backbone.max_length - answer
-    rounds = draw_rounds(card, shots.train, backbone, streams, room)
-    rounds = rounds[: _most_rounds(card, settings)]
+    rounds = draw_rounds(card, shots.train, backbone, streams, room)[: _most_rounds(card, settings)]
     lead = len(backbone.texts.around[0])
     inputs, counts = [], []
     for row in backbone.encode_rows(card, task.rows, 0):
@@ -51,7 +47,14 @@ def in_context(
     found = label_probabilities(
         backbone, inputs, words, tokens_per_batch=settings.evaluation.tokens_per_batch
     )
-    return Prediction(found, _details(counts))
+    shown_counts = counts or [0]
+    details = {
+        "demonstrations_min": min(shown_counts),
+        "demonstrations_median": median(shown_counts),
+        "demonstrations_max": max(shown_counts),
+        "rows_without_demonstrations": sum(count == 0 for count in shown_counts),
+    }
+    return Prediction(found, details)
 
 
 def _most_rounds(card: TaskCard, settings: Settings) -> int | None:
@@ -107,13 +110,3 @@ def fitting(rounds: Sequence[Demonstrations], room: int) -> Demonstrations:
             chosen += members
             room -= size
     return chosen
-
-
-def _details(counts: Sequence[int]) -> dict[str, float]:
-    shown = counts or [0]
-    return {
-        "demonstrations_min": min(shown),
-        "demonstrations_median": median(shown),
-        "demonstrations_max": max(shown),
-        "rows_without_demonstrations": sum(count == 0 for count in counts),
-    }

@@ -36,11 +36,7 @@ _FEWEST_WORDS = 4  # of a clause; "however" alone says nothing of what comes nex
 
 
 def read_documents(corpus: str) -> list[Document]:
-    """The documents of a text file, or the clauses of a packaged corpus's sentences.
-
-    Raises:
-        UserError: no such file, an unreadable one, or one without two documents.
-    """
+    """The documents of a text file, or the clauses of a packaged corpus's sentences."""
     if corpus in CORPORA:
         cut = (clauses(line) for line in corpus_lines(corpus))
         return [found for found in cut if len(found) > 1]
@@ -91,9 +87,6 @@ def kinds_of(card: TaskCard) -> dict[Kind, str]:
 
     The next sentence is "yes" and another document "no" where the card has these label words,
     as in PPT; else the card's order counts, its first label being the nearest.
-
-    Raises:
-        UserError: the task's rows are no pairs, or it has more than three labels.
     """
     if not card.is_pair or len(card.labels) > 3:
         why = f"{len(card.labels)} labels" if card.is_pair else "a single text a row"
@@ -120,9 +113,6 @@ class NextSentencePairs:
         documents: two or more, of sentences in order.
         kinds: from :func:`kinds_of`.
         rng: the stream that all draws come from.
-
-    Raises:
-        UserError: too few documents are long enough.
     """
 
     def __init__(

@@ -33,14 +33,13 @@ are labelled, and the checkpoint chosen, by whole words.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
+from dawgen.backbone import Backbone
 from dawgen.errors import UserError
-from dawgen.evaluation import predict
-from dawgen.methods.base import Prediction, Source, Task
+from dawgen.methods.base import Prediction, Source, Task, label_by_prompt, train
 from dawgen.methods.perturb import (
     Discriminator,
     adversarial,
@@ -50,8 +49,9 @@ from dawgen.methods.perturb import (
     reversal_strength,
 )
 from dawgen.methods.transfer import as_target
-from dawgen.streams import repeatable
-from dawgen.terminal.progress import progress
+from dawgen.settings import Settings
+from dawgen.streams import Streams, repeatable
+from dawgen.tasks import Shots, TaskCard
 from dawgen.tuning.combine import Passes
 from dawgen.tuning.develop import DevScore, dev_scores
 from dawgen.tuning.gradients import clip, cross_entropy
@@ -59,22 +59,11 @@ from dawgen.tuning.rows import EncodedRows, encode
 from dawgen.tuning.schedule import make_optimizer, rate_at
 from dawgen.tuning.start import start_prompt
 
-if TYPE_CHECKING:
-    from dawgen.backbone import Backbone
-    from dawgen.settings import Settings
-    from dawgen.streams import Streams
-    from dawgen.tasks import Shots, TaskCard
-
 
 def optima(
     task: Task, shots: Shots, backbone: Backbone, settings: Settings, streams: Streams
 ) -> Prediction:
-    """Adapt a prompt from the task's source to its unlabelled rows and label ``task.rows``.
-
-    Raises:
-        UserError: no source, no unlabelled rows, other labels than the source's, label words
-            that start with the same token, or a loss that is not finite.
-    """
+    """Adapt a prompt from the task's source to its unlabelled rows and label ``task.rows``."""
     source = as_target(task.needed_source("OPTIMA"), task.card, "OPTIMA")
     if not task.unlabelled:
         raise UserError(
@@ -82,8 +71,6 @@ def optima(
             f"some with --unlabelled."
         )
     prompt, step, score = adapt(task, source, shots, backbone, settings, streams)
-    tokens = settings.evaluation.tokens_per_batch
-    found = predict(backbone, task.card, prompt, task.rows, tokens_per_batch=tokens)
     details = {
         "best_step": step,
         "dev_accuracy": score.accuracy,
@@ -91,7 +78,7 @@ def optima(
         "source_rows": len(source.rows),
         "unlabelled_rows": len(task.unlabelled),
     }
-    return Prediction(found, details)
+    return label_by_prompt(task, prompt, backbone, settings, details)
 
 
 @repeatable()
@@ -107,10 +94,6 @@ def adapt(
 
     Args:
         source: with the target's labels, from :func:`dawgen.methods.transfer.as_target`.
-
-    Raises:
-        UserError: a loss is not finite, there are no development shots, or label words start
-            with the same token.
     """
     if not shots.dev:
         raise UserError(f"{task.card.name}: there are no development rows to choose a step by.")
@@ -122,20 +105,22 @@ def adapt(
     adaptation = _Adaptation(task.card, source.card, backbone, settings, streams)
     source_order = Passes(len(labelled), streams.numpy("optima", "source"))
     target_order = Passes(len(target), streams.numpy("optima", "target"))
+    size, tokens = optima_settings.batch_size, settings.tuning.tokens_per_batch
     best: tuple[Tensor, int, DevScore] | None = None
-    with progress("OPTIMA", optima_settings.steps, "steps") as advance:
-        for step in range(optima_settings.steps + 1):
-            if step:
-                places = source_order.take(optima_settings.batch_size)
-                rows = EncodedRows([labelled.ids[i] for i in places], labelled.targets[places])
-                others = [target[i] for i in target_order.take(optima_settings.batch_size)]
-                adaptation.update(step, rows, others)
-                advance(1)
-            if step % optima_settings.eval_every == 0 or step == optima_settings.steps:
-                prompt, tokens = adaptation.prompt.detach(), settings.tuning.tokens_per_batch
-                (score,) = dev_scores(prompt[None], [dev], words, backbone, tokens)
-                if score.better_than(best[2] if best else None):
-                    best = prompt.cpu().clone(), step, score
+
+    def update(step: int) -> None:
+        places = source_order.take(size)
+        rows = EncodedRows([labelled.ids[i] for i in places], labelled.targets[places])
+        adaptation.update(step, rows, [target[i] for i in target_order.take(size)])
+
+    def look(step: int) -> None:
+        nonlocal best
+        prompt = adaptation.prompt.detach()
+        (score,) = dev_scores(prompt[None], [dev], words, backbone, tokens)
+        if score.better_than(best[2] if best else None):
+            best = prompt.cpu().clone(), step, score
+
+    train("OPTIMA", optima_settings.steps, optima_settings.eval_every, update, look)
     assert best is not None
     return best
 
@@ -212,11 +197,7 @@ class _Adaptation:
 
 
 def _first_tokens(card: TaskCard, backbone: Backbone) -> Tensor:
-    """The label words' first tokens [C] behind the card's template.
-
-    Raises:
-        UserError: two words have the same.
-    """
+    """The label words' first tokens [C] behind the card's template."""
     firsts = [word[0] for word in backbone.label_word_ids(card)]
     if len(set(firsts)) < len(firsts):
         words = ", ".join(repr(card.label_words[label]) for label in card.labels)

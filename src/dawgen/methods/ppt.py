@@ -16,30 +16,25 @@ Ours, where we differ:
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from dawgen.backbone import Backbone
 from dawgen.errors import UserError
-from dawgen.methods.base import Task
+from dawgen.methods.base import Task, train
 from dawgen.methods.next_sentence import Document, NextSentencePairs, kinds_of, read_documents
-from dawgen.methods.prompted import PromptJob
+from dawgen.methods.prompted import PromptJob, at_constant_rate, on_real_rows
 from dawgen.methods.stored import Trained, stored_prompt
-from dawgen.settings import TuningSettings
+from dawgen.settings import Settings, TuningSettings
 from dawgen.storage.folder import fingerprint
 from dawgen.streams import Streams, repeatable
-from dawgen.terminal.progress import progress
-from dawgen.tuning import Arm
+from dawgen.tasks import Row, Shots, TaskCard
 from dawgen.tuning.gradients import both_gradients, clip
 from dawgen.tuning.rows import JoinedRows, encode
 from dawgen.tuning.schedule import make_optimizer
 from dawgen.tuning.start import start_prompt
-
-if TYPE_CHECKING:
-    from dawgen.backbone import Backbone
-    from dawgen.settings import Settings
-    from dawgen.tasks import Row, Shots, TaskCard
 
 SEED = 13  # of the pre-training, whatever the task's seed: one prompt serves them all
 LOG_EVERY = 100
@@ -54,26 +49,16 @@ def prepare(
         UserError: no pairs, more than three labels, no usable corpus, or a loss that is not
             finite.
     """
-    start = pretrained(task, backbone, settings)
-    tuning = _tuning(settings, len(shots.train))
-    arm = Arm("ppt", streams.root, "real", learning_rate=tuning.learning_rate)
-    return PromptJob(arm, shots.train, shots.dev, tuning, start=start)
-
-
-def _tuning(settings: Settings, rows: int) -> TuningSettings:
-    """PPT's own tuning: a constant rate, a look at the development rows after each pass."""
     ppt = settings.methods.ppt
-    a_pass = max(1, math.ceil(rows / ppt.tuning_batch_size))
-    changes: dict[str, Any] = {
-        "combine": "real",
-        "learning_rate": ppt.tuning_learning_rate,
-        "schedule": "constant",
-        "warmup_steps": 0,
-        "batch_size": ppt.tuning_batch_size,
-        "steps": ppt.tuning_epochs * a_pass,
-        "eval_every": a_pass,
-    }
-    return settings.tuning.model_copy(update=changes)
+    a_pass = max(1, math.ceil(len(shots.train) / ppt.tuning_batch_size))
+    tuning = at_constant_rate(
+        settings.tuning,
+        learning_rate=ppt.tuning_learning_rate,
+        batch_size=ppt.tuning_batch_size,
+        steps=ppt.tuning_epochs * a_pass,
+        eval_every=a_pass,
+    )
+    return on_real_rows("ppt", shots, tuning, streams, pretrained(task, backbone, settings))
 
 
 def pretrained(task: Task, backbone: Backbone, settings: Settings) -> Tensor:
@@ -95,21 +80,17 @@ def pretrained(task: Task, backbone: Backbone, settings: Settings) -> Tensor:
         "seed": SEED,
     }
 
-    def train() -> Trained:
+    def make() -> Trained:
         return pretrain(card, documents, backbone, settings)
 
-    return stored_prompt(task.folder / "ppt", inputs, backbone, train)
+    return stored_prompt(task.folder / "ppt", inputs, backbone, make)
 
 
 @repeatable()
 def pretrain(
     card: TaskCard, documents: list[Document], backbone: Backbone, settings: Settings
 ) -> Trained:
-    """Next-sentence prediction through the card's template; the last step's prompt [P,H].
-
-    Raises:
-        UserError: too few documents, or a loss that is not finite (named by its step).
-    """
+    """Next-sentence prediction through the card's template; the last step's prompt [P,H]."""
     ppt, tuning = settings.methods.ppt, settings.tuning
     streams = Streams(SEED)
     pairs = NextSentencePairs(documents, kinds_of(card), streams.numpy("ppt", "pairs"))
@@ -120,25 +101,27 @@ def pretrain(
     unit = backbone.rate_unit(tuning.learning_rate_unit)
     log: list[dict[str, Any]] = []
     losses: list[float] = []
-    with progress("pre-training a prompt", ppt.steps, "steps") as advance:
-        for step in range(1, ppt.steps + 1):
-            rate = noam(step, unit * ppt.learning_rate, ppt.warmup_steps)
-            rows = pairs.take(ppt.batch_size)
-            loss, gradient = _gradient(card, rows, prompt, words, backbone, tuning)
-            if not math.isfinite(loss):
-                raise UserError(
-                    f"{card.name}, step {step} of PPT's pre-training: the loss is not finite; "
-                    f"lower methods.ppt.learning_rate, or take backbone.dtype fp32."
-                )
-            optimizer.param_groups[0]["lr"] = rate
-            prompt.grad = gradient
-            optimizer.step()
-            losses.append(loss)
-            if step % LOG_EVERY == 0 or step == ppt.steps:
-                mean = sum(losses) / len(losses)
-                log.append({"step": step, "learning_rate": rate, "mean_loss": mean})
-                losses.clear()
-            advance(1)
+
+    def update(step: int) -> None:
+        rows = pairs.take(ppt.batch_size)
+        loss, gradient = _gradient(card, rows, prompt, words, backbone, tuning)
+        if not math.isfinite(loss):
+            raise UserError(
+                f"{card.name}, step {step} of PPT's pre-training: the loss is not finite; "
+                f"lower methods.ppt.learning_rate, or take backbone.dtype fp32."
+            )
+        optimizer.param_groups[0]["lr"] = noam(step, unit * ppt.learning_rate, ppt.warmup_steps)
+        prompt.grad = gradient
+        optimizer.step()
+        losses.append(loss)
+
+    def note(step: int) -> None:
+        if step:
+            rate, mean = optimizer.param_groups[0]["lr"], sum(losses) / len(losses)
+            log.append({"step": step, "learning_rate": rate, "mean_loss": mean})
+            losses.clear()
+
+    train("pre-training a prompt", ppt.steps, LOG_EVERY, update, note)
     return prompt.detach().cpu(), log
 
 

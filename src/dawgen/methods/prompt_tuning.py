@@ -6,23 +6,16 @@ vocabulary, which is what the method page asks of every system here.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from dawgen.backbone import Backbone
 from dawgen.methods.base import Task
-from dawgen.methods.prompted import PromptJob
-from dawgen.tuning import Arm
-
-if TYPE_CHECKING:
-    from dawgen.backbone import Backbone
-    from dawgen.settings import Settings
-    from dawgen.streams import Streams
-    from dawgen.tasks import Shots
+from dawgen.methods.prompted import PromptJob, on_real_rows
+from dawgen.settings import Settings
+from dawgen.streams import Streams
+from dawgen.tasks import Shots
 
 
 def prepare(
     task: Task, shots: Shots, backbone: Backbone, settings: Settings, streams: Streams
 ) -> PromptJob:
     """The real rows, the start and the rate that the settings name."""
-    tuning = settings.tuning
-    arm = Arm("prompt-tuning", streams.root, "real", learning_rate=tuning.learning_rate)
-    return PromptJob(arm, shots.train, shots.dev, tuning)
+    return on_real_rows("prompt-tuning", shots, settings.tuning, streams)

@@ -8,24 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from dawgen.evaluation import predict
-from dawgen.methods.base import Method, Prediction, Task
-from dawgen.settings import TuningSettings
+from dawgen.backbone import Backbone
+from dawgen.methods.base import Method, Prediction, Task, label_by_prompt
+from dawgen.settings import Settings, TuningSettings
+from dawgen.streams import Streams
+from dawgen.tasks import Row, Shots, TaskCard
 from dawgen.tuning import Arm, TunedPrompt
 from dawgen.tuning.fit import fit_stack
 from dawgen.tuning.rows import encode
 from dawgen.tuning.start import start_prompt
 from dawgen.tuning.state import ArmData
-
-if TYPE_CHECKING:
-    from dawgen.backbone import Backbone
-    from dawgen.settings import Settings
-    from dawgen.streams import Streams
-    from dawgen.tasks import Row, Shots, TaskCard
 
 
 @dataclass(frozen=True)
@@ -49,7 +44,25 @@ class PromptJob:
     start: Tensor | None = None
 
 
-Prepare = Callable[[Task, "Shots", "Backbone", "Settings", "Streams"], PromptJob]
+Prepare = Callable[[Task, Shots, Backbone, Settings, Streams], PromptJob]
+
+
+def on_real_rows(
+    name: str,
+    shots: Shots,
+    tuning: TuningSettings,
+    streams: Streams,
+    start: Tensor | None = None,
+) -> PromptJob:
+    """A prompt tuned on the few shots alone."""
+    arm = Arm(name, streams.root, "real", learning_rate=tuning.learning_rate)
+    return PromptJob(arm, shots.train, shots.dev, tuning, start=start)
+
+
+def at_constant_rate(tuning: TuningSettings, **changes: object) -> TuningSettings:
+    """The settings for tuning on real rows at one rate to the last step, with more changes."""
+    fixed = {"combine": "real", "schedule": "constant", "warmup_steps": 0}
+    return tuning.model_copy(update=fixed | changes)
 
 
 def tune(card: TaskCard, jobs: Sequence[PromptJob], backbone: Backbone) -> list[TunedPrompt]:
@@ -64,15 +77,10 @@ def tune(card: TaskCard, jobs: Sequence[PromptJob], backbone: Backbone) -> list[
     tuned: dict[int, TunedPrompt] = {}
     for (settings, length), numbers in stacks.items():
         arms = [Arm(**{**vars(jobs[n].arm), "name": f"{n}"}) for n in numbers]
-        data = [
-            ArmData(
-                *(
-                    encode(card, rows, backbone, length)
-                    for rows in (jobs[n].train, jobs[n].dev, jobs[n].synthetic)
-                )
-            )
-            for n in numbers
-        ]
+        data = []
+        for job in (jobs[n] for n in numbers):
+            sets = (job.train, job.dev, job.synthetic)
+            data.append(ArmData(*(encode(card, rows, backbone, length) for rows in sets)))
         found = fit_stack(card, arms, data, backbone, settings, starts=[starts[n] for n in numbers])
         tuned.update(zip(numbers, found, strict=True))
     return [tuned[number] for number in range(len(jobs))]
@@ -82,15 +90,13 @@ def label(
     task: Task, job: PromptJob, tuned: TunedPrompt, backbone: Backbone, settings: Settings
 ) -> Prediction:
     """The task's rows under a tuned prompt."""
-    tokens = settings.evaluation.tokens_per_batch
-    found = predict(backbone, task.card, tuned.prompt, task.rows, tokens_per_batch=tokens)
     details = {
         "best_step": tuned.best_step,
         "dev_accuracy": tuned.dev_accuracy,
         "dev_loss": tuned.dev_loss,
         "synthetic_rows": len(job.synthetic),
     }
-    return Prediction(found, details)
+    return label_by_prompt(task, tuned.prompt, backbone, settings, details)
 
 
 def alone(prepare: Prepare) -> Method:

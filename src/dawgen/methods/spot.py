@@ -12,23 +12,19 @@ the whole vocabulary.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from torch import Tensor
 
+from dawgen.backbone import Backbone
 from dawgen.errors import UserError
 from dawgen.methods.base import Task
-from dawgen.methods.prompted import PromptJob
+from dawgen.methods.prompted import PromptJob, at_constant_rate, on_real_rows
 from dawgen.methods.stored import Trained, stored_prompt
 from dawgen.methods.transfer import labelled_rows
+from dawgen.settings import Settings
 from dawgen.streams import Streams
+from dawgen.tasks import Row, Shots
 from dawgen.tasks.job import rows_hash
 from dawgen.tuning import Arm, fit_prompts
-
-if TYPE_CHECKING:
-    from dawgen.backbone import Backbone
-    from dawgen.settings import Settings, TuningSettings
-    from dawgen.tasks import Row, Shots
 
 SEED = 13  # of the source prompt, whatever the task's seed: one prompt serves them all
 
@@ -43,16 +39,21 @@ def prepare(
             not finite.
     """
     start = source_prompt(task, backbone, settings)
-    tuning = settings.tuning
-    arm = Arm("spot", streams.root, "real", learning_rate=tuning.learning_rate)
-    return PromptJob(arm, shots.train, shots.dev, tuning, start=start)
+    return on_real_rows("spot", shots, settings.tuning, streams, start)
 
 
 def source_prompt(task: Task, backbone: Backbone, settings: Settings) -> Tensor:
     """The source's prompt [P,H], from ``task.folder``; made where it is not there yet."""
     source = task.needed_source("SPoT")
     rows = labelled_rows(source, "SPoT")
-    tuning = _tuning(settings)
+    spot = settings.methods.spot
+    tuning = at_constant_rate(
+        settings.tuning,
+        learning_rate=spot.learning_rate,
+        batch_size=spot.batch_size,
+        steps=spot.steps,
+        patience=None,
+    )
     card = source.card
     shared = {"prompt_length", "init", "optimizer", "weight_decay", "eval_every", "max_grad_norm"}
     inputs = {
@@ -60,13 +61,13 @@ def source_prompt(task: Task, backbone: Backbone, settings: Settings) -> Tensor:
         "max_length": backbone.max_length,
         "card": card.model_dump(mode="json", include={"name", "labels", "template", "label_words"}),
         "rows": rows_hash(rows),
-        "spot": settings.methods.spot.model_dump(mode="json"),
+        "spot": spot.model_dump(mode="json"),
         "tuning": tuning.model_dump(mode="json", include=shared),
         "seed": SEED,
     }
 
     def train() -> Trained:
-        train_rows, dev_rows = split(rows, settings.methods.spot.dev_rows, card.name)
+        train_rows, dev_rows = split(rows, spot.dev_rows, card.name)
         arm = Arm("source", SEED, "real", learning_rate=tuning.learning_rate)
         (tuned,) = fit_prompts(card, [arm], train_rows, dev_rows, [], backbone, tuning)
         return tuned.prompt, tuned.history
@@ -74,27 +75,8 @@ def source_prompt(task: Task, backbone: Backbone, settings: Settings) -> Tensor:
     return stored_prompt(task.folder / "spot", inputs, backbone, train)
 
 
-def _tuning(settings: Settings) -> TuningSettings:
-    """Prompt tuning on the source: a constant rate to the last step, no early stop."""
-    spot = settings.methods.spot
-    changes: dict[str, Any] = {
-        "combine": "real",
-        "learning_rate": spot.learning_rate,
-        "schedule": "constant",
-        "warmup_steps": 0,
-        "batch_size": spot.batch_size,
-        "steps": spot.steps,
-        "patience": None,
-    }
-    return settings.tuning.model_copy(update=changes)
-
-
 def split(rows: list[Row], dev_rows: int, name: str) -> tuple[list[Row], list[Row]]:
-    """Rows to train on and rows to choose the checkpoint by, a fifth of all at most.
-
-    Raises:
-        UserError: there are too few rows to keep one.
-    """
+    """Rows to train on and rows to choose the checkpoint by, a fifth of all at most."""
     kept = min(dev_rows, len(rows) // 5)
     if not kept:
         raise UserError(

@@ -5,25 +5,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import Tensor
 
 import dawgen
+from dawgen.backbone import Backbone
 from dawgen.prompts import load_prompt, save_prompt
 from dawgen.storage.folder import RunFolder, fingerprint, write_log
 from dawgen.storage.locking import turn
 
-if TYPE_CHECKING:
-    from dawgen.backbone import Backbone
-
 Trained = tuple[Tensor, Sequence[Mapping[str, Any]]]
 """A prompt [P,H] and the records of its training."""
-
-
-def prompt_folder(folder: Path, inputs: Mapping[str, Any]) -> Path:
-    """Where the prompt of these inputs lies below ``folder``."""
-    return folder / fingerprint({"dawgen": dawgen.__version__, **inputs})[:16]
 
 
 def stored_prompt(
@@ -31,8 +24,8 @@ def stored_prompt(
 ) -> Tensor:
     """The prompt [P,H] of these inputs, trained only where it is not there yet.
 
-    It lies in :func:`prompt_folder` as a PEFT adapter with ``log.jsonl`` beside it, whole or
-    not at all, and is always read back from there.
+    It is in a folder named by their fingerprint, as a PEFT adapter with ``log.jsonl`` beside it,
+    whole or not at all, and is always read back from there.
 
     Args:
         folder: the method's own.
@@ -41,7 +34,7 @@ def stored_prompt(
         train: makes it.
     """
     inputs = {"dawgen": dawgen.__version__, **inputs}
-    name = prompt_folder(folder, inputs).name
+    name = fingerprint(inputs)[:16]
 
     def build(partial: Path) -> None:
         prompt, log = train()

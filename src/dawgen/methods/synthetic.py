@@ -1,31 +1,44 @@
-"""Prompts tuned on real rows and on rows that a generator wrote, in every way of table 2."""
+"""Prompts tuned on real rows and on rows that a generator wrote, in every way of table 2.
+
+**FewGen** (Meng et al. 2023): label prompts tuned with meta-learned token weights, equations (2)
+and (3), without dawgen's sentence term. FewGen itself tunes a prefix of CTRL (1.6 B) and then
+fine-tunes a classifier; here it writes with the backbone of the comparison, through prompts at the
+input, and its rows tune a prompt, as in the paper's tables. Its care with noisy rows is
+``tuning.label_smoothing`` and ``tuning.noise``; "mixed-smoothed" is Real+Syn+LS.
+
+**DawGen** (Guo et al., COLM 2024): token weights by meta-learning and the distribution-aligned
+regulariser, equations (2) to (4). "dawgen-surgery" is the paper's last row.
+
+**dawgen-selected** is not in the paper: DawGen's rows of highest label ratio only, mixed with the
+real ones, without surgery. It is what practitioners would try first against noisy synthetic rows:
+throw out the doubtful half and mix the rest in. The label ratio is the sentence version of (3),
+the generator's own judgement; see the method page.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+from dawgen.backbone import Backbone
 from dawgen.methods.base import Task
 from dawgen.methods.prompted import Prepare, PromptJob
 from dawgen.pipeline import stages
 from dawgen.pipeline.stage import Context, make
-from dawgen.settings import Combine
+from dawgen.settings import Combine, Settings
 from dawgen.storage.folder import RunFolder
 from dawgen.storage.locking import turn
+from dawgen.streams import Streams
 from dawgen.synthesis import SyntheticRow, load_synthetic
+from dawgen.tasks import Shots
 from dawgen.tasks.job import Job
 from dawgen.tuning import Arm
-
-if TYPE_CHECKING:
-    from dawgen.backbone import Backbone
-    from dawgen.settings import Settings
-    from dawgen.streams import Streams
-    from dawgen.tasks import Shots
 
 Generator = Literal["fewgen", "dawgen"]
 Choose = Callable[[Sequence[SyntheticRow]], Sequence[SyntheticRow]]
 
 LABEL_SMOOTHING = 0.15  # of Real+Syn+LS: FewGen's
+SELECTED = 0.5  # of the rows, in dawgen-selected
 
 WAYS: dict[str, tuple[Combine, float | None]] = {
     "synthetic": ("synthetic", None),
@@ -92,3 +105,23 @@ def combined(generator: Generator, way: str, choose: Choose | None = None) -> Pr
         return PromptJob(arm, shots.train, shots.dev, tuning, used)
 
     return prepare
+
+
+def best_of_each_label(rows: Sequence[SyntheticRow], share: float = SELECTED) -> list[SyntheticRow]:
+    """The ``share`` of each label's rows with the highest label ratio, in the rows' order.
+
+    A row without a ratio, somebody else's, counts as the most doubtful. Every label keeps a row.
+    """
+    chosen: set[int] = set()
+    for label in {row.label for row in rows}:
+        mine = [number for number, row in enumerate(rows) if row.label == label]
+        mine.sort(key=lambda number: -(rows[number].label_ratio or 0.0))
+        chosen.update(mine[: max(1, round(share * len(mine)))])
+    return [rows[number] for number in sorted(chosen)]
+
+
+GENERATORS: tuple[Generator, ...] = ("fewgen", "dawgen")
+PREPARED: dict[str, Prepare] = {
+    **{f"{generator}-{way}": combined(generator, way) for generator in GENERATORS for way in WAYS},
+    "dawgen-selected": combined("dawgen", "mixed", best_of_each_label),
+}

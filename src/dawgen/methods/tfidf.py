@@ -8,20 +8,18 @@ of words that the two texts have in common, and the ratio of their lengths, besi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from dawgen.backbone import Backbone
 from dawgen.errors import UserError
 from dawgen.methods.base import Prediction, Task
 from dawgen.selection.words import WordCounts
-
-if TYPE_CHECKING:
-    from dawgen.backbone import Backbone
-    from dawgen.settings import Settings
-    from dawgen.streams import Streams
-    from dawgen.tasks import Row, Shots, TaskCard
+from dawgen.settings import Settings
+from dawgen.streams import Streams
+from dawgen.tasks import Row, Shots, TaskCard
 
 REGULARISATION = (0.1, 1.0, 10.0, 100.0)  # logistic regression's C, strong to weak
 
@@ -59,10 +57,10 @@ def tfidf(
         "dev_loss": loss,
         "features": int(train.shape[1]),
     }
-    rows = task.rows
-    if not rows:
+    if not task.rows:
         return Prediction(np.zeros((0, len(card.labels)), np.float32), details)
-    return Prediction(_probabilities(model, features.of(rows), len(card.labels)), details)
+    found = _probabilities(model, features.of(task.rows), len(card.labels))
+    return Prediction(found, details)
 
 
 def _label_numbers(card: TaskCard, rows: Sequence[Row]) -> npt.NDArray[np.int64]:

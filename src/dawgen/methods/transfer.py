@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from dawgen.errors import UserError
 from dawgen.methods.base import Source
-
-if TYPE_CHECKING:
-    from dawgen.tasks import Row, TaskCard
+from dawgen.tasks import Row, TaskCard
 
 
 def labelled_rows(source: Source, method: str) -> list[Row]:
-    """The source's rows, all of them labelled.
-
-    Raises:
-        UserError: there is none, or one has no label.
-    """
+    """The source's rows, all of them labelled."""
     bare = next((i for i, row in enumerate(source.rows, 1) if row.label is None), None)
     if not source.rows or bare is not None:
         what = "there are none" if bare is None else f"row {bare} has no label"
@@ -29,11 +22,7 @@ def labelled_rows(source: Source, method: str) -> list[Row]:
 
 
 def match_labels(source: TaskCard, target: TaskCard) -> dict[str, str]:
-    """The target's label for each label of the source: of the same name, else of the same word.
-
-    Raises:
-        UserError: the two tasks do not have the same labels, by name or by word.
-    """
+    """The target's label for each label of the source: of the same name, else of the same word."""
     if set(source.labels) == set(target.labels):
         return {label: label for label in source.labels}
     by_word = {target.label_words[label]: label for label in target.labels}

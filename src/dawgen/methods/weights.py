@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -22,18 +22,14 @@ from dawgen.backbone import Backbone
 from dawgen.backbone.calls import call_cost, pieces, tokens_at_once
 from dawgen.errors import UserError
 from dawgen.evaluation.predict import label_probabilities
-from dawgen.methods.base import Prediction
-from dawgen.streams import repeatable
-from dawgen.terminal.progress import progress
+from dawgen.methods.base import Prediction, train
+from dawgen.settings import Settings
+from dawgen.streams import Streams, repeatable
+from dawgen.tasks import TaskCard
 from dawgen.tuning.combine import Passes
 from dawgen.tuning.develop import DevScore, dev_scores
 from dawgen.tuning.rows import EncodedRows
 from dawgen.tuning.schedule import make_optimizer
-
-if TYPE_CHECKING:
-    from dawgen.settings import Settings
-    from dawgen.streams import Streams
-    from dawgen.tasks import TaskCard
 
 Words = Sequence[Sequence[int]]
 Losses = Callable[[Backbone, Tensor, Sequence[Sequence[int]], Tensor, Words], Tensor]
@@ -42,44 +38,34 @@ Losses = Callable[[Backbone, Tensor, Sequence[Sequence[int]], Tensor, Words], Te
 
 @dataclass(frozen=True)
 class WeightsJob:
-    """What the weights are tuned on, and by which loss.
-
-    Attributes:
-        card: the task.
-        train: labelled rows.
-        dev: labelled rows by which the best step is chosen.
-        words: token ids of what stands for each of the C labels.
-        losses: of rows.
-        start: [P,H], the soft prompt that is tuned too; P = 0 is none.
-    """
+    """What the weights are tuned on, and by which loss."""
 
     card: TaskCard
     train: EncodedRows
     dev: EncodedRows
+    """By which the best step is chosen."""
     words: Words
+    """Token ids of what stands for each of the C labels."""
     losses: Losses
     start: Tensor
+    """[P,H], the soft prompt that is tuned too; P = 0 is none."""
 
 
 @dataclass(frozen=True)
 class TunedWeights:
-    """The tuned copy, at the step that was best on the development rows.
-
-    Attributes:
-        backbone: the copy; the caller's backbone is as it was.
-        prompt: [P,H].
-        best_step: 0 is the untouched start.
-        looks: each look at the development rows, by its step.
-        losses: the mean training loss of each step, nats.
-        parameters: how many numbers were tuned.
-    """
+    """The tuned copy, at the step that was best on the development rows."""
 
     backbone: Backbone
-    prompt: Tensor
+    """The copy; the caller's backbone is as it was."""
+    prompt: Tensor  # [P,H]
     best_step: int
+    """0 is the untouched start."""
     looks: dict[int, DevScore]
+    """By their step."""
     losses: list[float]
+    """The mean training loss of each step, nats."""
     parameters: int
+    """How many numbers were tuned."""
 
 
 @repeatable()
@@ -89,25 +75,18 @@ def tune_weights(
     """Tune every weight of a copy, and the soft prompt where there is one.
 
     Dropout is on, from a stream of its own; the process's random state comes back as it was.
-
-    Raises:
-        UserError: rows are missing, or a loss is not finite; the sentence names task and step.
     """
     if not len(job.train) or not len(job.dev):
         raise UserError(f"{job.card.name}: fine-tuning needs rows to learn and to choose from.")
     fine = settings.methods.fine_tuning
     batches = Passes(len(job.train), streams.numpy("fine-tuning", "rows"))
     training = _Training(job, backbone, settings)
-    training.look(0)
-    with (
-        _random_state(streams.seed("fine-tuning", "dropout"), backbone.device),
-        progress("tuning all weights", fine.steps, "steps") as advance,
-    ):
-        for step in range(1, fine.steps + 1):
-            training.update(step, batches.take(fine.batch_size))
-            if step % fine.eval_every == 0 or step == fine.steps:
-                training.look(step)
-            advance(1)
+
+    def update(step: int) -> None:
+        training.update(step, batches.take(fine.batch_size))
+
+    with _random_state(streams.seed("fine-tuning", "dropout"), backbone.device):
+        train("tuning all weights", fine.steps, fine.eval_every, update, training.look)
     return training.result()
 
 

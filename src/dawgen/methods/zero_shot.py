@@ -6,21 +6,15 @@ from theirs, which are not published in full.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from dawgen.evaluation import predict
-from dawgen.methods.base import Prediction, Task
-
-if TYPE_CHECKING:
-    from dawgen.backbone import Backbone
-    from dawgen.settings import Settings
-    from dawgen.streams import Streams
-    from dawgen.tasks import Shots
+from dawgen.backbone import Backbone
+from dawgen.methods.base import Prediction, Task, label_by_prompt
+from dawgen.settings import Settings
+from dawgen.streams import Streams
+from dawgen.tasks import Shots
 
 
 def zero_shot(
     task: Task, shots: Shots, backbone: Backbone, settings: Settings, streams: Streams
 ) -> Prediction:
     """p(label word | template) of every row."""
-    tokens = settings.evaluation.tokens_per_batch
-    return Prediction(predict(backbone, task.card, None, task.rows, tokens_per_batch=tokens))
+    return label_by_prompt(task, None, backbone, settings)

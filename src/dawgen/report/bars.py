@@ -1,10 +1,12 @@
-"""Further charts as inline SVG: stacked bars, pairs of shares, histograms, points."""
+"""Further charts as inline SVG: bars, pairs of shares, histograms, points."""
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from markupsafe import Markup
 
@@ -18,20 +20,28 @@ from dawgen.report.charts import (
     WIDTH,
     Line,
     Point,
+    Span,
     axes,
     figure,
+    key,
+    legend,
     line_chart,
-    mark,
     scale,
+    shape,
+    x_of,
+    y_of,
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Stack:
-    """One bar: its name, and how many of each part it has."""
+class Bar:
+    """One named share in [0, 1] with its interval and a note such as its n."""
 
     name: str
-    parts: Mapping[str, int]
+    value: float
+    low: float
+    high: float
+    note: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,47 +53,64 @@ class PairOfShares:
     second: float
 
 
-def stacked_chart(title: str, stacks: Sequence[Stack], order: Sequence[str]) -> Markup:
-    """Horizontal bars, all to one scale, cut into parts in the given order."""
-    row = 46
-    largest = max((sum(stack.parts.values()) for stack in stacks), default=0) or 1
+@dataclass(frozen=True, slots=True)
+class Dot:
+    """A point with what it says, of a class of the page's style."""
+
+    x: float
+    y: float
+    says: str
+    kind: str
+    radius: float = 3.5
+
+
+def bar_chart(title: str, bars: Sequence[Bar]) -> Markup:
+    """Horizontal bars of shares from 0 to 100 %, each with its interval as a whisker."""
+    row, left = 44, 10
+    width = WIDTH - 2 * left
     shapes = []
-    for number, stack in enumerate(stacks):
-        top, left, total = number * row, 0.0, sum(stack.parts.values())
+    for number, bar in enumerate(bars):
+        top = number * row
+        note, kind = f"{bar.value:.1%} · {bar.note}", f"s{number % COLOURS}"
+        box: dict[str, Any] = {"x": left, "y": top + 19}
+        low, high = left + bar.low * width, left + bar.high * width
         shapes += [
-            Markup('<text x="0" y="{}">{}</text>').format(top + 13, stack.name),
-            Markup('<text x="{}" y="{}" text-anchor="end">{}</text>').format(
-                WIDTH, top + 13, f"{total:,}"
-            ),
+            shape("text", bar.name, x=left, y=top + 13),
+            shape("text", note, x=WIDTH - left, y=top + 13, text_anchor="end"),
+            shape("rect", kind="track", **box, width=width, height=16),
+            shape("rect", kind=kind, **box, width=float(bar.value * width), height=16),
+            shape("line", kind="whisker", x1=low, x2=high, y1=top + 27, y2=top + 27),
         ]
-        for part in order:
-            count = stack.parts.get(part, 0)
+    return figure(title, len(bars) * row, shapes)
+
+
+def stacked_chart(
+    title: str, stacks: Mapping[str, Mapping[str, int]], order: Sequence[str]
+) -> Markup:
+    """Horizontal bars, all to one scale, each cut into its parts in the given order."""
+    row = 46
+    largest = max((sum(parts.values()) for parts in stacks.values()), default=0) or 1
+    shapes, totals = [], Counter[str]()
+    for number, (name, parts) in enumerate(stacks.items()):
+        top, left, total = number * row, 0.0, sum(parts.values())
+        totals.update(parts)
+        shapes.append(shape("text", name, x=0, y=top + 13))
+        shapes.append(shape("text", f"{total:,}", x=WIDTH, y=top + 13, text_anchor="end"))
+        for place, part in enumerate(order):
+            count = parts.get(part, 0)
             width = count / largest * WIDTH
             if count:
-                shapes.append(
-                    mark(
-                        "rect",
-                        f"{stack.name}, {part}: {count:,} ({count / total:.1%})",
-                        kind=f"f{order.index(part) % COLOURS}",
-                        x=left,
-                        y=top + 19,
-                        width=max(width - 1, 0.5),
-                        height=18,
-                    )
-                )
+                says = f"{name}, {part}: {count:,} ({count / total:.1%})"
+                kind, drawn = f"f{place % COLOURS}", max(width - 1, 0.5)
+                box: dict[str, Any] = {"x": left, "y": top + 19, "width": drawn, "height": 18}
+                shapes.append(shape("rect", says=says, kind=kind, **box))
             left += width
-    totals: Counter[str] = Counter()
-    for stack in stacks:
-        totals.update(stack.parts)
     keys = [
-        Markup('<span class="key f{}">{} <small>{}</small></span>').format(
-            number % COLOURS, part, f"{totals[part]:,}"
-        )
-        for number, part in enumerate(order)
+        key(f"f{place % COLOURS}", part, f"{totals[part]:,}")
+        for place, part in enumerate(order)
         if totals[part]
     ]
-    legend = Markup('<p class="keys">{}</p>').format(Markup(" ").join(keys))
-    return figure(title, len(stacks) * row, shapes, [legend])
+    return figure(title, len(stacks) * row, shapes, legend(keys))
 
 
 def pairs_chart(title: str, pairs: Sequence[PairOfShares], names: tuple[str, str]) -> Markup | None:
@@ -91,52 +118,43 @@ def pairs_chart(title: str, pairs: Sequence[PairOfShares], names: tuple[str, str
     if not pairs:
         return None
     row, left, right = 22, 132, WIDTH - 12
-    top_share = max(max(pair.first, pair.second) for pair in pairs) or 1.0
-    span = (0.0, top_share)
+    span = (0.0, max(max(pair.first, pair.second) for pair in pairs) or 1.0)
     shapes = []
     for number, pair in enumerate(pairs):
         y = number * row + 12
         first, second = scale(pair.first, span, left, right), scale(pair.second, span, left, right)
         says = f"{pair.name}: {names[0]} {pair.first:.1%}, {names[1]} {pair.second:.1%}"
         shapes += [
-            Markup('<text x="0" y="{}">{}</text>').format(y + 4, pair.name),
-            Markup('<line class="grid" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(
-                left, right, y, y
-            ),
-            Markup('<line class="link" x1="{:.1f}" x2="{:.1f}" y1="{}" y2="{}"/>').format(
-                first, second, y, y
-            ),
-            mark("circle", says, kind="hollow s7", cx=first, cy=y, r=5),
-            mark("circle", says, kind="s0", cx=second, cy=y, r=5),
+            shape("text", pair.name, x=0, y=y + 4),
+            shape("line", kind="grid", x1=left, x2=right, y1=y, y2=y),
+            shape("line", kind="link", x1=first, x2=second, y1=y, y2=y),
+            shape("circle", says=says, kind="hollow s7", cx=first, cy=y, r=5),
+            shape("circle", says=says, kind="s0", cx=second, cy=y, r=5),
         ]
-    shapes.append(
-        Markup('<text x="{}" y="{}" text-anchor="end">{}</text>').format(
-            right, len(pairs) * row + 14, f"0 to {top_share:.0%} of the texts"
-        )
-    )
-    legend = Markup(
-        '<p class="keys"><span class="key ring s7">{}</span> <span class="key s0">{}</span></p>'
-    ).format(*names)
-    return figure(title, len(pairs) * row + 20, shapes, [legend])
+    bottom = len(pairs) * row
+    note = f"0 to {span[1]:.0%} of the texts"
+    shapes.append(shape("text", note, x=right, y=bottom + 14, text_anchor="end"))
+    keys = legend([key("ring s7", names[0]), key("s0", names[1])])
+    return figure(title, bottom + 20, shapes, keys)
 
 
 def histogram(title: str, series: Mapping[str, Sequence[int]], x_label: str) -> Markup | None:
     """Shares of whole numbers in each series, as stepped lines over bins of one width."""
-    filled = {name: values for name, values in series.items() if values}
-    if not filled:
+    every = [value for values in series.values() for value in values]
+    if not every:
         return None
-    low = min(min(values) for values in filled.values())
-    high = max(max(values) for values in filled.values())
+    low, high = min(every), max(every)
     width = max(1, -(-(high - low + 1) // 24))
     lines = [
         Line(f"{name}, n = {len(values):,}", _steps(values, low, high, width))
-        for name, values in filled.items()
+        for name, values in series.items()
+        if values
     ]
     return line_chart(title, lines, x_label=x_label, y_label="share", last=False)
 
 
 def _steps(values: Sequence[int], low: int, high: int, width: int) -> list[Point]:
-    """The outline of a histogram: two points a bin."""
+    """The outline of a histogram: two points per bin."""
     counts = Counter((value - low) // width for value in values)
     points: list[Point] = []
     for number in range((high - low) // width + 1):
@@ -146,55 +164,62 @@ def _steps(values: Sequence[int], low: int, high: int, width: int) -> list[Point
     return points
 
 
-@dataclass(frozen=True, slots=True)
-class Dot:
-    """A point with what it says; ``kind`` is its colour, hollow or filled."""
-
-    x: float
-    y: float
-    says: str
-    kind: int
-    hollow: bool = False
-
-
 def dots_chart(
     title: str,
     dots: Sequence[Dot],
     *,
     keys: Sequence[str] = (),
     labels: tuple[str, str] | None = None,
-    radius: float = 3.5,
 ) -> Markup | None:
-    """Points in a plane, with axes where they are named; None without points.
+    """Points in a plane, with axes where they have ``labels``; None without points.
 
     Args:
-        keys: names of the kinds, for the legend.
-        labels: of the axes.
+        keys: names of the kinds s0, s1, ..., for the legend.
     """
     if not dots:
         return None
-    xs, ys = [dot.x for dot in dots], [dot.y for dot in dots]
-    x_range, y_range = _padded(min(xs), max(xs)), _padded(min(ys), max(ys))
+    x_range, y_range = _padded([dot.x for dot in dots]), _padded([dot.y for dot in dots])
     shapes = list(axes(x_range, y_range, *labels)) if labels else []
-    for dot in dots:
-        shapes.append(
-            mark(
-                "circle",
-                dot.says,
-                kind=f"s{dot.kind % COLOURS}" + (" hollow" if dot.hollow else ""),
-                cx=scale(dot.x, x_range, LEFT, WIDTH - RIGHT),
-                cy=scale(dot.y, y_range, HEIGHT - BOTTOM, TOP),
-                r=radius,
-            )
+    shapes += _marks(dots, x_range, y_range)
+    below = legend(key(f"s{number % COLOURS}", name) for number, name in enumerate(keys))
+    return figure(title, HEIGHT, shapes, below)
+
+
+def reliability_chart(title: str, bins: Sequence[tuple[float, float, int]]) -> Markup:
+    """Accuracy against mean confidence; a dot's area grows with its rows. bins: (conf, acc, n)."""
+    unit = (0.0, 1.0)
+    x2, y1 = WIDTH - RIGHT, HEIGHT - BOTTOM
+    ideal = shape("line", kind="ideal", x1=LEFT, y1=y1, x2=x2, y2=TOP)
+    total = sum(n for *_, n in bins)
+    dots = [
+        Dot(
+            confidence,
+            accuracy,
+            f"confidence {confidence:.2f}, accuracy {accuracy:.2f}, n = {n:,}",
+            "s0 dot",
+            3 + 14 * math.sqrt(n / total),
         )
-    found = [
-        Markup('<span class="key s{}">{}</span>').format(number % COLOURS, key)
-        for number, key in enumerate(keys)
+        for confidence, accuracy, n in bins
     ]
-    legend = [Markup('<p class="keys">{}</p>').format(Markup(" ").join(found))] if found else []
-    return figure(title, HEIGHT, shapes, legend)
+    axis = axes(unit, unit, "confidence", "accuracy")
+    return figure(title, HEIGHT, [*axis, ideal, *_marks(dots, unit, unit)])
 
 
-def _padded(low: float, high: float) -> tuple[float, float]:
+def _marks(dots: Sequence[Dot], x_range: Span, y_range: Span) -> list[Markup]:
+    return [
+        shape(
+            "circle",
+            says=dot.says,
+            kind=dot.kind,
+            cx=x_of(dot.x, x_range),
+            cy=y_of(dot.y, y_range),
+            r=dot.radius,
+        )
+        for dot in dots
+    ]
+
+
+def _padded(values: Sequence[float]) -> Span:
+    low, high = min(values), max(values)
     margin = (high - low) * 0.06 or abs(low) * 0.1 or 1.0
     return low - margin, high + margin

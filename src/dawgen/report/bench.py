@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,12 +10,12 @@ from typing import Any
 
 from markupsafe import Markup
 
-from dawgen.evaluation.formats import as_text, title
-from dawgen.evaluation.results import Results, read_results
-from dawgen.evaluation.statistics import mean_std, sign_flip_test
+from dawgen.evaluation.formats import body, columns, title
+from dawgen.evaluation.results import CellResult, Results, read_results
+from dawgen.evaluation.statistics import SignFlip, mean_std, sign_flip_test
 from dawgen.evaluation.tables import Line, Table, build_tables
 from dawgen.report.bars import Dot, dots_chart
-from dawgen.report.charts import LEFT, RIGHT, WIDTH, figure, mark, scale, ticks
+from dawgen.report.charts import COLOURS, LEFT, RIGHT, WIDTH, figure, scale, shape, ticks
 from dawgen.report.environment import render_page
 from dawgen.storage.folder import write_text
 from dawgen.storage.reading import as_dawgen_writes
@@ -27,14 +26,11 @@ REFERENCE = "dawgen-surgery"
 
 @dataclass(frozen=True, slots=True)
 class Significance:
-    """A method against the reference over the tasks and seeds that both have."""
+    """A method against the reference over the tasks and seeds that both have, in points."""
 
     backbone: str
     method: str
-    pairs: int
-    points: float
-    p: float
-    exact: bool
+    test: SignFlip
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,63 +60,45 @@ def write_bench_report(out: Path) -> Path:
 
 
 def _context(out: Path, results: Results) -> dict[str, Any]:
-    tables = build_tables(results)
-    reference = _reference(results)
-    found = costs(out)
+    methods = sorted({method for _, method, _ in results.keys})
+    done = {method for _, method, _ in results.done}
+    reference = REFERENCE if REFERENCE in done else min(done, default=None)
+    cost_lines = costs(results)
     return {
         "name": out.resolve().name,
         "done": sum(len(cells) for cells in results.done.values()),
         "failed": sum(len(seeds) for seeds in results.failed.values()),
         "tasks": sorted({task for _, _, task in results.keys}),
-        "methods": sorted({method for _, method, _ in results.keys}),
+        "methods": methods,
         "backbones": results.backbones,
-        "tables": [_table(table) for table in tables],
+        "tables": [_table(table) for table in build_tables(results)],
         "seeds": seed_charts(results),
         "reference": reference,
         "significance": significance(results, reference) if reference else [],
-        "costs": found,
-        "cost_chart": _cost_chart(found),
+        "costs": cost_lines,
+        "cost_chart": _cost_chart(cost_lines),
     }
 
 
-def _reference(results: Results) -> str | None:
-    methods = {method for _, method, _ in results.done}
-    return REFERENCE if REFERENCE in methods else min(methods, default=None)
-
-
-# --- tables ----------------------------------------------------------------------------
-
-
 def _table(table: Table) -> dict[str, Any]:
-    columns = [*table.tasks, "average"]
-    best = {column: _best(table.lines, column) for column in columns}
-    lines = [
-        {
-            "title": line.title,
-            "by": line.backbone if line.ours else f"paper, {line.backbone}",
-            "ours": line.ours,
-            "cells": [
-                (as_text(line.figures[column], line.ours), _is(line, column, best[column]))
-                for column in columns
-            ],
-        }
-        for line in table.lines
-    ]
-    return {"title": title(table), "columns": columns, "lines": lines, "notes": table.notes}
+    """A table's texts, each with whether it is the best of our figures in its column."""
+    best = [_best(table.lines, column) for column in columns(table)]
+    lines = []
+    for line, (name, by, *texts) in zip(table.lines, body(table, seeds=False), strict=True):
+        figures = [line.figures[column] for column in columns(table)]
+        is_best = [
+            line.ours and figure is not None and figure.mean is not None and figure.mean == top
+            for figure, top in zip(figures, best, strict=True)
+        ]
+        cells = list(zip(texts, is_best, strict=True))
+        lines.append({"title": name, "by": by, "ours": line.ours, "cells": cells})
+    return {"title": title(table), "columns": columns(table), "lines": lines, "notes": table.notes}
 
 
 def _best(lines: Sequence[Line], column: str) -> float | None:
-    means = [
-        found.mean
-        for line in lines
-        if line.ours and (found := line.figures[column]) is not None and found.mean is not None
-    ]
+    figures = [line.figures[column] for line in lines if line.ours]
+    means = [figure.mean for figure in figures if figure is not None and figure.mean is not None]
     return max(means) if len(means) > 1 else None
-
-
-def _is(line: Line, column: str, best: float | None) -> bool:
-    found = line.figures[column]
-    return line.ours and best is not None and found is not None and found.mean == best
 
 
 # --- every seed ------------------------------------------------------------------------
@@ -142,82 +120,57 @@ def _seed_chart(results: Results, backbone: str, task: str, methods: Sequence[st
     values = [100 * cell.accuracy for part in cells.values() for cell in part.values()]
     span = (min(values) - 1, max(values) + 1)
     bottom = len(methods) * row
-    shapes = [
-        Markup(
-            '<line class="grid" x1="{0:.1f}" x2="{0:.1f}" y1="0" y2="{1}"/>'
-            '<text x="{0:.1f}" y="{2}" text-anchor="middle">{3:g}</text>'
-        ).format(scale(value, span, left, right), bottom, bottom + 14, value)
-        for value in ticks(*span)
-    ]
+    shapes = []
+    for value in ticks(*span):
+        x = scale(value, span, left, right)
+        shapes.append(shape("line", kind="grid", x1=x, x2=x, y1=0, y2=bottom))
+        shapes.append(shape("text", f"{value:g}", x=x, y=bottom + 14, text_anchor="middle"))
     for number, method in enumerate(methods):
         y = number * row + 12
-        shapes.append(Markup('<text x="0" y="{}">{}</text>').format(y + 4, method))
+        shapes.append(shape("text", method, x=0, y=y + 4))
         for seed, cell in cells[method].items():
             says = f"{method}, seed {seed}: {100 * cell.accuracy:.1f} %"
             x = scale(100 * cell.accuracy, span, left, right)
-            shapes.append(mark("circle", says, kind="s0 dot", cx=x, cy=y, r=4))
+            shapes.append(shape("circle", says=says, kind="s0 dot", cx=x, cy=y, r=4))
         mean, std = mean_std([100 * cell.accuracy for cell in cells[method].values()])
         says = f"{method}: {mean:.1f}" + ("" if std is None else f" ± {std:.1f}")
-        x = scale(mean, span, left, right)
-        shapes.append(mark("rect", says, kind="s1", x=x - 1.0, y=y - 8, width=2, height=16))
+        x = scale(mean, span, left, right) - 1.0
+        shapes.append(shape("rect", says=says, kind="s1", x=x, y=y - 8, width=2, height=16))
     heading = f"{task} on {backbone}: accuracy in percent, a point a seed, the bar their mean"
     return figure(heading, bottom + 20, shapes)
 
 
-# --- significance ----------------------------------------------------------------------
+# --- significance and cost -------------------------------------------------------------
 
 
 def significance(results: Results, reference: str) -> list[Significance]:
     """The reference against every other method: paired sign-flip tests over tasks and seeds."""
-    found = []
+    lines = []
     for backbone in results.backbones:
-        others = sorted({m for b, m, _ in results.done if b == backbone} - {reference})
-        for method in others:
-            gaps = [
-                100 * (ours[seed].accuracy - theirs[seed].accuracy)
-                for b, m, task in results.done
-                if (b, m) == (backbone, method)
-                for ours, theirs in [
-                    (results.seeds(backbone, reference, task), results.seeds(b, m, task))
-                ]
-                for seed in ours
-                if seed in theirs and ours[seed].test == theirs[seed].test
-            ]
+        for method in sorted({m for b, m, _ in results.done if b == backbone} - {reference}):
+            pairs = results.pairs((backbone, reference), (backbone, method)).values()
+            gaps = [100 * (a.accuracy - b.accuracy) for a, b in pairs if a.test == b.test]
             if gaps:
-                test = sign_flip_test(gaps)
-                found.append(
-                    Significance(backbone, method, test.pairs, test.mean, test.p, test.exact)
-                )
-    return found
+                lines.append(Significance(backbone, method, sign_flip_test(gaps)))
+    return lines
 
 
-# --- cost ------------------------------------------------------------------------------
-
-
-def costs(out: Path) -> list[Cost]:
-    """Mean cost and accuracy of each method on each backbone."""
-    cells: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
-    for path in sorted((out / "cells").glob("*/*/*.json")):
-        if not path.name.startswith(".") and not path.name.endswith(".error.json"):
-            cell = json.loads(path.read_text("utf-8"))
-            cells[cell["backbone"], cell["method"]].append(cell)
-    return [_cost(*key, part) for key, part in sorted(cells.items())]
-
-
-def _cost(backbone: str, method: str, cells: Sequence[dict[str, Any]]) -> Cost:
-    def mean(key: str) -> float:
-        return mean_std([cell.get(key) or 0.0 for cell in cells])[0]
-
-    measured = all(cell.get("energy_kwh") is not None for cell in cells)
-    return Cost(
-        backbone,
-        method,
-        len(cells),
-        100 * mean("accuracy"),
-        mean("wall_seconds"),
-        max(cell.get("peak_memory_mib") or 0.0 for cell in cells),
-        1000 * mean("energy_kwh") if measured else None,
-    )
+def costs(results: Results) -> list[Cost]:
+    """Mean cost and accuracy of each method on each backbone; of memory the peak."""
+    groups: dict[tuple[str, str], list[CellResult]] = defaultdict(list)
+    for (backbone, method, _), by_seed in results.done.items():
+        groups[backbone, method] += by_seed.values()
+    lines = []
+    for (backbone, method), cells in sorted(groups.items()):
+        accuracy, _ = mean_std([cell.accuracy for cell in cells])
+        seconds, _ = mean_std([cell.seconds for cell in cells])
+        energy = [cell.energy_kwh for cell in cells if cell.energy_kwh is not None]
+        watt_hours = 1000 * mean_std(energy)[0] if len(energy) == len(cells) else None
+        memory = max(cell.memory_mib for cell in cells)
+        lines.append(
+            Cost(backbone, method, len(cells), 100 * accuracy, seconds, memory, watt_hours)
+        )
+    return lines
 
 
 def _cost_chart(found: Sequence[Cost]) -> Markup | None:
@@ -228,7 +181,8 @@ def _cost_chart(found: Sequence[Cost]) -> Markup | None:
             cost.accuracy,
             f"{cost.method} on {cost.backbone}: {cost.accuracy:.1f} % for {cost.seconds:,.0f} s "
             f"a cell ({cost.cells} cells)",
-            backbones.index(cost.backbone),
+            f"s{backbones.index(cost.backbone) % COLOURS}",
+            5,
         )
         for cost in found
     ]
@@ -237,5 +191,4 @@ def _cost_chart(found: Sequence[Cost]) -> Markup | None:
         dots,
         keys=backbones,
         labels=("seconds", "accuracy in percent"),
-        radius=5,
     )

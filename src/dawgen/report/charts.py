@@ -1,14 +1,14 @@
 """Charts as inline SVG: drawn without scripts, nothing loaded, colours from the page's own style.
 
 Every text passes through ``Markup.format``, which escapes it. What a mark says when it is pointed
-at stands in its ``data-tip``; a line chart's points stand in its ``data-lines``.
+at is in its ``data-tip``; a line chart's points are in its ``data-lines``.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ COLOURS = 8
 """Kinds of the page's style, s0 to s7; further series begin again."""
 
 Point = tuple[float, float]
+Span = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,29 +32,68 @@ class Line:
     points: Sequence[Point]
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """One named share in [0, 1] with its interval and a note such as its n."""
-
-    name: str
-    value: float
-    low: float
-    high: float
-    note: str
+# --- what every chart is made of -------------------------------------------------------
 
 
-def thin(points: Sequence[Point], most: int = MOST_POINTS) -> list[Point]:
-    """At most ``most`` points: means over equal runs of neighbours."""
-    size = math.ceil(len(points) / most) or 1
-    groups = [points[start : start + size] for start in range(0, len(points), size)]
-    return [
-        (sum(x for x, _ in group) / len(group), sum(y for _, y in group) / len(group))
-        for group in groups
-    ]
+def shape(tag: str, text: str = "", *, says: str = "", **attributes: object) -> Markup:
+    """An SVG element; ``says`` appears when it is pointed at, with scripts or without.
+
+    Floats are written with one digit; ``kind`` stands for ``class``, ``_`` for ``-``.
+    """
+    if says:
+        attributes["data_tip"] = says
+        text = Markup("<title>{}</title>").format(says)
+    written = Markup("").join(
+        Markup(' {}="{}"').format(
+            "class" if name == "kind" else name.replace("_", "-"),
+            f"{value:.1f}" if isinstance(value, float) else value,
+        )
+        for name, value in attributes.items()
+    )
+    form = Markup("<{0}{1}>{2}</{0}>") if text else Markup("<{0}{1}/>")
+    return form.format(tag, written, text)
 
 
-def _finite(points: Sequence[Point]) -> list[Point]:
-    return [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y)]
+def key(kind: str, name: str, note: str = "") -> Markup:
+    """An entry of a legend."""
+    small = Markup(" <small>{}</small>").format(note) if note else ""
+    return Markup('<span class="key {}">{}{}</span>').format(kind, name, small)
+
+
+def legend(keys: Iterable[Markup]) -> Markup:
+    """The entries below a chart; nothing where there are none."""
+    joined = Markup(" ").join(keys)
+    return Markup('<p class="keys">{}</p>').format(joined) if joined else joined
+
+
+def figure(
+    title: str,
+    height: float,
+    shapes: Iterable[Markup],
+    below: Markup | str = "",
+    hover: dict[str, Any] | None = None,
+) -> Markup:
+    """A captioned figure; ``hover`` is what the page's script needs to point at its lines."""
+    lines = Markup(" data-lines='{}'").format(json.dumps(hover)) if hover else ""
+    return Markup(
+        '<figure{0}><figcaption>{1}</figcaption><svg viewBox="0 0 {2} {3:g}" role="img" '
+        'aria-label="{1}">{4}</svg>{5}</figure>'
+    ).format(lines, title, WIDTH, height, Markup("").join(shapes), below)
+
+
+def scale(value: float, span: Span, start: float, end: float) -> float:
+    """A value of ``span`` as its place from ``start`` to ``end``."""
+    return start + (value - span[0]) / (span[1] - span[0]) * (end - start)
+
+
+def x_of(value: float, span: Span) -> float:
+    """The place of a value on the x axis."""
+    return scale(value, span, LEFT, WIDTH - RIGHT)
+
+
+def y_of(value: float, span: Span) -> float:
+    """The place of a value on the y axis."""
+    return scale(value, span, HEIGHT - BOTTOM, TOP)
 
 
 def ticks(low: float, high: float, most: int = 5) -> list[float]:
@@ -74,62 +114,34 @@ def short(value: float) -> str:
         return "0"
     if abs(value) >= 1000:
         return f"{value:,.0f}"
-    if abs(value) < 1e-3:
-        return f"{value:.1e}"
-    return f"{value:.4g}"
+    return f"{value:.1e}" if abs(value) < 1e-3 else f"{value:.4g}"
 
 
-def _span(values: Sequence[float]) -> tuple[float, float]:
-    low, high = min(values), max(values)
-    if low == high:
-        margin = abs(low) * 0.1 or 1.0
-        return low - margin, high + margin
-    return low, high
-
-
-def axes(
-    x_range: tuple[float, float], y_range: tuple[float, float], x_label: str, y_label: str
-) -> Iterator[Markup]:
+def axes(x_range: Span, y_range: Span, x_label: str, y_label: str) -> Iterator[Markup]:
     """Grid, round numbers and the axes' names."""
+    right, bottom = WIDTH - RIGHT, HEIGHT - BOTTOM
     for value in ticks(*y_range):
-        y = scale(value, y_range, HEIGHT - BOTTOM, TOP)
-        yield Markup('<line class="grid" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>').format(
-            LEFT, WIDTH - RIGHT, y, y
-        )
-        yield Markup('<text x="{}" y="{:.1f}" text-anchor="end">{}</text>').format(
-            LEFT - 5, y + 4, short(value)
-        )
+        y = y_of(value, y_range)
+        yield shape("line", kind="grid", x1=LEFT, x2=right, y1=y, y2=y)
+        yield shape("text", short(value), x=LEFT - 5, y=y + 4, text_anchor="end")
     for value in ticks(*x_range):
-        x = scale(value, x_range, LEFT, WIDTH - RIGHT)
-        yield Markup('<text x="{:.1f}" y="{}" text-anchor="middle">{}</text>').format(
-            x, HEIGHT - BOTTOM + 14, short(value)
-        )
-    yield Markup('<text x="{}" y="{}" text-anchor="end">{}</text>').format(
-        WIDTH - RIGHT, HEIGHT - 6, x_label
-    )
-    yield Markup('<text x="{}" y="{}">{}</text>').format(4, HEIGHT - 6, "↑ " + y_label)
+        x = x_of(value, x_range)
+        yield shape("text", short(value), x=x, y=bottom + 14, text_anchor="middle")
+    yield shape("text", x_label, x=right, y=HEIGHT - 6, text_anchor="end")
+    yield shape("text", "↑ " + y_label, x=4, y=HEIGHT - 6)
 
 
-def mark(tag: str, says: str, **attributes: object) -> Markup:
-    """A shape that says something when pointed at, with scripts or without.
-
-    Numbers are written with one digit; ``kind`` stands for ``class``.
-    """
-    written = Markup("").join(
-        Markup(' {}="{}"').format(
-            "class" if name == "kind" else name,
-            f"{value:.1f}" if isinstance(value, float) else value,
-        )
-        for name, value in attributes.items()
-    )
-    return Markup('<{}{} data-tip="{}"><title>{}</title></{}>').format(
-        tag, written, says, says, tag
-    )
+# --- lines -----------------------------------------------------------------------------
 
 
-def scale(value: float, source: tuple[float, float], start: float, end: float) -> float:
-    """A value of ``source`` as its place from ``start`` to ``end``."""
-    return start + (value - source[0]) / (source[1] - source[0]) * (end - start)
+def thin(points: Sequence[Point], most: int = MOST_POINTS) -> list[Point]:
+    """At most ``most`` points: means over equal runs of neighbours."""
+    size = math.ceil(len(points) / most) or 1
+    groups = [points[start : start + size] for start in range(0, len(points), size)]
+    return [
+        (sum(x for x, _ in group) / len(group), sum(y for _, y in group) / len(group))
+        for group in groups
+    ]
 
 
 def line_chart(
@@ -138,14 +150,15 @@ def line_chart(
     *,
     x_label: str,
     y_label: str,
-    y_range: tuple[float, float] | None = None,
+    y_range: Span | None = None,
     last: bool = True,
 ) -> Markup | None:
     """A figure with one line per series and a legend, with each one's ``last`` value where asked.
 
     None where no series has a finite point.
     """
-    drawn = [Line(line.name, points) for line in lines if (points := _finite(line.points))]
+    finite = [Line(ln.name, [p for p in ln.points if all(map(math.isfinite, p))]) for ln in lines]
+    drawn = [line for line in finite if line.points]
     if not drawn:
         return None
     x_range = _span([x for line in drawn for x, _ in line.points])
@@ -153,101 +166,33 @@ def line_chart(
     shapes = list(axes(x_range, y_range, x_label, y_label))
     keys, shown = [], []
     for number, line in enumerate(drawn):
-        points = thin(line.points)
-        shown.append([line.name, [[_rounded(x), _rounded(y)] for x, y in points]])
-        path = " ".join(
-            f"{scale(x, x_range, LEFT, WIDTH - RIGHT):.1f},"
-            f"{scale(y, y_range, HEIGHT - BOTTOM, TOP):.1f}"
-            for x, y in points
-        )
         kind = f"s{number % COLOURS}"
-        shapes.append(Markup('<polyline class="{}" points="{}"/>').format(kind, path))
+        points = thin(line.points)
+        places = [f"{x_of(x, x_range):.1f},{y_of(y, y_range):.1f}" for x, y in points]
+        shapes.append(shape("polyline", kind=kind, points=" ".join(places)))
         if len(line.points) == 1:
-            x, y = path.split(",")
-            shapes.append(Markup('<circle class="{}" cx="{}" cy="{}" r="3"/>').format(kind, x, y))
-        value = Markup(" <small>(last {})</small>").format(short(line.points[-1][1]))
-        keys.append(
-            Markup('<span class="key {}">{}{}</span>').format(
-                kind, line.name, value if last else Markup()
-            )
-        )
-    if len(drawn) > 1:
-        keys = [Markup('<p class="keys">{}</p>').format(Markup(" ").join(keys))]
-    box = [LEFT, WIDTH - RIGHT, TOP, HEIGHT - BOTTOM]
-    hover = {"x": [*map(_rounded, x_range)], "y": [*map(_rounded, y_range)], "box": box}
-    return figure(title, HEIGHT, shapes, keys, hover | {"unit": x_label, "lines": shown})
+            x, y = places[0].split(",")
+            shapes.append(shape("circle", kind=kind, cx=x, cy=y, r=3))
+        keys.append(key(kind, line.name, f"(last {short(line.points[-1][1])})" if last else ""))
+        shown.append([line.name, [[_rounded(x), _rounded(y)] for x, y in points]])
+    hover = {
+        "x": [*map(_rounded, x_range)],
+        "y": [*map(_rounded, y_range)],
+        "box": [LEFT, WIDTH - RIGHT, TOP, HEIGHT - BOTTOM],
+        "unit": x_label,
+        "lines": shown,
+    }
+    return figure(title, HEIGHT, shapes, legend(keys) if len(keys) > 1 else keys[0], hover)
+
+
+def _span(values: Sequence[float]) -> Span:
+    low, high = min(values), max(values)
+    if low == high:
+        margin = abs(low) * 0.1 or 1.0
+        return low - margin, high + margin
+    return low, high
 
 
 def _rounded(value: float) -> float:
     """Enough digits to point at; fewer bytes on the page."""
     return float(f"{value:.5g}")
-
-
-def bar_chart(title: str, bars: Sequence[Bar]) -> Markup:
-    """Horizontal bars of shares from 0 to 100 %, each with its interval as a whisker."""
-    row, left = 44, 10
-    shapes = []
-    for number, bar in enumerate(bars):
-        top = number * row
-        width = WIDTH - 2 * left
-
-        def at(value: float, width: float = width) -> float:
-            return left + value * width
-
-        shapes += [
-            Markup('<text x="{}" y="{}">{}</text>').format(left, top + 13, bar.name),
-            Markup('<text x="{}" y="{}" text-anchor="end">{}</text>').format(
-                WIDTH - left, top + 13, f"{bar.value:.1%} · {bar.note}"
-            ),
-            Markup('<rect class="track" x="{}" y="{}" width="{}" height="16"/>').format(
-                left, top + 19, width
-            ),
-            Markup('<rect class="{}" x="{}" y="{}" width="{:.1f}" height="16"/>').format(
-                f"s{number % COLOURS}", left, top + 19, bar.value * width
-            ),
-            Markup('<line class="whisker" x1="{:.1f}" x2="{:.1f}" y1="{}" y2="{}"/>').format(
-                at(bar.low), at(bar.high), top + 27, top + 27
-            ),
-        ]
-    return figure(title, len(bars) * row, shapes)
-
-
-def reliability_chart(title: str, bins: Sequence[tuple[float, float, int]]) -> Markup:
-    """Accuracy against mean confidence; a dot's area grows with its rows. bins: (conf, acc, n)."""
-    unit = (0.0, 1.0)
-    shapes = list(axes(unit, unit, "confidence", "accuracy"))
-    shapes.append(
-        Markup('<line class="ideal" x1="{}" y1="{}" x2="{}" y2="{}"/>').format(
-            LEFT, HEIGHT - BOTTOM, WIDTH - RIGHT, TOP
-        )
-    )
-    total = sum(n for *_, n in bins)
-    for confidence, accuracy, n in bins:
-        shapes.append(
-            mark(
-                "circle",
-                f"confidence {confidence:.2f}, accuracy {accuracy:.2f}, n = {n:,}",
-                kind="s0 dot",
-                cx=scale(confidence, unit, LEFT, WIDTH - RIGHT),
-                cy=scale(accuracy, unit, HEIGHT - BOTTOM, TOP),
-                r=3 + 14 * math.sqrt(n / total),
-            )
-        )
-    return figure(title, HEIGHT, shapes)
-
-
-def figure(
-    title: str,
-    height: float,
-    shapes: Sequence[Markup],
-    keys: Sequence[Markup] = (),
-    hover: dict[str, Any] | None = None,
-) -> Markup:
-    """A captioned figure; ``hover`` is what the page's script needs to point at its lines."""
-    lines = Markup(" data-lines='{}'").format(json.dumps(hover)) if hover else Markup()
-    return Markup(
-        '<figure{}><figcaption>{}</figcaption><svg viewBox="0 0 {} {}" role="img" aria-label="{}">'
-        "{}</svg>{}</figure>"
-    ).format(
-        lines, title, WIDTH, f"{height:g}", title, Markup("").join(shapes), Markup(" ").join(keys)
-    )

@@ -13,11 +13,13 @@ from markupsafe import Markup
 
 from dawgen.errors import UserError
 from dawgen.evaluation.statistics import paired_bootstrap
-from dawgen.report.charts import Bar, Line, bar_chart, line_chart
+from dawgen.report.bars import Bar, bar_chart
+from dawgen.report.charts import line_chart
 from dawgen.report.environment import render_page
-from dawgen.report.read import Rows, RunFiles, is_number, read_run
+from dawgen.report.read import Rows, RunFiles, read_run
 from dawgen.report.results import MAJORITY, Result, duration, results, shipped
 from dawgen.report.tokens import ShotText, shot_texts
+from dawgen.report.training import log_line
 from dawgen.storage.folder import write_text
 from dawgen.storage.reading import as_dawgen_writes
 
@@ -27,16 +29,13 @@ _MARK = b"dawgen runs</p>"
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A run against the first one on the same test rows, in points of accuracy.
-
-    Attributes:
-        p: of McNemar's exact test, two-sided.
-    """
+    """A run against the first one on the same test rows, in points of accuracy."""
 
     points: float
     low: float
     high: float
     p: float
+    """Of McNemar's exact test, two-sided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,32 +178,23 @@ def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, str]:
 def _curves(runs: Named) -> list[Markup]:
     """The same curve of every run on one chart."""
     wanted = (
-        ("Accuracy on the development shots", "tuning_log", "dev_accuracy", "accuracy"),
-        ("Cosine of the real and the synthetic gradient", "tuning_log", "cosine", "cosine"),
-        (
-            "Share of steps with gradients in conflict",
-            "tuning_log",
-            "conflict_share",
-            "share",
-        ),
-        ("How far the prompt moved", "tuning_log", "distance", "L2"),
-        ("Label ratio of the shots' tokens", "generator_log", "ratio", "probability"),
-        ("Loss of the label prompts, (1)", "generator_log", "gen_loss", "loss"),
+        ("Accuracy on the development shots", "tuning", "dev_accuracy", "accuracy"),
+        ("Cosine of the real and the synthetic gradient", "tuning", "cosine", "cosine"),
+        ("Share of steps with gradients in conflict", "tuning", "conflict_share", "share"),
+        ("How far the prompt moved", "tuning", "distance", "L2"),
+        ("Label ratio of the shots' tokens", "generator", "ratio", "probability"),
+        ("Loss of the label prompts, (1)", "generator", "gen_loss", "loss"),
     )
     charts = [
         line_chart(
             title,
-            [Line(name, _points(getattr(run, log), key)) for name, run in runs],
-            x_label="generator step" if log == "generator_log" else "tuning step",
+            [log_line(getattr(run, f"{kind}_log"), key, name) for name, run in runs],
+            x_label=f"{kind} step",
             y_label=y_label,
         )
-        for title, log, key, y_label in wanted
+        for title, kind, key, y_label in wanted
     ]
     return [chart for chart in charts if chart]
-
-
-def _points(log: Rows, key: str) -> list[tuple[float, float]]:
-    return [(row["step"], row[key]) for row in log if is_number(row.get(key))]
 
 
 def side_by_side(runs: Named) -> list[ShotText]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import shlex
 from base64 import b64encode
 from collections.abc import Iterable
+from hashlib import sha256
 from importlib import resources
 from typing import Any
 
@@ -45,7 +45,8 @@ def render_page(template: str, context: dict[str, Any], scripts: tuple[str, ...]
         "data": as_data,
     }
     head, body = _source("theme.js"), "\n".join(_source(name) for name in ("page.js", *scripts))
-    hashes = " ".join(f"'sha256-{_hash(source)}'" for source in (head, body))
+    digests = [b64encode(sha256(script.encode()).digest()).decode() for script in (head, body)]
+    hashes = " ".join(f"'sha256-{digest}'" for digest in digests)
     common = {
         "policy": f"default-src 'none'; style-src 'unsafe-inline'; script-src {hashes}; "
         "base-uri 'none'; form-action 'none'",
@@ -62,9 +63,9 @@ def as_data(value: object) -> Markup:
     return Markup(_UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
 
 
-def _command(parts: Iterable[object]) -> str:
-    """A command's words as a shell takes them."""
-    return shlex.join([str(part) for part in parts])
+def _command(words: Iterable[object]) -> str:
+    """A command as a shell takes it."""
+    return shlex.join([str(word) for word in words])
 
 
 def _figure(value: object) -> str:
@@ -77,7 +78,3 @@ def _figure(value: object) -> str:
 def _source(name: str) -> str:
     """A file of ours, as the browser will see it between its tags."""
     return (resources.files("dawgen.report") / "templates" / name).read_text("utf-8").strip()
-
-
-def _hash(script: str) -> str:
-    return b64encode(hashlib.sha256(script.encode()).digest()).decode()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from dawgen.report import candidates, predictions, results, rows, training
+from dawgen.report import candidates, results, rows, training
 from dawgen.report.environment import render_page
 from dawgen.report.read import RunFiles, read_run
 from dawgen.report.tokens import shot_texts
@@ -25,55 +25,39 @@ def write_report(folder: Path) -> Path:
     """
     path = folder / "report.html"
     with as_dawgen_writes(folder):
-        write_text(path, render(read_run(folder)))
+        context = _context(read_run(folder))
+        write_text(path, render_page("report.html.j2", context, ("map.js", "rows.js")))
     return path
 
 
-def render(files: RunFiles) -> str:
-    """The page's HTML."""
-    return render_page("report.html.j2", _context(files), ("map.js", "rows.js"))
-
-
 def _context(files: RunFiles) -> dict[str, Any]:
-    scores = files.scores
-    seed = files.run.get("seed", scores.get("seed", "unknown"))
-    shots = (files.run.get("rows") or {}).get("dev")
+    run, scores = files.run, files.scores
+    seed = run.get("seed", scores.get("seed", "unknown"))
+    shots = (run.get("rows") or {}).get("dev")
+    compared = results.results(scores)
+    account = rows.ledger_table(files.ledger)
+    table = rows.table_data(files)
     return {
         "name": files.name,
-        "task": files.run.get("task", scores.get("task", "unknown")),
+        "task": run.get("task", scores.get("task", "unknown")),
         "seed": seed,
-        "run": files.run,
+        "run": run,
         "scores": scores,
         "words": results.words(files),
         "key_figures": results.key_figures(files),
+        "results": compared,
+        "results_chart": results.results_chart(compared, seed),
+        "confusion": results.confusion(scores),
+        "reliability": results.reliability_figure(files.predictions, seed),
+        "wrong": results.wrong(files.predictions),
         "shots": shots,
         "arm": files.arm,
         "settings": files.settings,
         "shot_texts": shot_texts(files),
         "generator_charts": training.generator_charts(files.generator_log),
         "tuning_charts": training.tuning_charts(files.tuning_log, files.baseline_log, shots),
-        **_answers(files, seed),
-        **_rows(files, seed),
-    }
-
-
-def _answers(files: RunFiles, seed: object) -> dict[str, Any]:
-    found = results.results(files.scores)
-    return {
-        "results": found,
         "candidates": candidates.table(files.scores),
         "shipped": candidates.shipped(files.scores),
-        "results_chart": results.results_chart(found, seed),
-        "confusion": predictions.confusion(files.scores),
-        "reliability": predictions.reliability_figure(files.predictions, seed),
-        "wrong": predictions.wrong(files.predictions),
-    }
-
-
-def _rows(files: RunFiles, seed: object) -> dict[str, Any]:
-    table = rows.table_data(files)
-    account = rows.ledger_table(files.ledger)
-    return {
         "ledger": account,
         "ledger_chart": rows.ledger_chart(files.ledger, seed),
         "measures": measure_lines(files.quality),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,63 +17,40 @@ Rows = list[dict[str, Any]]
 WEIGHTS = "token-weights.json"
 
 
-@dataclass(frozen=True)
 class RunFiles:
-    """The files of a run folder that the page tells of."""
+    """The files of a run folder that the page shows, read once."""
 
-    name: str
-    run: dict[str, Any] = field(default_factory=dict)
-    scores: dict[str, Any] = field(default_factory=dict)
-    arm: dict[str, Any] = field(default_factory=dict)
-    generator_log: Rows = field(default_factory=list)
-    tuning_log: Rows = field(default_factory=list)
-    baseline_log: Rows = field(default_factory=list)
-    synthetic: Rows = field(default_factory=list)
-    ledger: dict[str, Any] = field(default_factory=dict)
-    quality: dict[str, Any] = field(default_factory=dict)
-    rejected: Rows = field(default_factory=list)
-    predictions: Rows = field(default_factory=list)
-    method: str = ""
-    """Of the generator."""
-    weights: Rows = field(default_factory=list)
-    """Few-shot texts, token by token."""
-    other_weights: dict[str, Rows] = field(default_factory=dict)
-    """The same by other methods, tuned in this folder before."""
-    points: Rows = field(default_factory=list)
-    """The map's: x, y, kind, label, text1, text2."""
-    settings: str = ""
+    def __init__(self, folder: Path) -> None:
+        config = folder / "config.yaml"
+        generator, synthetic = folder / "generator", folder / "synthetic"
+        self.name = folder.resolve().name
+        self.run = hide_secrets(read_json(folder / "run.json"))
+        self.settings = without_secrets(read_text(config)) if config.is_file() else ""
+        self.scores = read_json(folder / "scores.json")
+        self.predictions = _read_predictions(folder)
+        self.arm = read_json(folder / "prompt" / "arm.json")
+        self.tuning_log = _read_lines(folder / "prompt" / "log.jsonl")
+        self.baseline_log = _read_lines(folder / "baseline" / "log.jsonl")
+        self.generator_log = _read_lines(generator / "log.jsonl")
+        self.method = _method(generator)
+        """Of the generator."""
+        self.weights: Rows = read_json(generator / WEIGHTS, list)
+        """Few-shot texts, token by token."""
+        self.other_weights = _other_weights(folder, self.method)
+        """The same by other methods, tuned in this folder before."""
+        self.synthetic = _read_shards(synthetic)
+        self.ledger = read_json(synthetic / "ledger.json")
+        self.quality = read_json(synthetic / "quality.json")
+        self.rejected: Rows = self.quality.get("rejected_examples", [])
+        self.points = _read_shards(folder / "map")
+        """The map's: x, y, kind, label, text1, text2."""
 
 
 def read_run(folder: Path) -> RunFiles:
-    """Read what there is.
-
-    Raises:
-        UserError: ``folder`` is no folder, or a file in it is damaged or not of this run.
-    """
+    """Read what there is."""
     if not folder.is_dir():
         raise UserError(f"There is no run folder {folder}.")
-    config = folder / "config.yaml"
-    method = _method(folder / "generator")
-    quality = read_json(folder / "synthetic" / "quality.json")
-    return RunFiles(
-        name=folder.resolve().name,
-        run=hide_secrets(read_json(folder / "run.json")),
-        scores=read_json(folder / "scores.json"),
-        arm=read_json(folder / "prompt" / "arm.json"),
-        generator_log=_read_lines(folder / "generator" / "log.jsonl"),
-        tuning_log=_read_lines(folder / "prompt" / "log.jsonl"),
-        baseline_log=_read_lines(folder / "baseline" / "log.jsonl"),
-        synthetic=_read_shards(folder / "synthetic"),
-        ledger=read_json(folder / "synthetic" / "ledger.json"),
-        quality=quality,
-        rejected=quality.get("rejected_examples", []),
-        predictions=_read_predictions(folder),
-        method=method,
-        weights=read_json(folder / "generator" / WEIGHTS, list),
-        other_weights=_other_weights(folder, method),
-        points=_read_shards(folder / "map"),
-        settings=without_secrets(read_text(config)) if config.is_file() else "",
-    )
+    return RunFiles(folder)
 
 
 def is_number(value: object) -> bool:

@@ -1,4 +1,4 @@
-"""How good a run is, in words and in figures."""
+"""How good a run is: in words, in figures, by label, and where it is confidently wrong."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from markupsafe import Markup
 
 from dawgen.evaluation.metrics import wilson_interval
 from dawgen.report import candidates
-from dawgen.report.charts import Bar, bar_chart
-from dawgen.report.read import RunFiles, is_number
+from dawgen.report.bars import Bar, bar_chart, reliability_chart
+from dawgen.report.read import Rows, RunFiles, is_number
 
 OURS = "dawgen"
 PLAIN = "prompt tuning on the real shots alone"
@@ -78,6 +78,43 @@ def results_chart(found: Sequence[Result], seed: object) -> Markup | None:
         return None
     bars = [Bar(r.name, r.accuracy, r.low, r.high, f"n = {r.n:,}") for r in found]
     return bar_chart(f"Accuracy, with 95 % intervals; seed {seed}", bars)
+
+
+def confusion(scores: dict[str, Any]) -> list[tuple[str, list[tuple[int, float]], int]]:
+    """Per true label: its name, (count, share of the row) per predicted label, its n."""
+    return [
+        (label, [(count, count / (n or 1)) for count in row.values()], n)
+        for label, row in scores.get("confusion", {}).items()
+        for n in [sum(row.values())]
+    ]
+
+
+def reliability(predictions: Rows, bins: int = 10) -> list[tuple[float, float, int]]:
+    """(mean confidence, accuracy, n) of every filled bin of equal width."""
+    filled: dict[int, list[tuple[float, bool]]] = {}
+    for row in predictions:
+        if row["label"] is not None:
+            index = min(int(row["confidence"] * bins), bins - 1)
+            right = row["label"] == row["prediction"]
+            filled.setdefault(index, []).append((row["confidence"], right))
+    return [
+        (sum(c for c, _ in group) / len(group), sum(r for _, r in group) / len(group), len(group))
+        for _, group in sorted(filled.items())
+    ]
+
+
+def reliability_figure(predictions: Rows, seed: object) -> Markup | None:
+    """Accuracy against confidence, None without scored predictions."""
+    bins = reliability(predictions)
+    n = sum(count for *_, count in bins)
+    title = f"Is a confident answer right? n = {n:,}, seed {seed}"
+    return reliability_chart(title, bins) if bins else None
+
+
+def wrong(predictions: Rows, most: int = 6) -> Rows:
+    """The most confident mistakes."""
+    found = [row for row in predictions if row["label"] not in (None, row["prediction"])]
+    return sorted(found, key=lambda row: -row["confidence"])[:most]
 
 
 def words(files: RunFiles) -> list[str]:
@@ -148,44 +185,33 @@ def _overlapping(ours: Result, other: Result) -> str:
 
 
 def key_figures(files: RunFiles) -> list[KeyFigure]:
-    """The head's figures: accuracy, gain, rows, time, memory, energy."""
-    found = {result.name: result for result in results(files.scores)}
-    figures = []
+    """The head's figures: accuracy, gain, rows, and what the run took.
+
+    Stages that were there already took nothing this time.
+    """
+    found, run = {result.name: result for result in results(files.scores)}, files.run
+    figures: list[tuple[str, str, str]] = []
     if ours := found.get(shipped(files.scores)):
-        figures.append(
-            KeyFigure("accuracy", f"{ours.accuracy:.1%}", f"{ours.low:.1%} to {ours.high:.1%}")
-        )
+        figures.append(("accuracy", f"{ours.accuracy:.1%}", f"{ours.low:.1%} to {ours.high:.1%}"))
         for name, other in (("prompt tuning", PLAIN), ("the majority label", MAJORITY)):
             if other in found and found[other] is not ours:
                 gap = (ours.accuracy - found[other].accuracy) * 100
-                figures.append(KeyFigure(f"against {name}", f"{gap:+.1f}", "points of accuracy"))
-    if files.ledger:
-        attempted = files.ledger["attempted"]
-        figures.append(
-            KeyFigure("rows kept", f"{files.ledger['kept']:,}", f"of {attempted:,} tries")
-        )
-    return figures + _costs(files.run)
-
-
-def _costs(run: dict[str, Any]) -> list[KeyFigure]:
-    """What the run took; stages that were there already took nothing this time."""
-    figures = []
-    stages = run.get("stages") or {}
-    if stages:
+                figures.append((f"against {name}", f"{gap:+.1f}", "points of accuracy"))
+    if ledger := files.ledger:
+        figures.append(("rows kept", f"{ledger['kept']:,}", f"of {ledger['attempted']:,} tries"))
+    if stages := run.get("stages") or {}:
         seconds = sum(stage.get("seconds") or 0.0 for stage in stages.values())
         there = sum(bool(stage.get("skipped")) for stage in stages.values())
         note = f"{there} of {len(stages)} stages were there already" if there else "all stages"
-        figures.append(KeyFigure("time", duration(seconds), note))
+        figures.append(("time", duration(seconds), note))
     if is_number(run.get("peak_memory_mib")):
-        figures.append(KeyFigure("memory", f"{run['peak_memory_mib'] / 1024:.1f} GiB", "at most"))
-    if run:
-        energy = (run.get("energy") or {}).get("kwh")
-        if is_number(energy):
-            figures.append(KeyFigure("energy", f"{1000 * float(str(energy)):.1f} Wh", "codecarbon"))
-        else:
-            missing = "not measured: install dawgen[energy]"
-            figures.append(KeyFigure("energy", "–", missing))
-    return figures
+        figures.append(("memory", f"{run['peak_memory_mib'] / 1024:.1f} GiB", "at most"))
+    energy: Any = (run.get("energy") or {}).get("kwh")
+    if is_number(energy):
+        figures.append(("energy", f"{1000 * energy:.1f} Wh", "codecarbon"))
+    elif run:
+        figures.append(("energy", "–", "not measured: install dawgen[energy]"))
+    return [KeyFigure(*figure) for figure in figures]
 
 
 def duration(seconds: float) -> str:

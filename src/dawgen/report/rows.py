@@ -13,12 +13,12 @@ from markupsafe import Markup
 from dawgen.report.bars import (
     Dot,
     PairOfShares,
-    Stack,
     dots_chart,
     histogram,
     pairs_chart,
     stacked_chart,
 )
+from dawgen.report.charts import COLOURS
 from dawgen.report.read import Rows, RunFiles
 
 MOST_ROWS = 20_000
@@ -28,6 +28,8 @@ _KEPT, _OTHERS = "kept", "other reasons"
 _REASONS_SHOWN = 6
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
 _LEAST_TEXTS = 5
+Words = Sequence[list[str]]
+"""Of each text."""
 REAL = ("shot", "development", "test")
 
 
@@ -45,11 +47,11 @@ def ledger_chart(ledger: dict[str, Any], seed: object) -> Markup | None:
         return None
     common = sorted(ledger.get("reasons", {}), key=lambda why: -ledger["reasons"][why])
     named = common[:_REASONS_SHOWN]
-    stacks = []
+    stacks = {}
     for label, account in ledger["labels"].items():
         rest = sum(n for why, n in account["reasons"].items() if why not in named)
         parts = {why: account["reasons"].get(why, 0) for why in named}
-        stacks.append(Stack(label, {_KEPT: account["kept"], **parts, _OTHERS: rest}))
+        stacks[label] = {_KEPT: account["kept"], **parts, _OTHERS: rest}
     title = f"What became of every try; seed {seed}"
     return stacked_chart(title, stacks, [_KEPT, *named, _OTHERS])
 
@@ -89,36 +91,35 @@ def real_rows(files: RunFiles) -> Rows:
     return [row for row in files.points if row["kind"] in REAL and row["label"] is not None]
 
 
+def _words_by_set(files: RunFiles, label: str | None = None) -> tuple[Words, Words]:
+    """The words of the real and of the kept synthetic texts, of one label or of all."""
+    kept = [row for row in files.synthetic if row["kept"]]
+    real, synthetic = (
+        [tokens(written(row)) for row in rows if label in (None, row["label"])]
+        for rows in (real_rows(files), kept)
+    )
+    return real, synthetic
+
+
 def lengths_chart(files: RunFiles) -> Markup | None:
     """Words of the written texts, real and synthetic."""
-    series = {
-        "real": [len(tokens(written(row))) for row in real_rows(files)],
-        "synthetic": [len(tokens(written(row))) for row in files.synthetic if row["kept"]],
-    }
+    names = ("real", "synthetic")
+    words = zip(names, _words_by_set(files), strict=True)
+    series = {name: [len(text) for text in texts] for name, texts in words}
     return histogram("Length of the texts, real and synthetic", series, "words")
 
 
 def phrase_charts(files: RunFiles, most: int = 8) -> list[Markup]:
     """Per label, the words and pairs of words whose use differs most, real against synthetic."""
-    real, charts = real_rows(files), []
+    charts = []
     for label in dict.fromkeys(row["label"] for row in files.synthetic):
-        theirs = [tokens(written(row)) for row in real if row["label"] == label]
-        ours = [
-            tokens(written(row)) for row in files.synthetic if row["label"] == label and row["kept"]
-        ]
-        chart = pairs_chart(
-            f"{label}: over- and under-used words, n = {len(theirs):,} and {len(ours):,}",
-            differing(theirs, ours, most),
-            ("real", "synthetic"),
-        )
-        if chart is not None:
-            charts.append(chart)
-    return charts
+        real, ours = _words_by_set(files, label)
+        title = f"{label}: over- and under-used words, n = {len(real):,} and {len(ours):,}"
+        charts.append(pairs_chart(title, differing(real, ours, most), ("real", "synthetic")))
+    return [chart for chart in charts if chart]
 
 
-def differing(
-    real: Sequence[list[str]], synthetic: Sequence[list[str]], most: int
-) -> list[PairOfShares]:
+def differing(real: Words, synthetic: Words, most: int) -> list[PairOfShares]:
     """The 1- and 2-grams whose share of texts differs most between two sets."""
     if not real or not synthetic:
         return []
@@ -191,10 +192,10 @@ def static_map(files: RunFiles, labels: Sequence[str]) -> Markup | None:
             row["x"],
             row["y"],
             f"{row['kind']}, {row['label']}: {written(row)}",
-            labels.index(row["label"]) if row["label"] in labels else 7,
-            row["kind"] in REAL,
+            f"s{place % COLOURS}" + (" hollow" if row["kind"] in REAL else ""),
         )
         for row in spread(files.points, MOST_STATIC_DOTS)
+        for place in [labels.index(row["label"]) if row["label"] in labels else 7]
     ]
     return dots_chart("Written rows (filled) and real ones (rings)", dots, keys=labels)
 

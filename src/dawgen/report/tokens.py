@@ -42,23 +42,18 @@ def shot_texts(files: RunFiles) -> list[ShotText]:
     The others lie in the run folder from earlier settings; a text that they do not have, or
     have in other tokens, stands alone.
     """
-    others = {
-        method: {_key(text): text for text in texts}
-        for method, texts in files.other_weights.items()
-    }
+    tuned = {files.method: files.weights, **files.other_weights}
+    known = [(method, {_key(text): text for text in texts}) for method, texts in tuned.items()]
     chance = 1 / max(len({text["label"] for text in files.weights}), 2)
     found = []
     for text in files.weights:
-        versions = [(_name(files.method), _tokens(text, chance))]
-        for method, known in others.items():
-            if (same := known.get(_key(text))) is not None:
-                versions.append((_name(method), _tokens(same, chance)))
+        versions = [
+            (NAMES.get(method, method or "this run"), _tokens(same, chance))
+            for method, texts in known
+            if (same := texts.get(_key(text))) is not None
+        ]
         found.append(ShotText(text["label"], text["row"] + 1, text["source"], versions))
     return sorted(found, key=lambda text: text.label)
-
-
-def _name(method: str) -> str:
-    return NAMES.get(method, method or "this run")
 
 
 def _key(text: dict[str, Any]) -> tuple[Any, ...]:

@@ -2,64 +2,63 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from markupsafe import Markup
 
-from dawgen.report.charts import Line, line_chart
+from dawgen.report.charts import Line, Span, line_chart
 from dawgen.report.read import Rows, is_number
+
+_SHARES = (0.0, 1.0)
+
+
+def log_line(log: Rows, key: str, name: str) -> Line:
+    """A figure of a log by step."""
+    return Line(name, [(row["step"], row[key]) for row in log if is_number(row.get(key))])
 
 
 def generator_charts(log: Rows) -> list[Markup]:
     """Losses, weight entropy, label ratio and distance moved, by step."""
-    steps = "generator step"
-    charts = [
-        line_chart(
+
+    def chart(title: str, y_label: str, y_range: Span | None = None, **names: str) -> Markup | None:
+        lines = [log_line(log, key, name) for key, name in names.items()]
+        return line_chart(title, lines, x_label="generator step", y_label=y_label, y_range=y_range)
+
+    return _filled(
+        chart(
             "Losses of the label prompts",
-            [
-                _line(log, "gen_loss", "(1) generation"),
-                _line(log, "weighted_loss", "(2) weighted generation"),
-            ],
-            x_label=steps,
-            y_label="loss",
+            "loss",
+            gen_loss="(1) generation",
+            weighted_loss="(2) weighted generation",
         ),
-        line_chart(
-            "What the token weights learn from",
-            [_line(log, "disc_loss", "(3) discrimination")],
-            x_label=steps,
-            y_label="loss",
-        ),
-        line_chart(
+        chart("What the token weights learn from", "loss", disc_loss="(3) discrimination"),
+        chart(
             "How well weighted sentences of a label keep together",
-            [_line(log, "dist_loss", "(4) sentence distance")],
-            x_label=steps,
-            y_label="loss",
+            "loss",
+            dist_loss="(4) sentence distance",
         ),
-        line_chart(
+        chart(
             "Is (3) heard? Share of the token weights' gradient through the look-ahead",
-            [_line(log, "lookahead_share", "look-ahead")],
-            x_label=steps,
-            y_label="share of the gradient norms",
-            y_range=(0.0, 1.0),
+            "share of the gradient norms",
+            _SHARES,
+            lookahead_share="look-ahead",
         ),
-        line_chart(
+        chart(
             "Label ratio: how strongly the shots' tokens belong to their label",
-            [_line(log, "ratio", "ratio in (3)")],
-            x_label=steps,
-            y_label="probability",
+            "probability",
+            ratio="ratio in (3)",
         ),
-        line_chart(
+        chart(
             "Entropy of the token weights (1: spread evenly)",
-            [_line(log, "entropy", "entropy")],
-            x_label=steps,
-            y_label="share of the most possible",
+            "share of the most possible",
+            entropy="entropy",
         ),
-        line_chart(
+        chart(
             "How far the label prompts moved",
-            [_line(log, "distance", "distance from the start")],
-            x_label=steps,
-            y_label="share of the start's norm",
+            "share of the start's norm",
+            distance="distance from the start",
         ),
-    ]
-    return [chart for chart in charts if chart]
+    )
 
 
 def tuning_charts(log: Rows, baseline: Rows, shots: int | None = None) -> list[Markup]:
@@ -68,61 +67,30 @@ def tuning_charts(log: Rows, baseline: Rows, shots: int | None = None) -> list[M
     Args:
         shots: how many development shots there are.
     """
-    steps = "tuning step"
+
+    def both(key: str, ours: str = "dawgen") -> list[Line]:
+        return [log_line(log, key, ours), log_line(baseline, key, "real shots alone")]
+
+    def chart(
+        title: str, y_label: str, lines: Sequence[Line], y_range: Span | None = None
+    ) -> Markup | None:
+        return line_chart(title, lines, x_label="tuning step", y_label=y_label, y_range=y_range)
+
     n = f" (n = {shots:,})" if shots else ""
-    charts = [
-        line_chart(
-            f"Accuracy on the development shots{n}",
-            [
-                _line(log, "dev_accuracy", "dawgen"),
-                _line(baseline, "dev_accuracy", "real shots alone"),
-            ],
-            x_label=steps,
-            y_label="accuracy",
-            y_range=(0.0, 1.0),
-        ),
-        line_chart(
-            "Loss",
-            [
-                _line(log, "real_loss", "real rows"),
-                _line(log, "synthetic_loss", "synthetic rows"),
-                _line(baseline, "real_loss", "real shots alone"),
-                _line(log, "dev_loss", "development shots"),
-            ],
-            x_label=steps,
-            y_label="cross-entropy",
-        ),
-        line_chart(
-            "Cosine of the real and the synthetic gradient",
-            [_line(log, "cosine", "cosine")],
-            x_label=steps,
-            y_label="cosine",
-        ),
-        line_chart(
-            "Share of steps so far with gradients in conflict",
-            [_line(log, "conflict_share", "conflicts")],
-            x_label=steps,
-            y_label="share",
-            y_range=(0.0, 1.0),
-        ),
-        line_chart(
-            "Norm of the prompt",
-            [
-                _line(log, "prompt_norm", "dawgen"),
-                _line(baseline, "prompt_norm", "real shots alone"),
-            ],
-            x_label=steps,
-            y_label="L2",
-        ),
-        line_chart(
-            "How far the prompt moved",
-            [_line(log, "distance", "dawgen"), _line(baseline, "distance", "real shots alone")],
-            x_label=steps,
-            y_label="L2",
-        ),
-    ]
+    real, plain = both("real_loss", "real rows")
+    synthetic = log_line(log, "synthetic_loss", "synthetic rows")
+    dev = log_line(log, "dev_loss", "development shots")
+    cosine = log_line(log, "cosine", "cosine")
+    conflicts = log_line(log, "conflict_share", "conflicts")
+    return _filled(
+        chart(f"Accuracy on the development shots{n}", "accuracy", both("dev_accuracy"), _SHARES),
+        chart("Loss", "cross-entropy", [real, synthetic, plain, dev]),
+        chart("Cosine of the real and the synthetic gradient", "cosine", [cosine]),
+        chart("Share of steps so far with gradients in conflict", "share", [conflicts], _SHARES),
+        chart("Norm of the prompt", "L2", both("prompt_norm")),
+        chart("How far the prompt moved", "L2", both("distance")),
+    )
+
+
+def _filled(*charts: Markup | None) -> list[Markup]:
     return [chart for chart in charts if chart]
-
-
-def _line(log: Rows, key: str, name: str) -> Line:
-    return Line(name, [(row["step"], row[key]) for row in log if is_number(row.get(key))])

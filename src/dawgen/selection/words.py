@@ -54,7 +54,7 @@ class WordCounts:
             for counter, role in zip(self._counters, self.roles, strict=True)
         ]
         if len(self.roles) == 2:
-            parts.append(csr_matrix([overlap_features(row) for row in rows]))
+            parts.append(csr_matrix([overlap(row.text1, row.text2 or "") for row in rows]))
         return hstack(parts, format="csr")
 
 
@@ -74,12 +74,12 @@ def _texts(rows: Sequence[Row], role: str) -> list[str]:
     return [getattr(row, role) or "" for row in rows]
 
 
-def overlap_features(row: Row) -> list[float]:
+def overlap(text1: str, text2: str) -> list[float]:
     """Shared words as a share of both texts', of the first's, of the second's; length ratio.
 
     Each from 0 to 1; words are compared without case. Texts without words share nothing.
     """
-    first, second = (re.findall(_TOKEN, (text or "").lower()) for text in (row.text1, row.text2))
+    first, second = (re.findall(_TOKEN, text.lower()) for text in (text1, text2))
     shared = len(set(first) & set(second))
     lengths = sorted((len(first), len(second)))
     return [

@@ -1,7 +1,7 @@
-"""Settings from their layers, later ones winning.
+"""Settings from their layers; later ones override earlier ones.
 
-The defaults of :mod:`dawgen.settings`, the task card's `decoding` section, a preset (what differs
-for one backbone), the user's YAML file, the command line's ``-s key=value``.
+The layers are the defaults of :mod:`dawgen.settings`, the `decoding` section of the task card, a
+preset (what differs for one backbone), the user's YAML file, and ``-s key=value``.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
+from functools import partial
 from importlib import resources
 from pathlib import Path
-from types import NoneType, UnionType
+from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
 import numpy as np
@@ -23,67 +24,55 @@ from dawgen.backbone.registry import known_backbone
 from dawgen.errors import UserError, explain
 from dawgen.settings import BackboneSettings, Settings
 from dawgen.settings.retired import RETIRED, without_retired
-from dawgen.settings.yamltext import parse_yaml
+from dawgen.settings.yamltext import parse_yaml, read_user_text
 from dawgen.terminal.harmless import hide_secrets
 
-_CAUSAL = "causal"
-"""The preset of causal models that have none of their own."""
+_PRESETS = resources.files("dawgen.settings") / "presets"
 
 
 def preset_names() -> list[str]:
-    """Names of the presets shipped with the package."""
-    folder = resources.files("dawgen.settings") / "presets"
-    return sorted(
-        p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml")
-    )
+    """Names of the built-in presets."""
+    files = (file.name for file in _PRESETS.iterdir())
+    return sorted(name.removesuffix(".yaml") for name in files if name.endswith(".yaml"))
 
 
 def _preset(name: str) -> dict[str, Any]:
     if name not in preset_names():
         raise UserError(f"There is no preset {name!r}; choose one of {', '.join(preset_names())}.")
-    text = (resources.files("dawgen.settings") / "presets" / f"{name}.yaml").read_text("utf-8")
-    tree = dict(yaml.safe_load(text))
-    base = tree.pop("preset", None)  # the one that it takes everything else from
+    tree = dict(yaml.safe_load((_PRESETS / f"{name}.yaml").read_text("utf-8")))
+    base = tree.pop("preset", None)  # the one that it extends
     return _merge(_preset(base), tree, Settings) if base else tree
 
 
 def _preset_for(tree: Mapping[str, Any]) -> str | None:
-    """The preset whose backbone the user named, if any; the shipped one by default."""
+    """The preset of the user's backbone, or the one of all causal models."""
     path = str(tree.get("backbone", {}).get("path", BackboneSettings().path))
     known = known_backbone(path)
     paths = (path, known.path, known.name) if known else (path,)
     for name in preset_names():
         if _preset(name).get("backbone", {}).get("path") in paths:
             return name
-    return _CAUSAL if is_causal(path) else None
+    return "causal" if is_causal(path) else None
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        text = path.read_text("utf-8")
-    except FileNotFoundError:
-        raise UserError(f"There is no settings file {path}.") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path} is not a text file in UTF-8; save it as one.") from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}.") from None
-    tree = parse_yaml(text, str(path))
+    tree = parse_yaml(read_user_text(path, "settings file"), str(path))
     if tree is None:
         return {}
     if not isinstance(tree, dict):
         raise UserError(
             f"{path}: settings must be 'name: value' lines, not a {type(tree).__name__}."
         )
-    nested: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     for key, value in tree.items():
-        nested = _put(nested, str(key).split("."), value, Settings)
-    return without_retired(nested, str(path))
+        settings = _put(settings, str(key).split("."), value, Settings)
+    return without_retired(settings, str(path))
 
 
 def _merge(
     base: Mapping[str, Any], over: Mapping[str, Any], section: type[BaseModel] | None
 ) -> dict[str, Any]:
-    """Sections are merged; a value takes the other's place, also where both are mappings."""
+    """Merge sections; other values are replaced, mappings too."""
     merged = dict(base)
     for key, value in over.items():
         inner = _section(section, key)
@@ -95,7 +84,7 @@ def _merge(
 
 
 def _section(model: type[BaseModel] | None, key: str) -> type[BaseModel] | None:
-    """What the entry is made of, if it is a section and no value."""
+    """The model of a section; None for a value or an unknown name."""
     field = model.model_fields.get(key) if model else None
     kind = field.annotation if field else None
     return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
@@ -115,7 +104,7 @@ def _override(tree: Mapping[str, Any], override: str | tuple[str, Any]) -> dict[
 
 
 class _NoComments(yaml.SafeLoader):
-    """On the command line a # is part of the value."""
+    """YAML in which # starts no comment: on the command line it is part of the value."""
 
     def scan_to_next_token(self) -> None:
         while self.peek() == " ":
@@ -125,10 +114,10 @@ class _NoComments(yaml.SafeLoader):
 
 
 def _value(text: str, kind: Any) -> Any:
-    """The value that a text stands for in a setting of this type.
+    """The value of ``-s name=text`` for a setting of this type.
 
-    Where a setting takes text, YAML's 123, no, or `model: v2` is the text as it stands; quotes,
-    null where the setting can be empty, and {...} and [...] where it takes such are read as YAML.
+    A setting of type text takes 123, no or `model: v2` as text. Quotes are read as YAML, and so
+    are null, {...} and [...] if the setting allows them.
     """
     if not text:
         return text
@@ -136,16 +125,15 @@ def _value(text: str, kind: Any) -> Any:
         parsed: Any = parse_yaml(text, "-s", _NoComments)
     except UserError:
         return text
-    taken = _alternatives(kind)
-    if str not in taken or (isinstance(parsed, str) and text[0] in "\"'"):
+    allowed = _alternatives(kind)
+    if str not in allowed or (isinstance(parsed, str) and text[0] in "\"'"):
         return parsed
-    if parsed is None:
-        return None if NoneType in taken else text
-    return parsed if type(parsed) in taken and text[0] in "{[" else text
+    is_yaml = parsed is None or text[0] in "{["
+    return parsed if is_yaml and type(parsed) in allowed else text
 
 
 def _kind_of(path: list[str]) -> Any:
-    """The annotation of the setting of that name; None for a section or an unknown name."""
+    """The annotation of a setting; None for a section or an unknown name."""
     model: type[BaseModel] | None = Settings
     for name in path[:-1]:
         model = _section(model, name)
@@ -154,7 +142,7 @@ def _kind_of(path: list[str]) -> Any:
 
 
 def _alternatives(kind: Any) -> set[Any]:
-    """The types of a value that an annotation allows; a choice among words is text."""
+    """The types that an annotation allows."""
     if get_origin(kind) in (Union, UnionType):
         return set().union(*map(_alternatives, get_args(kind)))
     if get_origin(kind) is Literal:
@@ -174,37 +162,38 @@ def _put(
 
 
 def as_overrides(tree: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """Settings such as `{"tuning.steps": 500}` as :func:`build_settings` takes them."""
+    """Settings such as ``{"tuning.steps": 500}`` as overrides of :func:`build_settings`.
+
+    Paths, models and NumPy numbers become what a YAML file would hold.
+    """
     if not isinstance(tree, Mapping):
         raise UserError(
-            "Settings come as a dictionary such as {'tuning.steps': 500}; this is of type "
+            "Settings must be a dictionary such as {'tuning.steps': 500}, not of type "
             f"{type(tree).__name__}."
         )
-    return [(str(key), _as_plain(key, value)) for key, value in tree.items()]
 
+    def plain(key: object, value: object) -> Any:
+        if isinstance(value, os.PathLike):
+            return os.fspath(value)
+        if isinstance(value, BaseModel):
+            return value.model_dump(mode="json", exclude_unset=True)
+        if isinstance(value, np.generic):
+            return value.item()
+        raise UserError(f"setting {str(key)!r} cannot be of type {type(value).__name__}.")
 
-def _as_plain(key: object, value: object) -> Any:
-    """The value with paths, models and numbers of numpy as a YAML file would hold them."""
-
-    def plain(part: Any) -> Any:
-        if isinstance(part, os.PathLike):
-            return os.fspath(part)
-        if isinstance(part, BaseModel):
-            return part.model_dump(mode="json", exclude_unset=True)
-        if isinstance(part, np.generic):
-            return part.item()
-        raise UserError(f"setting {str(key)!r} cannot be of type {type(part).__name__}.")
-
-    return json.loads(json.dumps(value, ensure_ascii=False, default=plain))
+    return [
+        (str(key), json.loads(json.dumps(value, default=partial(plain, key))))
+        for key, value in tree.items()
+    ]
 
 
 def settings_from(
     settings: Settings | Mapping[str, Any] | None, preset: str | None
 ) -> tuple[Settings, str | None]:
-    """Settings as they are, or built from a dictionary; with the name of the preset.
+    """Settings as they are, or built from a dictionary, and the name of the preset.
 
     Raises:
-        UserError: neither, or as :func:`build_settings`.
+        UserError: as :func:`build_settings`.
     """
     if isinstance(settings, Settings):
         return settings, preset
@@ -220,12 +209,12 @@ def _known_keys(model: type[BaseModel] = Settings, prefix: str = "") -> list[str
 
 
 def _refuse_foreign_code(tree: Mapping[str, Any], file: Path | None) -> None:
-    """Running code that comes with a model is for the user to allow, not for a file."""
+    """Only the user may allow a model's own code to run, not a file."""
     section = tree.get("backbone")
     if isinstance(section, Mapping) and section.get("trust_remote_code"):
         raise UserError(
-            f"{file}: a settings file cannot allow a model's own code to run; leave "
-            "backbone.trust_remote_code out of it, and if you have read that code, say "
+            f"{file}: a settings file cannot allow a model's own code to run; remove "
+            "backbone.trust_remote_code from it, and if you have read that code, pass "
             "-s backbone.trust_remote_code=true."
         )
 
@@ -238,13 +227,13 @@ def build_settings(
 ) -> tuple[Settings, str | None]:
     """Settings from their layers, and the name of the preset that was used.
 
-    Without ``preset`` the one made for the chosen backbone applies, where there is one.
+    Without ``preset``, the preset of the backbone is used if there is one.
 
     Args:
         overrides: texts such as ``tuning.steps=500``, or pairs of a name and a value.
 
     Raises:
-        UserError: an unknown or ill-typed setting, an unknown preset, an unreadable file.
+        UserError: unknown or ill-typed setting, unknown preset, or unreadable file.
     """
     file = Path(file) if file else None
     user = _read_yaml(file) if file else {}
@@ -263,7 +252,7 @@ def build_settings(
 
 
 def dump_settings(settings: BaseModel) -> str:
-    """The tree as YAML, every value spelled out; settings without secrets, cards as they are."""
+    """All values as YAML; secrets in settings are hidden."""
     tree = settings.model_dump(mode="json")
     if isinstance(settings, Settings):
         tree = hide_secrets(tree)

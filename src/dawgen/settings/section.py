@@ -1,4 +1,4 @@
-"""What every section of the settings has in common, and the kinds of numbers in them."""
+"""Base class of all sections of the settings, and types of numbers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Section(BaseModel):
-    """A part of the tree: unknown names are errors, values do not change."""
+    """A section of the settings: immutable, unknown names are errors."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False
@@ -22,8 +22,8 @@ class Section(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _yes_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
-        """YAML reads yes and true alike, and 1 is what Python makes of both."""
+        """YAML reads yes as true, which Python takes for 1."""
         kind = cls.model_fields[str(info.field_name)].annotation
         if isinstance(value, bool) and kind is not bool:
-            raise ValueError("it is no switch, so yes, no, true and false mean nothing here")
+            raise ValueError("it is not a switch, so it cannot be yes, no, true or false")
         return value

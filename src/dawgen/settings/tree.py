@@ -1,7 +1,4 @@
-"""Every setting once: typed, documented, and with the published default where there is one.
-
-How files and the command line change them is in :mod:`dawgen.settings.layers`.
-"""
+"""The settings: their types, documentation and defaults (published where there are any)."""
 
 from __future__ import annotations
 
@@ -30,8 +27,6 @@ Combine = Literal[
     "real-then-synthetic",
     "synthetic-then-real",
 ]
-
-
 RateUnit = Literal["absolute", "embedding"]
 
 
@@ -44,16 +39,17 @@ class BackboneSettings(Section):
     revision: str | None = None
     """Branch, tag or commit on the hub."""
     dtype: Literal["fp32", "bf16"] = "fp32"
-    """Number format of the weights; fp16 is refused because T5's activations overflow in it."""
+    """Number format of the weights. fp16 is not available: T5's activations overflow in it."""
     device: str = "auto"
-    """`auto` takes a GPU where there is one, else the CPU; or a torch device such as `cuda:1`."""
+    """`auto` (a GPU if there is one, else the CPU) or a torch device such as `cuda:1`."""
     max_length: Positive = 512
-    """Most tokens of one input, soft prompt included; texts are cut to fit, templates never."""
+    """Largest number of tokens of an input, soft prompt included (T5's own training length). Longer
+    texts are truncated; templates never are."""
     checkpointing: bool = False
-    """Compute layers again for the backward pass instead of keeping their activations: less memory,
-    more time, the same results."""
+    """Recompute the layers in the backward pass instead of storing their activations. Takes less
+    memory and more time; results are the same."""
     trust_remote_code: bool = False
-    """Run code that comes with a model; leave off unless you have read that code."""
+    """Run code that is part of the model. Leave it off unless you have read that code."""
 
     @field_validator("path")
     @classmethod
@@ -65,25 +61,27 @@ class BackboneSettings(Section):
     def _no_fp16(cls, value: object) -> object:
         if value in ("fp16", "float16", "half"):
             raise ValueError(
-                "fp16 is not offered because T5 overflows in it and gives NaN; take bf16 or fp32"
+                "fp16 is not available because T5 overflows in it and returns NaN; use bf16 or fp32"
             )
         return value
 
 
 class GeneratorSettings(Section):
-    """Tuning one soft prompt per label on the few shots, method.md §1."""
+    """Tuning of one soft prompt per label on the few shots (method.md §1)."""
 
     method: Literal["plain", "fewgen", "dawgen"] = "dawgen"
-    """plain: equation (1); fewgen: weighted, (2)+(3); dawgen: with the regulariser (4) too."""
+    """Objective. `plain`: equation (1). `fewgen`: weighted tokens, (2) and (3). `dawgen`: `fewgen`
+    with the regulariser (4)."""
     frame: Literal["auto", "plain", "chat"] = "auto"
-    """What a causal model reads around the texts: its chat template, or the plain words of the
-    card's `causal_template`. `auto` is `chat` where the tokenizer has a template."""
+    """Input format of a causal model: its chat template, or the plain words of the card's
+    `causal_template`. `auto` is `chat` if the tokenizer has a chat template."""
     prompt_length: Positive = 100
-    """Vectors per label (ours, not published: the task prompt's length)."""
+    """Number of vectors per label (ours, not published: the length of the task prompt)."""
     learning_rate: Rate = 5e-3
-    """Of the label prompts (FewGen's prefix)."""
+    """Learning rate of the label prompts (FewGen: 5e-3 for its prefix)."""
     learning_rate_unit: RateUnit = "absolute"
-    """`embedding`: the rate is in units of the root mean square of the model's word vectors."""
+    """`embedding`: the learning rate is in units of the root mean square of the model's word
+    vectors."""
     batch_size: Positive = 2
     """Rows per label and step (FewGen: 2)."""
     epochs: Positive = 20
@@ -91,16 +89,17 @@ class GeneratorSettings(Section):
     weight_hidden: Positive = 100
     """Hidden width of the token-weight network (FewGen: 1 -> 100 -> 1)."""
     weight_learning_rate: Rate = 1e-2
-    """Of the token-weight network, Adam (FewGen)."""
+    """Learning rate of the token-weight network, with Adam (FewGen: 1e-2)."""
     lookahead_rate: Rate = 2e-2
-    """Step size of the look-ahead prompt Q(W) in (3) (FewGen)."""
+    """Step size of the look-ahead prompt Q(W) in (3) (FewGen: 2e-2)."""
     dist_weight: Annotated[float, Field(ge=0)] = 0.1
-    """Lambda, the weight of (4) (ours, not published); 0 is FewGen. At 1, (4) drives the token
-    weights alone and (3) has no say."""
+    """Lambda, the weight of (4) (ours, not published); 0 is FewGen. At 1 the token weights depend
+    on (4) alone."""
     meta_gradient: Literal["jvp", "central"] = "jvp"
-    """How the weights' gradient is taken: exact product, or central differences."""
+    """Gradient of the token weights: exact product, or central differences (ours, not
+    published)."""
     max_length: Positive = 128
-    """Most tokens of a text to be generated (FewGen: 128); longer few shots are left out."""
+    """Largest number of tokens of a text (FewGen: 128). Longer few shots are skipped."""
 
     @model_validator(mode="after")
     def _pairs_in_a_batch(self) -> GeneratorSettings:
@@ -114,38 +113,39 @@ class GeneratorSettings(Section):
 
 
 class SynthesisSettings(DecodingSettings):
-    """Writing labelled rows, method.md §2."""
+    """Generation of labelled rows (method.md §2)."""
 
     rows_per_label: Positive = 5000
-    """Kept rows per label (FewGen: 5,000)."""
+    """Rows per label in the dataset (FewGen: 5,000)."""
     first_sentences: str | dict[str, Rate] = "card"
-    """`card`, `few-shots`, `captions`, `questions`, `wikipedia`, `generator`, a text file, the
-    column of a table (`rows.csv#column`, `hub:owner/name/config@split#column`), or shares of
-    several (`{captions: 0.7, few-shots: 0.3}`)."""
+    """Source of first sentences: `card`, `few-shots`, `captions`, `questions`, `wikipedia`,
+    `generator`, a text file, the column of a table (`rows.csv#column`,
+    `hub:owner/name/config@split#column`), or a mix (`{captions: 0.7, few-shots: 0.3}`)."""
     first_sentence_kind: Literal["task", "question", "statement", "any"] = "task"
-    """Which sentences of a corpus may be first ones; `task` takes the kind of the few shots'."""
+    """Sentences of a corpus that may be first sentences. `task`: those of the same kind as in the
+    few shots."""
     engine: Literal["auto", "transformers", "ctranslate2"] = "auto"
-    """Who decodes. With `transformers` a row depends on its own seed only; with `ctranslate2`
-    on the seeds of all rows asked for with it, on the machine and on its number of threads.
-    `auto` takes `transformers`, or where int8 is asked for and can be had `ctranslate2`."""
+    """Decoding engine. With `transformers`, a row depends on its own seed only; with
+    `ctranslate2`, also on the other rows of its batch, the machine and the number of threads.
+    `auto` is `ctranslate2` for int8 where it is available, else `transformers`."""
     quantization: Literal["none", "int8"] = "none"
-    """Of the weights: int8 is quicker, needs `ctranslate2`, and shifts probabilities a little."""
+    """Number format of the weights while decoding. int8 is faster, needs `ctranslate2` and changes
+    probabilities slightly."""
     batch_size: Positive = 64
-    """Rows decoded at once; with `ctranslate2` the texts depend on it too."""
+    """Rows decoded at once. With `ctranslate2` the texts depend on it."""
     max_attempts_factor: Annotated[float, Field(ge=1)] = 10.0
-    """Give up on a label after this many attempts per wanted row."""
+    """Stop generating for a label after this many attempts per row of `rows_per_label`."""
     oversample: Annotated[float, Field(ge=1)] = 1.0
     """Write this many clean rows per wanted one and keep those of the highest label ratio."""
     min_label_ratio: Share = 0.0
-    """Reject rows below it: the generator's p(text | label) over its sum for all labels."""
+    """Reject rows with a smaller label ratio: the generator's p(text | label), divided by its sum
+    over all labels."""
     shard_rows: Positive = 1000
     """Kept rows per label in one Parquet shard; the best of an over-generation are chosen in it."""
     keep_rejected: bool = False
-    """Write rejected rows into the shards too, marked; the ledger counts them either way."""
+    """Write rejected rows to the shards too, marked as such. The ledger always counts them."""
     cleaning: CleaningSettings = CleaningSettings()
-    """Which rows are rejected."""
     choose: ChoosingSettings = ChoosingSettings()
-    """Which clean rows are kept."""
 
     @property
     def chooses(self) -> bool:
@@ -164,10 +164,9 @@ class SynthesisSettings(DecodingSettings):
         return value
 
     def only_speed(self) -> set[str]:
-        """Names of the settings that do not change the rows; of ctranslate2's even the batch does.
+        """Names of the settings that do not change the rows.
 
-        Its sampler has one stream for all rows of a batch. How a reader would choose means nothing
-        where none does.
+        The batch size does with ctranslate2, whose sampler has one stream for all rows of a batch.
         """
         by_transformers = self.engine == "transformers" or (
             self.engine == "auto" and self.quantization == "none"
@@ -176,106 +175,104 @@ class SynthesisSettings(DecodingSettings):
         return unused | ({"batch_size"} if by_transformers else set())
 
     def for_card(self, card: TaskCard) -> SynthesisSettings:
-        """With the card's decoding settings where neither preset nor user named another value."""
-        theirs = {
-            name: value
-            for name, value in card.decoding.model_dump(exclude_unset=True).items()
-            if name not in self.model_fields_set
-        }
-        return self.model_copy(update=theirs)
+        """With the card's decoding settings, unless the preset or the user sets them."""
+        of_card = card.decoding.model_dump(exclude_unset=True, exclude=self.model_fields_set)
+        return self.model_copy(update=of_card)
 
 
 class NoiseSettings(Section):
-    """FewGen's care with noisy synthetic rows, temporal ensembling (Meng et al. 2023)."""
+    """Temporal ensembling of the predictions for noisy synthetic rows (FewGen)."""
 
     ensembling: bool = False
-    """Draw synthetic rows' targets towards the mean of the prompt's own past predictions."""
+    """Pull the targets of synthetic rows towards the mean of the prompt's past predictions."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    """Of that mean (FewGen: 0.9)."""
+    """Momentum of that mean (FewGen: 0.9)."""
     weight: Annotated[float, Field(ge=0)] = 20.0
-    """Of the distance to it in the loss (FewGen: 20)."""
+    """Weight of the distance to that mean in the loss (FewGen: 20)."""
     threshold: Share = 0.8
-    """Rows whose mean prediction of their own label is lower are left out (FewGen: 0.8)."""
+    """Leave out rows whose mean prediction of their own label is smaller (FewGen: 0.8)."""
 
 
 class TuningSettings(Section):
-    """Tuning the task's soft prompt on real and synthetic rows, method.md §3."""
+    """Tuning of the task's soft prompt on real and synthetic rows (method.md §3)."""
 
     prompt_length: Positive = 100
-    """Vectors (Lester et al. 2021: 100)."""
+    """Number of vectors (Lester et al. 2021: 100)."""
     init: Literal["instruction", "label-words", "vocabulary", "random"] = "label-words"
-    """What the prompt starts from (Lester et al.: vocabulary or label words); `instruction` is the
-    card's, and far better on causal models (docs/log.md)."""
+    """Initial prompt (Lester et al.: vocabulary or label words). `instruction` is the card's; it is
+    much better on causal models (docs/log.md)."""
     optimizer: Literal["adamw", "adafactor"] = "adafactor"
-    """(Lester et al.: Adafactor)."""
+    """Optimizer (Lester et al.: Adafactor)."""
     learning_rate: Rate = 0.3
-    """(Lester et al.: 0.3)."""
+    """Learning rate of the prompt (Lester et al.: 0.3)."""
     learning_rate_unit: RateUnit = "absolute"
-    """`embedding`: the rate is in units of the root mean square of the model's word vectors, which
-    differs tenfold between models; it holds for the prompts of all methods."""
+    """`embedding`: learning rates are in units of the root mean square of the model's word vectors,
+    which differs tenfold between models. Holds for the prompts of all methods."""
     schedule: Literal["constant", "linear", "cosine"] = "constant"
-    """(Lester et al.: constant)."""
+    """Learning rate schedule (Lester et al.: constant)."""
     warmup_steps: Annotated[int, Field(ge=0)] = 0
-    """Steps over which the rate climbs to its full value."""
+    """Steps over which the learning rate rises to its full value (Lester et al.: none)."""
     weight_decay: Annotated[float, Field(ge=0)] = 1e-5
-    """(Lester et al.: 1e-5)."""
+    """Weight decay (Lester et al.: 1e-5)."""
     batch_size: Positive = 32
-    """Real rows a step (Lester et al.: 32)."""
+    """Real rows per step (Lester et al.: 32)."""
     synthetic_batch_size: Positive = 32
-    """Synthetic rows a step."""
+    """Synthetic rows per step (ours, not published)."""
     steps: Positive = 30_000
-    """(Lester et al.: 30,000)."""
+    """Number of steps (Lester et al.: 30,000)."""
     epsilon: Annotated[float, Field(ge=0)] = 1.0
-    """Weight of the synthetic gradient in p <- p - eta (d_real + epsilon d_syn)."""
+    """Weight of the synthetic gradient in p <- p - eta (d_real + epsilon d_syn) (ours, not
+    published)."""
     combine: Combine = "surgery"
-    """How real and synthetic rows combine (method.md §3)."""
+    """How the gradients of real and synthetic rows are combined (method.md §3)."""
     label_smoothing: Share = 0.0
-    """Of the synthetic rows' targets (FewGen: 0.15); the benchmark's `-mixed` methods have none."""
+    """Label smoothing of synthetic rows (FewGen: 0.15). Methods named `-mixed` in the benchmark
+    have none."""
     noise: NoiseSettings = NoiseSettings()
-    """How noisy synthetic rows are handled beyond label smoothing."""
     eval_every: Positive = 100
-    """Steps between looks at the development shots."""
+    """Steps between evaluations on the development shots (ours, not published)."""
     patience: Positive | None = None
-    """Stop after this many looks without a better one; none is never."""
+    """Stop after this many evaluations without an improvement. `none`: never (Lester et al.: the
+    best checkpoint of the whole run)."""
     max_grad_norm: Rate | None = None
-    """Clip an arm's combined gradient to this norm."""
+    """Clip the combined gradient to this norm."""
     average_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Score and keep an exponential moving average of the prompt over the steps, with this decay;
-    0 keeps the last step's prompt."""
+    """Decay of an exponential moving average of the prompt, which is then evaluated and saved
+    instead of the prompt itself. 0: no average."""
     baseline: bool = True
-    """Tune a second prompt on the real shots alone first, to compare with; a reader that chooses
-    rows (`synthesis.choose`) is this prompt, and is tuned even without."""
+    """First tune a second prompt on the real shots alone, for comparison. `synthesis.choose.by:
+    reader` needs that prompt and tunes it in any case."""
     tokens_per_batch: Positive = 8192
-    """Tokens in one forward and backward call, soft prompts and padding included; a step's
-    rows go through in several where there are more. Changes speed and memory only."""
+    """Tokens per forward and backward call, soft prompts and padding included. A step with more
+    takes several calls. Changes speed and memory only."""
 
 
 class EvaluationSettings(Section):
-    """Scoring rows with a prompt."""
+    """Scoring of rows with a prompt."""
 
     tokens_per_batch: Positive = 8192
-    """Tokens scored at once, soft prompts included; changes speed and memory only."""
+    """Tokens scored at once, soft prompts included. Changes speed and memory only."""
 
 
 class TrackingSettings(Section):
-    """Where the curves of `dawgen run` go besides its folder; changes no result."""
+    """Trackers that receive the curves of `dawgen run`; they change no result."""
 
     to: list[Literal["tensorboard", "wandb", "mlflow"]] = Field(default=[])
-    """Trackers, each of which must be installed; none by default."""
+    """Trackers to use; each must be installed."""
     project: str = "dawgen"
-    """What the run is filed under there."""
+    """Name of the project in the tracker."""
 
 
 class Settings(Section):
-    """The whole tree; a run folder's `config.yaml` is exactly this."""
+    """All settings; the `config.yaml` of a run folder holds the same."""
 
     seed: Annotated[int, Field(ge=0)] = 13
-    """Every random stream of the run comes from it."""
+    """Seed of all random streams of the run."""
     shots: Positive = 16
-    """Rows a label for training, and as many for choosing the checkpoint."""
+    """Rows per label for training, and as many for choosing the checkpoint."""
     on_empty: Literal["error", "skip"] = "error"
-    """Rows with an empty text in the files that are learnt from and scored: refuse the file, or
-    leave such rows out and say how many."""
+    """Rows with an empty text in the training, development and test files: raise an error, or skip
+    them and print how many."""
     backbone: BackboneSettings = BackboneSettings()
     generator: GeneratorSettings = GeneratorSettings()
     synthesis: SynthesisSettings = SynthesisSettings()

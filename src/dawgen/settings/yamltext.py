@@ -1,11 +1,12 @@
-"""Reading YAML that somebody wrote; what is none is told in one sentence, with file and line.
+"""Reads YAML from users; errors name the file and the line.
 
-Only plain values come out: no tags of types, no more nesting, repetition or size than a
-person writes. A few lines of anchors can stand for billions of values otherwise.
+Only plain values are read. Size, nesting and repetition are limited, since a few lines of anchors
+can stand for billions of values.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -18,11 +19,30 @@ DEEPEST = 50
 
 
 class _Refused(Exception):
-    """What dawgen does not read though YAML allows it."""
+    """Valid YAML that dawgen does not read."""
 
     def __init__(self, problem: str, mark: yaml.Mark | None = None) -> None:
         super().__init__(problem)
         self.problem, self.problem_mark = problem, mark
+
+
+def read_user_text(path: Path, what: str) -> str:
+    """The text of a file from the user.
+
+    Args:
+        what: the kind of file in messages, such as "settings file".
+
+    Raises:
+        UserError: there is no such file, or it is not text in UTF-8.
+    """
+    try:
+        return path.read_text("utf-8-sig")
+    except FileNotFoundError:
+        raise UserError(f"There is no {what} {path}.") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not a text file in UTF-8; save it as one.") from None
+    except OSError as error:
+        raise UserError(f"The {what} {path} cannot be read: {error.strerror}.") from None
 
 
 def parse_yaml(text: str, where: str, loader: type[yaml.SafeLoader] = yaml.SafeLoader) -> Any:
@@ -33,8 +53,7 @@ def parse_yaml(text: str, where: str, loader: type[yaml.SafeLoader] = yaml.SafeL
         loader: a safe one.
 
     Raises:
-        UserError: the text is not YAML, names an entry twice, or is larger than any person
-            writes.
+        UserError: the text is not YAML, has an entry twice, or exceeds a limit.
     """
     try:
         return _parse(text, loader)
@@ -65,26 +84,24 @@ def _parse(text: str, loader: type[yaml.SafeLoader]) -> Any:
 
 
 def _count(node: yaml.Node, known: dict[int, int], above: tuple[int, ...]) -> int:
-    """How many values a node stands for, what anchors repeat counted every time."""
+    """The number of values of a node; those that anchors repeat count every time."""
     if id(node) in above:
         raise _Refused("a value that contains itself", node.start_mark)
     if id(node) in known:
         return known[id(node)]
     if len(above) > DEEPEST:
         raise _Refused("nested too deeply", node.start_mark)
-    if isinstance(node, yaml.MappingNode):
+    children: list[yaml.Node] = []
+    if isinstance(node, yaml.SequenceNode):
+        children = node.value
+    elif isinstance(node, yaml.MappingNode):
         _refuse_doubles(node)
-    count = 1 + sum(_count(child, known, (*above, id(node))) for child in _children(node))
+        children = [part for pair in node.value for part in pair]
+    count = 1 + sum(_count(child, known, (*above, id(node))) for child in children)
     if count > MOST_VALUES:
         raise _Refused(f"it stands for more than {MOST_VALUES:,} values", node.start_mark)
     known[id(node)] = count
     return count
-
-
-def _children(node: yaml.Node) -> list[yaml.Node]:
-    if isinstance(node, yaml.MappingNode):
-        return [part for pair in node.value for part in pair]
-    return list(node.value) if isinstance(node, yaml.SequenceNode) else []
 
 
 def _refuse_doubles(node: yaml.MappingNode) -> None:
@@ -92,5 +109,5 @@ def _refuse_doubles(node: yaml.MappingNode) -> None:
     for key, _ in node.value:
         if isinstance(key, yaml.ScalarNode):
             if key.value in seen:
-                raise _Refused(f"the entry {key.value!r} stands there twice", key.start_mark)
+                raise _Refused(f"the entry {key.value!r} is there twice", key.start_mark)
             seen.add(key.value)

@@ -1,7 +1,6 @@
-"""Files that are there whole or not at all, whatever happens to the process or the machine.
+"""Atomic writes: a file or folder is there whole or not at all.
 
-Every file of a run comes through here: it is written under another name in the same folder,
-forced to the disk, and only then given its own name.
+It is written under another name in the same folder, synced to the disk, and then renamed.
 """
 
 from __future__ import annotations
@@ -21,10 +20,10 @@ PARTIAL = ".partial"
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """An open file that becomes ``path`` when the block ends, and vanishes when it raises.
+    """An open file that becomes ``path`` when the block ends, and is removed when it raises.
 
-    A link that lies where the unfinished file goes is taken away, never followed. Processes
-    that write one file do so one after the other.
+    A link in place of the unfinished file is removed, never followed. Processes that write the
+    same file wait for each other.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = partial_of(path)
@@ -43,9 +42,9 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """An empty folder that becomes ``path`` when the block ends, and vanishes when it raises.
+    """An empty folder that becomes ``path`` when the block ends, and is removed when it raises.
 
-    For a folder that this process holds; what lies at ``path`` has to be empty.
+    This process must hold the lock of ``path``, which must be missing or empty.
     """
     partial = partial_of(path)
     remove(partial)
@@ -58,38 +57,37 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
+    """Write a file atomically."""
     with whole_file(path) as file:
         file.write(content)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file in UTF-8 whole or not at all.
+    """Write a text file in UTF-8 atomically.
 
-    What UTF-8 does not have, such as the bytes of a file name in another encoding, is written as
-    an escape, which JSON and YAML read.
+    Bytes of a file name in another encoding are written as escapes, which JSON and YAML read.
     """
     write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
 def move(source: Path, target: Path) -> None:
-    """Give a finished file or folder its name, in one step that outlasts a power cut."""
+    """Rename a finished file or folder in one step that survives a power cut."""
     source.replace(target)
     _sync_folder(target.parent)
 
 
 def partial_of(path: Path) -> Path:
-    """Where a file or folder lies while it is not finished."""
+    """Path of an unfinished file or folder."""
     return path.with_name(f".{path.name}{PARTIAL}")
 
 
 def progress_of(path: Path) -> Path:
-    """What says how much of an unfinished file counts, where work on it can go on."""
+    """Path of the file that says how much of an unfinished file is valid."""
     return path.with_name(f".{path.name}.progress.json")
 
 
 def remove(path: Path) -> None:
-    """Take away a file, a link or a whole folder, if one is there."""
+    """Remove a file, a link or a folder, if it is there."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
@@ -97,7 +95,7 @@ def remove(path: Path) -> None:
 
 
 def clear_links(path: Path) -> None:
-    """Take away what lies at a file's path and is a link to another, or no file at all."""
+    """Remove a link, or anything else that is not a file, from a file's path."""
     with suppress(FileNotFoundError):
         about = path.lstat()
         if not stat.S_ISREG(about.st_mode) or about.st_nlink > 1:
@@ -105,9 +103,9 @@ def clear_links(path: Path) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Take away what a killed process left unfinished in a folder that this process holds.
+    """Remove what a killed process left unfinished in a folder that this process holds.
 
-    A single file that another process writes to, or will go on with, is left alone.
+    Files that another process writes to, or that will be resumed, are not removed.
     """
     for left in folder.glob(f".*{PARTIAL}"):
         path = left.with_name(left.name.removeprefix(".").removesuffix(PARTIAL))
@@ -116,7 +114,7 @@ def sweep(folder: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Force names to the disk; some network file systems cannot, and need not."""
+    """Sync names to the disk; some network file systems cannot, and need not."""
     with suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:

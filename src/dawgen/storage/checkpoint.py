@@ -1,9 +1,8 @@
-"""The state of a long loop, laid down now and then, so that a killed run loses little.
+"""Checkpoints: the state of a long loop, saved now and then, so that a killed run loses little.
 
-A checkpoint is one safetensors file: the tensors of the state, and all else as JSON in a tensor
-of bytes (the file's own metadata may not be longer than 100 MB), with a hash over all. It is
-written whole or not at all, found broken by its hash, and removed by the stage that it belongs
-to when that is done.
+A checkpoint is one safetensors file: the tensors of the state, and all else as JSON in a tensor of
+bytes (the file's metadata may not exceed 100 MB), with a hash over all. It is written atomically,
+and removed when its stage is finished.
 """
 
 from __future__ import annotations
@@ -26,23 +25,23 @@ from dawgen.storage.atomic import write_bytes
 from dawgen.terminal.progress import say, warn
 
 State = dict[str, Any]
-"""Dictionaries with text keys, lists, plain values and tensors, as deep as one likes."""
+"""Nested dictionaries with text keys, lists, plain values and tensors."""
 
 EVERY = 20.0
-"""Seconds between two checkpoints, at least."""
+"""Least seconds between two checkpoints."""
 SHARE = 0.01
-"""Of the time that may go into writing them: a large state is written more seldom."""
+"""Largest share of the time that is spent on writing them."""
 _TENSOR = "tensor:"
 _TREE = "json"
 
 
 class Checkpoint:
-    """Where one loop keeps its state.
+    """The state of one loop.
 
     Args:
-        path: the file; None keeps nothing, but still stops when asked to.
-        what: the loop's name for the user.
-        every: seconds between two checkpoints.
+        path: the file; None saves nothing, but the loop still stops on a signal.
+        what: name of the loop in messages.
+        every: seconds between two checkpoints, by default ``EVERY``.
     """
 
     def __init__(self, path: Path | None = None, what: str = "", every: float | None = None):
@@ -51,30 +50,30 @@ class Checkpoint:
         self._next = perf_counter() + self.every
 
     def load(self) -> State | None:
-        """The state that a stopped loop left, if it left a whole one."""
+        """The state of a stopped loop; None if there is no valid one."""
         if self.path is None or not self.path.is_file():
             return None
         try:
             state, threads = _unpack(self.path)
         except ValueError as error:
-            warn(f"{self.path} is damaged ({error}); {self.what} starts from the beginning.")
+            warn(f"{self.path} is damaged ({error}); {self.what} starts again.")
             return None
         if threads != torch.get_num_threads():
             warn(
-                f"{self.what} was begun with {threads} threads and goes on with "
+                f"{self.what} started with {threads} threads and continues with "
                 f"{torch.get_num_threads()}, so its last digits may differ."
             )
         return state
 
     @contextmanager
     def steps(self, state: Callable[[], State]) -> Iterator[Callable[[], None]]:
-        """Runs a loop; gives back what it calls after each step.
+        """Within it, call the returned function after each step of the loop.
 
         Args:
-            state: the loop's whole state between two steps.
+            state: returns the loop's state between two steps.
 
         Raises:
-            Stopped: somebody wants the work to stop; the state has been kept then.
+            Stopped: a signal asked the process to stop; the state was saved before.
         """
         self._next = perf_counter() + self.every
 
@@ -95,13 +94,13 @@ class Checkpoint:
         self._next = now + max(self.every, (now - begin) / SHARE)
 
     def remove(self) -> None:
-        """The loop's result is safe; its state is no longer needed."""
+        """Remove the checkpoint, once the loop's result is saved."""
         if self.path is not None:
             self.path.unlink(missing_ok=True)
 
     def tell(self, step: int, steps: int) -> None:
-        """Say where a stopped loop goes on."""
-        say(f"  {self.what} goes on after step {step:,} of {steps:,}")
+        """Print where a stopped loop continues."""
+        say(f"  {self.what} continues after step {step:,} of {steps:,}")
 
 
 def _pack(state: State) -> bytes:
@@ -112,7 +111,7 @@ def _pack(state: State) -> bytes:
 
 
 def _unpack(path: Path) -> tuple[State, int]:
-    """Raises ValueError where the file is not what was written."""
+    """The state and its number of threads; raises ValueError if the file is damaged."""
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -126,7 +125,7 @@ def _unpack(path: Path) -> tuple[State, int]:
 
 
 def _take_out(value: Any, tensors: dict[str, Tensor]) -> Any:
-    """The value with its tensors moved into ``tensors``, their names in their places."""
+    """The value with its tensors moved into ``tensors`` and replaced by their names."""
     if isinstance(value, Tensor):
         name = f"{_TENSOR}{len(tensors)}"
         tensors[name] = value.detach().to("cpu", copy=True).contiguous()
@@ -158,12 +157,12 @@ def _digest(tensors: dict[str, Tensor]) -> str:
 
 
 def optimizer_state(optimizer: torch.optim.Optimizer) -> list[State]:
-    """What an optimiser remembers of each parameter, in their order."""
+    """An optimizer's state of each parameter, in their order."""
     remembered = optimizer.state_dict()["state"]
     return [dict(remembered[number]) for number in sorted(remembered)]
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, remembered: list[State]) -> None:
-    """Give an optimiser of the same settings its memory back."""
+    """Restore the state of an optimizer with the same settings."""
     tree = optimizer.state_dict()
     optimizer.load_state_dict({**tree, "state": dict(enumerate(remembered))})

@@ -1,4 +1,4 @@
-"""JSON files of a run folder, read back: what is wrong with one becomes one sentence."""
+"""Reads JSON files of a run folder; errors name the file."""
 
 from __future__ import annotations
 
@@ -14,20 +14,16 @@ _AGAIN = "run the command that wrote it again"
 
 
 def read_json(path: Path, kind: type = dict) -> Any:
-    """A file's JSON object, or list with ``kind=list``; an empty one where there is no file.
+    """A file's JSON object, or list with ``kind=list``; an empty one if there is no file.
 
     Raises:
-        UserError: it is no JSON, or something else than asked for.
+        UserError: it is not JSON, or of another kind.
     """
     return parse_json(read_text(path), str(path), kind) if path.is_file() else kind()
 
 
 def read_text(path: Path) -> str:
-    """A file's text.
-
-    Raises:
-        UserError: it is not UTF-8.
-    """
+    """A file's text; raises UserError if it is not UTF-8."""
     try:
         return path.read_text("utf-8")
     except UnicodeDecodeError:
@@ -35,13 +31,10 @@ def read_text(path: Path) -> str:
 
 
 def parse_json(text: str, where: str, kind: type = dict) -> Any:
-    """A JSON object, or list with ``kind=list``; ``where`` names it. Raises as :func:`read_json`.
-
-    Numbers of endless digits and endless depth count as no JSON.
-    """
+    """A JSON object, or list with ``kind=list``; raises as :func:`read_json`, naming ``where``."""
     try:
         value = json.loads(text)
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError):  # too many digits, too deep
         raise UserError(f"{where}: this is not JSON; {_AGAIN}.") from None
     if not isinstance(value, kind):
         wanted = "object" if kind is dict else "list"
@@ -51,11 +44,7 @@ def parse_json(text: str, where: str, kind: type = dict) -> Any:
 
 @contextmanager
 def as_dawgen_writes(what: object) -> Iterator[None]:
-    """Work on contents that are JSON but may be of another shape than dawgen gives them.
-
-    Raises:
-        UserError: they are, and any line may have failed on them.
-    """
+    """Turn errors from JSON of an unexpected shape, anywhere in the block, into a UserError."""
     try:
         yield
     except (UserError, OSError, MemoryError):

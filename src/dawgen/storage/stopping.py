@@ -1,10 +1,9 @@
-"""Stopping when asked to: Ctrl-C and SIGTERM end the work at the next safe point.
+"""Stopping: Ctrl-C and SIGTERM end the work at the next safe point.
 
-Nearly every point is safe, since files are whole or not there at all; the signal then stops the
-work at once. A loop that keeps its state (:mod:`dawgen.storage.checkpoint`) first finishes its
-step, so that nothing of it is lost, but within ``PATIENCE`` seconds. Some calls into the model take
-longer than that and hear no signal; a thread then ends the process as `kill -9` would, which a run
-folder outlasts too.
+Nearly every point is safe, since files are written atomically; the signal then stops the work at
+once. A loop with a checkpoint (:mod:`dawgen.storage.checkpoint`) finishes its step first, if that
+takes at most ``PATIENCE`` seconds. Python handles no signal during a long call into the model; a
+thread then ends the process as `kill -9` would, which a run folder survives too.
 """
 
 from __future__ import annotations
@@ -20,14 +19,14 @@ from typing import Any
 
 SIGNALS = (int(signal.SIGINT), int(signal.SIGTERM))
 PATIENCE = 3.0
-"""Seconds that a step may still take after the signal."""
+"""Seconds that a step may take after the signal."""
 LAST = 4.0
-"""Seconds after which the process ends wherever it is."""
-SENTENCE = "dawgen: stopped; what was done is kept, and the same command goes on from there."
+"""Seconds after which the process ends in any case."""
+SENTENCE = "dawgen: stopped; finished work is saved, and the same command resumes from it."
 
 
 class Stopped(BaseException):
-    """The user, or the machine's scheduler, wants the work to stop."""
+    """The user, or the scheduler, has asked the process to stop."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -41,7 +40,7 @@ class _State:
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Turn the signals into :class:`Stopped` for a while; does nothing off the main thread."""
+    """Turn the signals into :class:`Stopped`; does nothing outside the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -63,7 +62,7 @@ def stoppable() -> Iterator[None]:
 
 @contextmanager
 def _last_resort() -> Iterator[None]:
-    """A thread that hears the signals even while a long call keeps Python from running."""
+    """A thread that receives the signals even during a long call into native code."""
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
     over = threading.Event()
@@ -81,15 +80,15 @@ def _last_resort() -> Iterator[None]:
 
 
 def _watch(signals: socket.socket, over: threading.Event) -> None:
-    while heard := signals.recv(1):
-        if heard[0] in SIGNALS and not over.wait(LAST):
+    while number := signals.recv(1):
+        if number[0] in SIGNALS and not over.wait(LAST):
             os.write(2, f"{SENTENCE}\n".encode())
-            os._exit(128 + heard[0])
+            os._exit(128 + number[0])
 
 
 @contextmanager
 def whole_steps() -> Iterator[None]:
-    """Within it a signal waits for the next :func:`check`, PATIENCE seconds at most."""
+    """Within it, a signal waits for the next :func:`check`, at most ``PATIENCE`` seconds."""
     _State.deferred += 1
     try:
         yield
@@ -98,18 +97,18 @@ def whole_steps() -> Iterator[None]:
 
 
 def asked() -> bool:
-    """Whether somebody wants the work to stop."""
+    """Whether a signal has asked the process to stop."""
     return _State.asked is not None
 
 
 def check() -> None:
-    """Raises Stopped if somebody wants the work to stop."""
+    """Raise Stopped if a signal has asked the process to stop."""
     if _State.asked is not None:
         raise Stopped(_State.asked)
 
 
 def leave(code: int) -> None:
-    """End a stopped process at once: taking down a large model can take longer than stopping."""
+    """End a stopped process at once: freeing a large model can take longer than stopping."""
     os._exit(code)
 
 

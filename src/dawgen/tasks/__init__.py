@@ -1,4 +1,4 @@
-"""Tasks: cards, rows, file readers, drawing the few shots."""
+"""Tasks: cards, rows, file readers, few shots."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dawgen.tasks.card import HubSource, TaskCard, card_names, list_cards, load_
 from dawgen.tasks.load import load_rows, packaged_data, read_table
 from dawgen.tasks.new import NewCard, new_card
 from dawgen.tasks.row import Row, row_key, text_key
-from dawgen.tasks.sample import Shots, check_shots, sample_shots
+from dawgen.tasks.shots import Shots, check_shots, sample_shots
 from dawgen.tasks.validate import example_rows, render_card, render_generator
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Task cards: one short YAML that says everything dawgen must know about a task.
+"""Task cards: a short YAML file that describes a task.
 
 A user's own card needs five entries::
 
@@ -11,7 +11,6 @@ A user's own card needs five entries::
 
 from __future__ import annotations
 
-import difflib
 import re
 from importlib import resources
 from pathlib import Path
@@ -29,22 +28,23 @@ from pydantic import (
     model_validator,
 )
 
-from dawgen.errors import UserError, explain
+from dawgen.errors import UserError, did_you_mean, explain
 from dawgen.settings.decoding import DecodingSettings
 from dawgen.settings.retired import without_retired
-from dawgen.settings.yamltext import parse_yaml
+from dawgen.settings.yamltext import parse_yaml, read_user_text
 from dawgen.tasks.row import Row
 from dawgen.terminal.harmless import in_shell
 
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _ROLES = ("text1", "text2", "label")
 _SUFFIXES = (".yaml", ".yml")
-LONGEST_LABEL = 200
 _DATA_SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
+_CARDS = resources.files("dawgen.tasks") / "cards"
+LONGEST_LABEL = 200
 
 
 class HubSource(BaseModel):
-    """Where a task lies on the hub, and how its columns and class ids are to be read."""
+    """A data set on the hub: its columns, class ids and splits."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -53,19 +53,19 @@ class HubSource(BaseModel):
     config: str | None = None
     """Configuration of that data set."""
     revision: str | None = None
-    """Branch, tag or commit; ``refs/convert/parquet`` for data sets that are a script."""
+    """Branch, tag or commit, such as ``refs/convert/parquet`` for a data set that is a script."""
     columns: dict[str, str]
     """Column of the data set for each of text1, text2, label."""
     label_names: list[str]
     """The card's label for class id 0, 1, ..."""
     splits: dict[str, str]
-    """The data set's name for each of train, dev, test, where it has one."""
+    """The data set's split for each of train, dev, test that it has."""
 
 
 class TaskCard(BaseModel):
-    """What a task is: its columns, labels, template and label words (C labels)."""
+    """A task: its columns, labels, template and label words (C labels)."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
 
     name: str = Field(min_length=1)
     version: int = 1
@@ -73,33 +73,34 @@ class TaskCard(BaseModel):
     columns: dict[str, str]
     """File column for each of text1, label and, for pair tasks, text2."""
     labels: list[str]
-    """Label names, in the order that every [C] axis has."""
+    """Label names, in the order of every [C] axis."""
     template: str
-    """What the language model reads, with {text1} and, for pair tasks, {text2}."""
+    """Input of the language model, with {text1} and, for pair tasks, {text2}."""
     causal_template: str | None = None
-    """What a causal model reads instead, where that should differ."""
+    """Input of a causal model, if it differs."""
     label_words: dict[str, str]
-    """The word that stands for a label behind the template."""
+    """The word after the template that stands for each label."""
     instruction: str = ""
-    """The question to a reader, which a prompt can start from; made from the words by default."""
+    """A question that a prompt can be initialised from. Default: made from the label words."""
     label_prompts: dict[str, str] = {}
-    """The sentence per label's generator prompt starts from; made from its name by default."""
+    """The sentence that each label's generator prompt is initialised from. Default: made from the
+    label's name and word."""
     first_sentences: Literal["captions", "questions", "wikipedia"] | None = None
     """Kind of unlabelled text that first sentences come from."""
     first_sentence_words: tuple[int, int] | None = None
-    """Fewest and most words of a first sentence."""
+    """Smallest and largest number of words of a first sentence."""
     decoding: DecodingSettings = DecodingSettings()
-    """How this task's texts are decoded, where neither preset nor user says otherwise."""
+    """Decoding settings of this task, unless the preset or the user sets them."""
     copies: list[str] = []
-    """Labels that a pair of twice the same text has: a paraphrase, an entailment."""
+    """Labels of a pair whose texts are the same: a paraphrase, an entailment."""
     metric: Literal["accuracy"] = "accuracy"
     data: Literal["demo"] | None = None
-    """Rows that are shipped with the package and used where no file is given."""
+    """Rows in the package that are used if no file is named."""
     hub: HubSource | None = None
 
     @property
     def is_pair(self) -> bool:
-        """True where a row is two texts."""
+        """Whether a row has two texts."""
         return "text2" in self.columns
 
     @property
@@ -109,58 +110,37 @@ class TaskCard(BaseModel):
 
     @property
     def request(self) -> str:
-        """What a chat model is asked where it writes a text from nothing; it favours no label."""
+        """The request to a chat model for a first text; it favours no label."""
         what = "the first of two texts" if self.is_pair else "a text"
         return f"Write {what} for this task: {self.description or self.instruction}"
 
     def label_index(self, label: str) -> int:
-        """Place of the label on every [C] axis.
-
-        Raises:
-            ValueError: the card has no such label.
-        """
+        """Index of the label on every [C] axis; raises ValueError if the card does not have it."""
         return self.labels.index(label)
 
     def template_for(self, *, causal: bool) -> str:
-        """The template that a causal or a sequence-to-sequence model reads."""
+        """The template for a causal or a sequence-to-sequence model."""
         return self.causal_template or self.template if causal else self.template
 
     def fill(self, row: Row, *, causal: bool = False) -> str:
-        """The template with the row's texts in place; braces inside the texts stay."""
+        """The template filled with the row's texts; braces in the texts stay."""
         texts = {"text1": row.text1, "text2": row.text2 or ""}
         template = self.template_for(causal=causal)
         return _PLACEHOLDER.sub(lambda match: texts[match[1]], template)
-
-    @field_validator("name", mode="before")
-    @classmethod
-    def _name_is_text(cls, value: object) -> object:
-        return str(value) if isinstance(value, int) else value
 
     @field_validator("name")
     @classmethod
     def _name_is_no_path(cls, name: str) -> str:
         if set(name) & {"/", "\\"} or not name.strip(". ") or not name.isprintable():
-            raise ValueError(f"{name!r} may not hold / or \\, nor be dots alone: folders bear it")
+            raise ValueError(
+                f"{name!r} names a folder, so it cannot contain / or \\, nor be dots alone"
+            )
         return name
-
-    @field_validator("labels", "copies", mode="before")
-    @classmethod
-    def _labels_are_text(cls, value: object) -> object:
-        if isinstance(value, list):
-            return [_as_text(item) for item in value]
-        return value
-
-    @field_validator("label_words", "label_prompts", mode="before")
-    @classmethod
-    def _words_are_text(cls, value: object) -> object:
-        if isinstance(value, dict):
-            return {_as_text(key): _as_text(item) for key, item in value.items()}
-        return value
 
     @field_validator("label_words")
     @classmethod
     def _words_stand_alone(cls, words: dict[str, str]) -> dict[str, str]:
-        """White space around a word is not part of it: what stands before it, the template says."""
+        """Remove white space around a word: the template says what is before it."""
         return {label: word.strip() for label, word in words.items()}
 
     @field_validator("columns")
@@ -168,7 +148,7 @@ class TaskCard(BaseModel):
     def _check_columns(cls, columns: dict[str, str]) -> dict[str, str]:
         unknown = [role for role in columns if role not in _ROLES]
         if unknown:
-            raise ValueError(f"its keys are text1, text2 and label, not {unknown[0]!r}")
+            raise ValueError(f"its keys must be text1, text2 and label, not {unknown[0]!r}")
         for role in ("text1", "label"):
             if role not in columns:
                 raise ValueError(f"it must name the file's column for {role}")
@@ -193,15 +173,36 @@ class TaskCard(BaseModel):
         return labels
 
     @model_validator(mode="after")
-    def _check_template(self) -> Self:
+    def _check(self) -> Self:
+        """Check the entries against each other, and fill in those that are made from others."""
         self._check_placeholders("template", self.template)
         if self.causal_template is not None:
             self._check_placeholders("causal_template", self.causal_template)
+        self._check_keys("label_words", self.label_words)
+        self._check_words()
+        if not self.label_prompts:
+            object.__setattr__(self, "label_prompts", _default_label_prompts(self))
+        self._check_keys("label_prompts", self.label_prompts)
+        if not self.instruction.strip():
+            texts = "the two texts" if self.is_pair else "the text"
+            words = ", ".join(self.label_words[label] for label in self.labels)
+            object.__setattr__(self, "instruction", f"Which of these fits {texts}: {words}?")
+        if self.first_sentence_words is not None:
+            fewest, most = self.first_sentence_words
+            if not 1 <= fewest <= most:
+                raise ValueError("first_sentence_words must be [fewest, most], such as [4, 30]")
+        penalty = self.decoding.repetition_penalty
+        self._check_labels_in("decoding.repetition_penalty", penalty)
+        self._check_labels_in("copies", self.copies)
+        if self.hub is not None:
+            self._check_labels_in("hub.label_names", self.hub.label_names)
+            if set(self.hub.columns) != set(self.columns):
+                raise ValueError("hub.columns must have the same keys as columns")
         return self
 
     def _check_placeholders(self, name: str, template: str) -> None:
-        found = _PLACEHOLDER.findall(template)
-        for role in found:
+        placeholders = _PLACEHOLDER.findall(template)
+        for role in placeholders:
             if role not in self.roles:
                 hint = (
                     "; add text2 to the columns to make it a pair task" if role == "text2" else ""
@@ -212,100 +213,48 @@ class TaskCard(BaseModel):
                     f"{wanted} only{hint}"
                 )
         for role in self.roles:
-            if role not in found:
+            if role not in placeholders:
                 raise ValueError(f"the {name} lacks the placeholder {{{role}}}")
-            if found.count(role) > 1:
+            if placeholders.count(role) > 1:
                 raise ValueError(f"the {name} has the placeholder {{{role}}} more than once")
 
-    @model_validator(mode="after")
-    def _check_label_words(self) -> Self:
-        self._check_keys("label_words", self.label_words)
-        words: dict[str, str] = {}
+    def _check_words(self) -> None:
+        labels: dict[str, str] = {}
         for label in self.labels:
             word = self.label_words[label]
             if not word:
                 raise ValueError(f"the label word of {label!r} is empty")
-            if word in words:
+            if word in labels:
                 raise ValueError(
-                    f"labels {words[word]!r} and {label!r} have the same label word {word!r}"
+                    f"labels {labels[word]!r} and {label!r} have the same label word {word!r}"
                 )
-            words[word] = label
-        return self
+            labels[word] = label
 
-    @model_validator(mode="after")
-    def _check_label_prompts(self) -> Self:
-        if not self.label_prompts:
-            object.__setattr__(self, "label_prompts", _default_label_prompts(self))
-        self._check_keys("label_prompts", self.label_prompts)
-        return self
-
-    @model_validator(mode="after")
-    def _default_instruction(self) -> Self:
-        if not self.instruction.strip():
-            texts = "the two texts" if self.is_pair else "the text"
-            words = ", ".join(self.label_words[label] for label in self.labels)
-            object.__setattr__(self, "instruction", f"Which of these fits {texts}: {words}?")
-        return self
-
-    @model_validator(mode="after")
-    def _check_first_sentences(self) -> Self:
-        if self.first_sentence_words is not None:
-            fewest, most = self.first_sentence_words
-            if not 1 <= fewest <= most:
-                raise ValueError("first_sentence_words must be [fewest, most], such as [4, 30]")
-        return self
-
-    @field_serializer("decoding")
-    def _only_what_is_named(self, decoding: DecodingSettings) -> dict[str, Any]:
-        """Values that the card leaves open stay open in a card written back to a file."""
-        return decoding.model_dump(mode="json", exclude_unset=True)
-
-    @model_validator(mode="after")
-    def _check_decoding(self) -> Self:
-        penalty = self.decoding.repetition_penalty
-        unknown = sorted(set(penalty) - set(self.labels)) if isinstance(penalty, dict) else []
-        if unknown:
-            raise ValueError(
-                f"decoding.repetition_penalty has {unknown[0]!r}, which is no label of the task"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _check_copies(self) -> Self:
-        for label in self.copies:
-            if label not in self.labels:
-                raise ValueError(f"copies has {label!r}, which is no label of the task")
-        return self
-
-    @model_validator(mode="after")
-    def _check_hub(self) -> Self:
-        if self.hub is None:
-            return self
-        unknown = sorted(set(self.hub.label_names) - set(self.labels))
-        if unknown:
-            raise ValueError(f"hub.label_names has {unknown[0]!r}, which is no label of the task")
-        if set(self.hub.columns) != set(self.columns):
-            raise ValueError("hub.columns must have the same keys as columns")
-        return self
-
-    def _check_keys(self, what: str, given: dict[str, str]) -> None:
-        missing = [label for label in self.labels if label not in given]
+    def _check_keys(self, name: str, entries: dict[str, str]) -> None:
+        missing = [label for label in self.labels if label not in entries]
         if missing:
-            raise ValueError(f"{what} has no entry for label {missing[0]!r}")
-        extra = [label for label in given if label not in self.labels]
+            raise ValueError(f"{name} has no entry for label {missing[0]!r}")
+        extra = [label for label in entries if label not in self.labels]
         if extra:
             raise ValueError(
-                f"{what} has an entry for {extra[0]!r}, which is none of the labels "
+                f"{name} has an entry for {extra[0]!r}, which is none of the labels "
                 f"({', '.join(self.labels)})"
             )
 
+    def _check_labels_in(self, name: str, labels: object) -> None:
+        """Every item of a collection must be a label of the task; a number has none."""
+        for label in labels if isinstance(labels, list | dict) else ():
+            if label not in self.labels:
+                raise ValueError(f"{name} has {label!r}, which is no label of the task")
 
-def _as_text(value: object) -> object:
-    return str(value) if isinstance(value, int | float) else value
+    @field_serializer("decoding")
+    def _set_values_only(self, decoding: DecodingSettings) -> dict[str, Any]:
+        """Values that the card does not set stay unset when it is written and read again."""
+        return decoding.model_dump(mode="json", exclude_unset=True)
 
 
 def _default_label_prompts(card: TaskCard) -> dict[str, str]:
-    """A sentence of each label's name and word, in the shape the shipped cards have."""
+    """A sentence from each label's name and word, as in the built-in cards."""
     kind, end = ("Two texts", "Sentence 1:") if card.is_pair else ("A text", "Text:")
     prompts = {}
     for label in card.labels:
@@ -317,7 +266,7 @@ def _default_label_prompts(card: TaskCard) -> dict[str, str]:
 
 
 class _CardLoader(yaml.SafeLoader):
-    """YAML in which yes, no, on, off, true and false are words: a card holds no truth values."""
+    """YAML in which yes, no, on, off, true and false are words: cards have no truth values."""
 
 
 _CardLoader.yaml_implicit_resolvers = {
@@ -326,55 +275,35 @@ _CardLoader.yaml_implicit_resolvers = {
 }
 
 
-def _packaged_cards() -> Any:
-    return resources.files("dawgen.tasks") / "cards"
-
-
 def list_cards() -> list[TaskCard]:
-    """The cards shipped with the package, by name."""
+    """The built-in cards, by name."""
     return [load_card(name) for name in card_names()]
 
 
 def card_names() -> list[str]:
-    """Names of the cards shipped with the package."""
-    return sorted(
-        entry.name.removesuffix(".yaml")
-        for entry in _packaged_cards().iterdir()
-        if entry.name.endswith(".yaml")
-    )
+    """Names of the built-in cards."""
+    files = (file.name for file in _CARDS.iterdir())
+    return sorted(name.removesuffix(".yaml") for name in files if name.endswith(".yaml"))
 
 
 def load_card(name_or_path: str | Path) -> TaskCard:
-    """A shipped card by its name, or the user's own by the path of its YAML file.
+    """A built-in card by its name, or a card file by its path.
 
     Raises:
         UserError: there is no such card, or the file is not a card.
     """
-    given = str(name_or_path)
-    if given in card_names():
-        text = (_packaged_cards() / f"{given}.yaml").read_text("utf-8")
-        return parse_card(text, where=f"card {given}")
-    path = Path(given)
+    name, path = str(name_or_path), Path(name_or_path)
+    if name in card_names():
+        return parse_card((_CARDS / f"{name}.yaml").read_text("utf-8"), where=f"card {name}")
     if path.suffix.lower() in _DATA_SUFFIXES:
         raise UserError(
-            f"{given} is a data file, not a task card; "
-            f"`dawgen tasks new {in_shell(given)}` writes a card for it."
+            f"{name} is a data file, not a task card; "
+            f"`dawgen tasks new {in_shell(name)}` writes a card for it."
         )
     if path.suffix.lower() not in _SUFFIXES and not path.is_file():
-        near = difflib.get_close_matches(given.lower(), card_names(), n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(card_names())}."
-        raise UserError(
-            f"There is no task {given!r} and no card file of that name; {hint}",
-        )
-    try:
-        text = path.read_text("utf-8-sig")
-    except FileNotFoundError:
-        raise UserError(f"There is no card file {given}.") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{given} is not a text file in UTF-8, so it cannot be a card.") from None
-    except OSError as error:
-        raise UserError(f"The card file {given} cannot be read: {error.strerror}.") from None
-    return parse_card(text, where=given, default_name=path.stem)
+        hint = did_you_mean(name.lower(), card_names(), f"there are {', '.join(card_names())}.")
+        raise UserError(f"There is no task {name!r} and no card file of that name; {hint}")
+    return parse_card(read_user_text(path, "card file"), where=name, default_name=path.stem)
 
 
 def parse_card(text: str, where: str, default_name: str | None = None) -> TaskCard:
@@ -383,9 +312,9 @@ def parse_card(text: str, where: str, default_name: str | None = None) -> TaskCa
     Raises:
         UserError: the text is not YAML, or not a card.
     """
-    tree = parse_yaml(text, where, _CardLoader)  # a SafeLoader with one type fewer
+    tree = parse_yaml(text, where, _CardLoader)
     if not isinstance(tree, dict):
-        raise UserError(f"{where}: a card is a list of `name: value` lines, and this is not.")
+        raise UserError(f"{where}: a card must consist of `name: value` lines.")
     if default_name:
         tree.setdefault("name", default_name)
     if isinstance(decoding := tree.get("decoding"), dict):

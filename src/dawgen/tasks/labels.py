@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from dawgen.errors import UserError
+from dawgen.errors import UserError, did_you_mean
 from dawgen.tasks.card import LONGEST_LABEL, TaskCard
 from dawgen.tasks.files import Table
 
 MOST_LABELS = 20
-"""Different values of a column of labels whose task has no card yet."""
+"""Largest number of labels that are guessed from a file."""
 NO_LABEL = "-"
-"""What SNLI's files say where the annotators did not agree."""
+"""SNLI's label of rows on which the annotators did not agree."""
 
 
 class LabelReader:
-    """Label names from what stands in a label column: a name, or a class id.
+    """Reads label names or class ids.
 
     Args:
-        class_names: of the class ids, in their order.
-        ids: whole numbers are certain to be class ids.
+        class_names: names of the class ids, in order.
+        ids: integers are class ids even if the card has labels that are numbers.
     """
 
     def __init__(self, card: TaskCard, class_names: Sequence[str], ids: bool) -> None:
@@ -33,7 +32,7 @@ class LabelReader:
         self.numbered = ids or not all(_is_number(label) for label in card.labels)
 
     def read(self, value: object) -> str | None:
-        """The card's label, or None where the value is no label of it."""
+        """The card's label, or None if the value is none."""
         if is_collection(value):
             return None
         if self.ids and isinstance(value, int) and not isinstance(value, bool):
@@ -52,17 +51,17 @@ class LabelReader:
         return name if name in self.known else None
 
     def error(self, value: object, column: str, where: str) -> UserError:
+        """The error for a value that is not a label."""
         if is_collection(value):
-            return UserError(f"{where}: {not_a_label(value, column)}.")
+            return _collection_error(value, column, where)
         name = label_text(value)
         if not name:
             return UserError(f"{where}: the label column {column!r} is empty.")
         labels = ", ".join(self.card.labels)
-        near = difflib.get_close_matches(name.lower(), self.card.labels, n=1, cutoff=0.7)
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        hint = did_you_mean(name.lower(), self.card.labels, "")
         return UserError(
-            f"{where}: unknown label {clipped(name)!r}{hint}; the labels of task {self.card.name} "
-            f"are {labels}."
+            f"{where}: unknown label {clipped(name)!r}{f' ({hint})' if hint else ''}; "
+            f"the labels of task {self.card.name} are {labels}."
         )
 
 
@@ -86,76 +85,80 @@ def label_text(value: object) -> str:
 
 
 def class_id(text: str) -> int | None:
-    """A whole number that may be a class id; Python reads no number of thousands of digits."""
+    """The text as a class id; None if it is not an integer of a possible length."""
     return int(text) if text.isdecimal() and len(text) < 10 else None
 
 
 def is_collection(value: object) -> bool:
-    """Whether a cell holds several values: such a cell is no label."""
+    """Whether a cell has several values, so that it is no label."""
     return isinstance(value, list | dict | tuple | bytes)
 
 
-def not_a_label(value: object, column: str) -> str:
-    """What to say of a label cell that holds several values."""
-    return f"column {column!r} holds a {type(value).__name__}, not a label"
+def _collection_error(value: object, column: str, where: str) -> UserError:
+    kind = type(value).__name__
+    return UserError(f"{where}: column {column!r} holds a {kind}, not a label.")
 
 
 def is_unlabelled(value: object, ids: bool) -> bool:
-    """Whether a cell that is no label of the task says that there is none.
+    """Whether a cell marks a row as having no label.
 
     Args:
-        ids: the column holds class ids, among which -1 and nothing say so.
+        ids: the column holds class ids; then -1 and nothing are such marks too.
     """
     return (isinstance(value, str) and value.strip() == NO_LABEL) or (ids and value in (-1, None))
 
 
 def clipped(text: str, most: int = 80) -> str:
-    """A text as it is shown in a message."""
+    """A text, shortened for a message."""
     return text if len(text) <= most else f"{text[:most]}..."
 
 
 def count_labels(table: Table, column: str) -> tuple[dict[str, int], int]:
-    """How many rows each label has, and how many are marked as having none.
+    """The number of rows of each label, and of rows that are marked as having none.
 
-    In the order of ids where they are numbers, else by name.
+    Labels that are all numbers are in their order, others by name.
     """
     names = table.class_names.get(column)
     counts: Counter[str] = Counter()
-    left_out = 0
+    unlabelled = 0
     for number, record in enumerate(table.records, start=1):
+        where = f"{table.name}, row {number}"
         cell = record.get(column)
         if is_collection(cell):
-            raise UserError(f"{table.name}, row {number}: {not_a_label(cell, column)}.")
+            raise _collection_error(cell, column, where)
         if is_unlabelled(cell, names is not None):
-            left_out += 1
+            unlabelled += 1
             continue
         value = label_text(cell)
         if not value:
-            raise UserError(f"{table.name}, row {number}: the label column {column!r} is empty.")
-        place = class_id(value)
-        if names and place is not None and place < len(names):
-            value = names[place]
+            raise UserError(f"{where}: the label column {column!r} is empty.")
+        number_of_class = class_id(value)
+        if names and number_of_class is not None and number_of_class < len(names):
+            value = names[number_of_class]
         counts[value] += 1
-    if long := next((value for value in counts if len(value) > LONGEST_LABEL), None):
-        raise UserError(
-            f"{table.name}: column {column!r} holds {clipped(long)!r}, which is too long to be a "
-            f"label (at most {LONGEST_LABEL} characters)."
-        )
-    if not counts:
-        raise UserError(f"{table.name}: no row has a label in column {column!r}.")
-    if len(counts) < 2:
-        raise UserError(
-            f"{table.name}: column {column!r} holds one label only, "
-            f"{clipped(next(iter(counts)))!r}; "
-            f"a task needs two."
-        )
-    if len(counts) > MOST_LABELS:
-        raise UserError(
-            f"{table.name}: column {column!r} holds {len(counts)} different values, too many to "
-            f"be labels (at most {MOST_LABELS})."
-        )
+    if problem := _not_labels(counts):
+        raise UserError(f"{table.name}: column {column!r} {problem}.")
     numbers = {value: class_id(value) for value in counts}
-    order = sorted(counts, key=lambda value: (numbers[value] or 0, value))
-    if any(number is None for number in numbers.values()):
+    if None in numbers.values():
         order = sorted(counts)
-    return {value: counts[value] for value in order}, left_out
+    else:
+        order = sorted(counts, key=lambda value: (numbers[value] or 0, value))
+    return {value: counts[value] for value in order}, unlabelled
+
+
+def _not_labels(values: Collection[str]) -> str | None:
+    """Why the values of a column cannot be the labels of a task, if they cannot."""
+    if long := [value for value in values if len(value) > LONGEST_LABEL]:
+        return (
+            f"holds {clipped(long[0])!r}, which is too long to be a label (at most "
+            f"{LONGEST_LABEL} characters)"
+        )
+    if not values:
+        return "has no label in any row"
+    if len(values) < 2:
+        return f"holds one label only, {clipped(next(iter(values)))!r}; a task needs two"
+    if len(values) > MOST_LABELS:
+        return (
+            f"holds {len(values)} different values, too many to be labels (at most {MOST_LABELS})"
+        )
+    return None

@@ -1,87 +1,51 @@
-"""A card written from a data file, with every guess said aloud."""
+"""Writes a task card for a data file, and reports every guess in it."""
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib import resources
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from dawgen.errors import UserError
 from dawgen.tasks.card import parse_card
 from dawgen.tasks.files import Table, read_file
 from dawgen.tasks.labels import MOST_LABELS, class_id, count_labels, is_collection, label_text
 
-_PAIRS = (
-    ("premise", "hypothesis"),
-    ("sentence1", "sentence2"),
-    ("question1", "question2"),
-    ("text1", "text2"),
-    ("sentencea", "sentenceb"),
-    ("texta", "textb"),
-    ("question", "sentence"),
-    ("question", "answer"),
-    ("question", "passage"),
-    ("query", "passage"),
-    ("query", "document"),
-    ("context", "question"),
-    ("text", "hypothesis"),
-)
-_SINGLES = (
-    "text",
-    "sentence",
-    "text1",
-    "review",
-    "comment",
-    "content",
-    "document",
-    "message",
-    "tweet",
-    "utterance",
-    "body",
-    "query",
-    "question",
-    "title",
-)
-_LABELS = (
-    "label",
-    "labels",
-    "goldlabel",
-    "labelname",
-    "class",
-    "category",
-    "sentiment",
-    "intent",
-    "topic",
-    "target",
-    "entailmentjudgment",
-    "isduplicate",
-    "quality",
-    "y",
-)
-_KNOWN_WORDS = {
-    "entailment": "yes",
-    "neutral": "maybe",
-    "contradiction": "no",
-    "not_entailment": "no",
-    "equivalent": "yes",
-    "not_equivalent": "no",
-    "duplicate": "yes",
-    "not_duplicate": "no",
-    "paraphrase": "yes",
-    "not_paraphrase": "no",
-    "positive": "great",
-    "negative": "terrible",
-    "true": "yes",
-    "false": "no",
-}
-_NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+
+@cache
+def _known() -> dict[str, Any]:
+    """Known column names, label words and numbers; every value is text."""
+    text = (resources.files("dawgen.tasks") / "guesses.yaml").read_text("utf-8")
+    return dict(yaml.load(text, yaml.BaseLoader))
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes each string in one line: YAML takes more characters for line breaks than Python."""
+
+
+def _write_string(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    style = None if text.isprintable() else '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
+
+
+_Dumper.add_representer(str, _write_string)
+
+
+def _yaml(value: object) -> str:
+    return str(
+        yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=float("inf"))
+    )
 
 
 @dataclass(frozen=True)
 class NewCard:
-    """A proposed card and what had to be guessed for it, one sentence each."""
+    """A card's YAML, and the guesses in it, one sentence each."""
 
     text: str
     guesses: list[str]
@@ -91,27 +55,38 @@ def new_card(source: str) -> NewCard:
     """Guess a card from a file's columns and labels.
 
     Raises:
-        UserError: the file cannot be read, or its text or label column cannot be told.
+        UserError: the file cannot be read, or its text or label column is unclear.
     """
-    table = read_file(source)
+    table, path = read_file(source), Path(source)
     label, how_label = _guess_label(table)
     texts, how_texts = _guess_texts(table, label)
-    values, left_out = count_labels(table, label)
-    words, how_words = _guess_words(values)
-    template = _template(texts)
-    roles = dict(zip(("text1", "text2"), texts, strict=False)) | {"label": label}
-    name = _name(Path(source))
-    text = _write(name, Path(source).name, roles, list(values), template, words)
+    counts, unlabelled = count_labels(table, label)
+    words, how_words = _guess_words(list(counts))
+    card = {
+        "name": _name(path),
+        "version": 1,
+        "description": "",
+        "columns": dict(zip(("text1", "text2"), texts, strict=False)) | {"label": label},
+        "labels": list(counts),
+        "template": _template(texts),
+        "label_words": words,
+        "metric": "accuracy",
+    }
+    text = (
+        f"# Written by `dawgen tasks new` from {_yaml([path.name])[2:].rstrip()}: check it,\n"
+        "# above all the template and the label words, then try it with `dawgen validate`.\n"
+        + _yaml(card)
+    )
     parse_card(text, where=f"the card made from {source}")
-    counts = ", ".join(f"{value} ({n})" for value, n in values.items())
+    shown = ", ".join(f"{value} ({n})" for value, n in counts.items())
     guesses = [
-        f"name: {name!r}, from the file's",
+        f"name: {card['name']!r}, from the file's",
         how_texts,
         how_label,
-        f"labels: the {len(values)} values found there, {counts}",
-        *([f"rows without a label: {left_out}, left out"] if left_out else []),
-        how_words,
-        f"template: {template!r}, from the column names",
+        f"labels: the {len(counts)} values of that column, {shown}",
+        *([f"rows without a label: {unlabelled}, skipped"] if unlabelled else []),
+        f"label words: {', '.join(f'{k} → {v}' for k, v in words.items())}, {how_words}",
+        f"template: {card['template']!r}, from the column names",
         "label prompts: made from the labels' names and words",
         "first sentences: none named, so they come from the few shots or the generator",
     ]
@@ -119,33 +94,33 @@ def new_card(source: str) -> NewCard:
 
 
 def _name(path: Path) -> str:
-    """The file's name, or its folder's where the file is called after its part of the data."""
+    """The file's name, or its folder's if the file is named after its part of the data."""
     part = path.stem.lower() in ("train", "dev", "test", "validation", "data", "rows")
     stem = path.resolve().parent.name if part else path.stem
     return re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-") or "task"
 
 
-def _plain(heading: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", heading.lower())
+def _columns_by_key(table: Table) -> dict[str, str]:
+    return {re.sub(r"[^a-z0-9]", "", c.lower()): c for c in reversed(table.columns)}
 
 
-def _columns_found(table: Table) -> str:
-    return ", ".join(repr(column) for column in table.columns)
+def _unclear(table: Table, what: str, advice: str) -> UserError:
+    columns = ", ".join(repr(column) for column in table.columns)
+    return UserError(
+        f"{table.name}: it is unclear which column is the {what}; {advice} (its columns are "
+        f"{columns})."
+    )
 
 
 def _guess_label(table: Table) -> tuple[str, str]:
-    headings = {_plain(column): column for column in reversed(table.columns)}
-    for known in _LABELS:
-        if known in headings:
-            column = headings[known]
-            return column, f"label: column {column!r}, by its name"
-    few = [c for c in table.columns if _could_be_labels(table, c)]
+    columns = _columns_by_key(table)
+    for key in _known()["labels"]:
+        if key in columns:
+            return columns[key], f"label: column {columns[key]!r}, by its name"
+    few = [column for column in table.columns if _could_be_labels(table, column)]
     if len(few) == 1:
         return few[0], f"label: column {few[0]!r}, the only one with few different values"
-    raise UserError(
-        f"{table.name}: no column can be told to be the label; call it 'label' "
-        f"(the columns found are {_columns_found(table)})."
-    )
+    raise _unclear(table, "label", "call it 'label'")
 
 
 def _could_be_labels(table: Table, column: str) -> bool:
@@ -157,24 +132,21 @@ def _could_be_labels(table: Table, column: str) -> bool:
 
 
 def _guess_texts(table: Table, label: str) -> tuple[list[str], str]:
-    headings = {_plain(column): column for column in reversed(table.columns) if column != label}
-    for first, second in _PAIRS:
-        if first in headings and second in headings:
-            pair = [headings[first], headings[second]]
+    columns = {key: column for key, column in _columns_by_key(table).items() if column != label}
+    for first, second in _known()["pairs"]:
+        if first in columns and second in columns:
+            pair = [columns[first], columns[second]]
             return pair, f"text1 and text2: columns {pair[0]!r} and {pair[1]!r}, by their names"
-    for known in _SINGLES:
-        if known in headings:
-            column = headings[known]
+    for key in _known()["texts"]:
+        if key in columns:
+            column = columns[key]
             return [column], f"text1: column {column!r}, by its name; a task of single texts"
-    texts = [c for c in table.columns if c != label and _could_be_text(table, c)]
+    texts = [column for column in columns.values() if _could_be_text(table, column)]
     if len(texts) == 1:
         return texts, f"text1: column {texts[0]!r}, the only one that holds text"
     if len(texts) == 2:
         return texts, f"text1 and text2: columns {texts[0]!r} and {texts[1]!r}, which hold text"
-    raise UserError(
-        f"{table.name}: no column can be told to be the text; call it 'text', or 'text1' and "
-        f"'text2' for pairs (the columns found are {_columns_found(table)})."
-    )
+    raise _unclear(table, "text", "call it 'text', or 'text1' and 'text2' for pairs")
 
 
 def _could_be_text(table: Table, column: str) -> bool:
@@ -184,38 +156,37 @@ def _could_be_text(table: Table, column: str) -> bool:
     return wordy * 2 > len(cells)
 
 
-def _guess_words(values: Sequence[str] | dict[str, int]) -> tuple[dict[str, str], str]:
-    labels = list(values)
-    shown = "label words: {}, {}"
-    known = {label: _KNOWN_WORDS.get(re.sub(r"\W+", "_", label.lower()), "") for label in labels}
-    if all(known.values()) and len(set(known.values())) == len(labels):
-        return known, shown.format(_pairs(known), "the usual ones for these labels")
+def _guess_words(labels: Sequence[str]) -> tuple[dict[str, str], str]:
+    """The first proposal that has a different word for each label, and its reason."""
+    return next(
+        (words, why)
+        for words, why in _word_proposals(labels)
+        if len(set(words.values())) == len(labels)
+    )
+
+
+def _word_proposals(labels: Sequence[str]) -> Iterator[tuple[dict[str, str], str]]:
+    names = {label: re.sub(r"\W+", "_", label.lower()) for label in labels}
+    if set(names.values()) <= set(_known()["words"]):
+        usual = {label: _known()["words"][name] for label, name in names.items()}
+        yield usual, "the usual ones for these labels"
+    why = "CHECK THESE: numbers do not say what they mean"
+    if set(labels) == {"0", "1"}:
+        yield {"0": "no", "1": "yes"}, why
+    numbers = {label: class_id(label) for label in labels}
+    if all(n is not None and n < len(_known()["numbers"]) for n in numbers.values()):
+        yield {label: _known()["numbers"][n] for label, n in numbers.items()}, why
     if all(label.isdecimal() for label in labels):
-        if set(labels) == {"0", "1"}:
-            words = {"0": "no", "1": "yes"}
-            return words, shown.format(
-                _pairs(words), "CHECK THESE: numbers do not say what they mean"
-            )
-        places = {label: class_id(label) for label in labels}
-        words = {
-            label: label if place is None or place >= len(_NUMBERS) else _NUMBERS[place]
-            for label, place in places.items()
-        }
-        if set(words) & set(words.values()):  # all as numbers where one has to be
-            words = {label: label for label in labels}
-        return words, shown.format(_pairs(words), "CHECK THESE: numbers do not say what they mean")
+        yield {label: label for label in labels}, why
     parts = {label: _words_of(label) for label in labels}
-    if all(len(part) == 1 for part in parts.values()):
-        words = {label: part[0] for label, part in parts.items()}
-        if len(set(words.values())) == len(labels):
-            return words, shown.format(_pairs(words), "the labels themselves")
     words = {label: " ".join(part) or label for label, part in parts.items()}
+    if all(len(part) == 1 for part in parts.values()):
+        yield words, "the labels themselves"
     firsts = {label: word.split()[0] for label, word in words.items()}
-    if len(set(firsts.values())) == len(labels):
-        return firsts, shown.format(_pairs(firsts), "the first words of the labels; CHECK THESE")
-    if len(set(words.values())) < len(labels):
-        words = {label: label for label in labels}
-    return words, shown.format(_pairs(words), "CHECK THESE: none may begin another")
+    yield firsts, "the first words of the labels; CHECK THESE"
+    why = "CHECK THESE: none may begin another"
+    yield words, why
+    yield {label: label for label in labels}, why
 
 
 def _words_of(label: str) -> list[str]:
@@ -223,48 +194,11 @@ def _words_of(label: str) -> list[str]:
     return [word.lower() for word in re.findall(r"\w+", spaced.replace("_", " "))]
 
 
-def _pairs(words: dict[str, str]) -> str:
-    return ", ".join(f"{label} → {word}" for label, word in words.items())
-
-
 def _template(texts: Sequence[str]) -> str:
-    """``premise: {text1} hypothesis: {text2} answer:``, in the file's own words."""
+    """``premise: {text1} hypothesis: {text2} answer:``, with the file's column names."""
     parts = []
     for i, column in enumerate(texts, start=1):
         name = re.sub(r"[\s_{}]+", " ", column).strip().lower() or f"text {i}"
         name = re.sub(r"(?<=[a-z])(\d)$", r" \1", name)
         parts.append(f"{name}: {{text{i}}}")
     return " ".join([*parts, "answer:" if len(texts) == 2 else "label:"])
-
-
-def quoted(text: str) -> str:
-    """A YAML string: JSON's, with what YAML takes for a line break or for no text spelled out."""
-    return "".join(
-        letter if letter.isprintable() else f"\\U{ord(letter):08x}"
-        for letter in json.dumps(text, ensure_ascii=False)
-    )
-
-
-def _write(
-    name: str,
-    file: str,
-    columns: dict[str, str],
-    labels: Sequence[str],
-    template: str,
-    words: dict[str, str],
-) -> str:
-    lines = [
-        f"# Written by `dawgen tasks new` from {quoted(file)}: look through it, above all the",
-        "# template and the label words, then see it at work with `dawgen validate`.",
-        f"name: {quoted(name)}",
-        "version: 1",
-        'description: ""',
-        "columns:",
-        *(f"  {role}: {quoted(column)}" for role, column in columns.items()),
-        f"labels: [{', '.join(quoted(label) for label in labels)}]",
-        f"template: {quoted(template)}",
-        "label_words:",
-        *(f"  {quoted(label)}: {quoted(words[label])}" for label in labels),
-        "metric: accuracy",
-    ]
-    return "\n".join(lines) + "\n"

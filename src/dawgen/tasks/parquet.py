@@ -1,4 +1,4 @@
-"""Parquet files as records, read in batches that cannot fill the memory."""
+"""Parquet files as records, read in batches of limited memory."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 _BATCH = 1024
 MOST_OF_BATCH = 512 << 20
-"""Bytes of a batch once it is decoded: half a MiB for each of its rows."""
+"""Bytes of a decoded batch: half a MiB per row."""
 _MOST_NESTED = 1 << 28
 
 
 @contextmanager
 def readable_parquet(name: str) -> Iterator[None]:
-    """What Arrow says of a file that it cannot read, as one sentence."""
+    """Turn Arrow's errors for a file into a UserError."""
     import pyarrow as pa
 
     try:
@@ -34,7 +34,7 @@ def readable_parquet(name: str) -> Iterator[None]:
 
 
 def parquet_rows(path: Path) -> int:
-    """How many rows the file says it has."""
+    """The number of rows according to the file."""
     import pyarrow.parquet as pq
 
     with readable_parquet(str(path)), pq.ParquetFile(path) as file:
@@ -42,10 +42,10 @@ def parquet_rows(path: Path) -> int:
 
 
 def parquet_records(path: Path) -> Iterator[dict[str, Any]]:
-    """The rows one after another.
+    """The rows one by one.
 
-    A dictionary holds a text once however many rows have it, so columns are read as
-    dictionaries and their texts are counted before they are copied into the rows.
+    A dictionary holds a text once, however many rows have it. So columns are read as dictionaries,
+    and the size of their texts is checked before they are copied into the rows.
     """
     import pyarrow.parquet as pq
 
@@ -64,10 +64,10 @@ def parquet_records(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _how_to_read(name: str, metadata: pq.FileMetaData) -> tuple[list[str], int]:
-    """The columns to read as dictionaries, and the rows to decode at once.
+    """The columns to read as dictionaries, and the number of rows to decode at once.
 
-    Texts that share their beginnings, and long cells of a fixed length, cannot be counted before
-    they are decoded; there a batch has as many rows as may all be as long as the column.
+    Texts that share their beginnings, and long cells of a fixed length, cannot be measured before
+    they are decoded. Then a batch is so small that each of its rows may be as long as the column.
     """
     dictionaries = {}
     batch_size = _BATCH
@@ -86,18 +86,19 @@ def _how_to_read(name: str, metadata: pq.FileMetaData) -> tuple[list[str], int]:
             if "." in chunk.path_in_schema and chunk.num_values > _MOST_NESTED:
                 raise UserError(
                     f"{name}: column {chunk.path_in_schema!r} holds lists of {chunk.num_values:,} "
-                    "values, too many to be read; leave the column out."
+                    "values, too many to be read; remove the column."
                 )
     return list(dictionaries), batch_size
 
 
 def decoded_bytes(column: pa.Array) -> int:
-    """Of a column whose texts were copied out of its dictionary, nested ones too."""
+    """Bytes of a column when all texts, also nested ones, are copied out of their dictionaries."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     kind = column.type
-    if pa.types.is_dictionary(kind) and _is_text(kind.value_type):
+    texts = (pa.string(), pa.large_string(), pa.binary(), pa.large_binary())
+    if pa.types.is_dictionary(kind) and kind.value_type in texts:
         lengths = pc.take(pc.binary_length(column.dictionary), column.indices)
         return int(pc.sum(pc.cast(lengths, pa.int64())).as_py() or 0)
     if pa.types.is_map(kind):
@@ -109,28 +110,21 @@ def decoded_bytes(column: pa.Array) -> int:
     return int(column.nbytes)
 
 
-def _is_text(kind: pa.DataType) -> bool:
-    import pyarrow as pa
-
-    kinds = (pa.string(), pa.large_string(), pa.binary(), pa.large_binary())
-    return kind in kinds
-
-
 def class_names(path: Path) -> dict[str, list[str]]:
-    """Names of class ids, of the columns that ``datasets`` wrote with them."""
+    """Names of the class ids, for columns that ``datasets`` wrote with them."""
     import datasets
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     with readable_parquet(str(path)):
         schema = pq.read_schema(path)
-    found = {}
+    names = {}
     for column in schema:
         try:
             one = pa.schema([column], schema.metadata)
             feature = datasets.Features.from_arrow_schema(one)[column.name]
-        except (ValueError, KeyError, TypeError):  # a type that it does not know, foreign metadata
+        except (ValueError, KeyError, TypeError):  # an unknown type, or metadata of another writer
             continue
         if isinstance(feature, datasets.ClassLabel):
-            found[column.name] = list(feature.names)
-    return found
+            names[column.name] = list(feature.names)
+    return names

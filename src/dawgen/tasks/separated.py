@@ -14,80 +14,73 @@ from dawgen.errors import UserError
 from dawgen.tasks.bounds import LONGEST_LINE, lines_of
 
 _MARKS = ("\t", ",", ";")
-"""That cells may have between them; a tab is in no heading by chance."""
+"""Possible separators; a tab is in no heading by chance."""
 _SAMPLE = 200
-"""Lines that tell what separates a CSV file's cells."""
+"""Lines by which the separator of a CSV file is chosen."""
 _END = "\x1eend of the file\x1e"
-"""Stands behind the last line; a quote that is left open swallows it."""
+"""A line after the last one, by which a missing closing quote is noticed."""
 _MOST_LINES, _MOST_TRIES = 10_000, 200
 
 
 def csv_records(path: Path) -> Iterator[dict[str, Any]]:
-    """The rows of a file of commas, or of semicolons or tabs, as its first lines show."""
+    """The rows of a file with commas, semicolons or tabs, chosen by its first lines."""
     with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = _csv_rows(str(path), lines_of(str(path), file), separator_of(path))
+        rows = _csv_rows(str(path), lines_of(str(path), file), _separator_of(path))
         yield from _records(str(path), rows)
 
 
 def tsv_records(path: Path) -> Iterator[dict[str, Any]]:
-    """The rows of a file of tabs."""
+    """The rows of a file with tabs."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         yield from _records(str(path), _tsv_rows(lines_of(str(path), file)))
 
 
 def _records(name: str, rows: Iterator[list[str]]) -> Iterator[dict[str, Any]]:
-    """Cells by the heading's columns; a row of fewer cells has None in the others.
+    """Cells by the heading's columns; missing cells are None.
 
-    A line of nothing is no row, except between the rows of a file of one column: there it is a
-    row whose text is empty.
+    Blank lines are skipped, except between the rows of a file of one column, where each is a row
+    with an empty text. An empty title, such as of pandas' index, becomes ``Unnamed: 0``.
     """
-    heading = next((row for row in rows if not is_blank(row)), [])
+    heading = next((row for row in rows if not _is_blank(row)), [])
     if not heading:
         raise UserError(f"{name} has no heading; its first line must name the columns.")
-    header = titles(name, heading)
+    header = [title or f"Unnamed: {i}" for i, title in enumerate(heading)]
+    refuse_twice(name, header)
     number = blank = 0
     for row in rows:
-        if is_blank(row) and row != [""]:  # a quoted nothing is certain to be a row
+        if _is_blank(row) and row != [""]:  # a quoted empty text is certainly a row
             blank += 1
             continue
         if len(header) == 1:
             number += blank
             yield from ({header[0]: ""} for _ in range(blank))
-        elif is_blank(row):
+        elif _is_blank(row):
             continue
         blank = 0
         number += 1
         if len(row) > len(header):
             raise UserError(
                 f"{name}, row {number}: {len(row)} cells where the heading has {len(header)}; "
-                "put texts that hold a separator in double quotes."
+                "put texts with a separator in double quotes."
             )
         yield dict(itertools.zip_longest(header, row))
 
 
-def titles(name: str, heading: Sequence[str]) -> list[str]:
-    """The columns of a heading; pandas' own index, saved without a name, has an empty one."""
-    found = [title or f"Unnamed: {i}" for i, title in enumerate(heading)]
-    refuse_twice(name, found)
-    return found
-
-
 def refuse_twice(name: str, columns: Sequence[str]) -> None:
-    """Raise UserError where two columns have one name."""
-    twice = next((title for title in columns if columns.count(title) > 1), None)
-    if twice is not None:
-        raise UserError(f"{name} has two columns called {twice!r}; rename one.")
+    """Raise UserError if two columns have the same name."""
+    for title in columns:
+        if columns.count(title) > 1:
+            raise UserError(f"{name} has two columns called {title!r}; rename one.")
 
 
-def is_blank(row: Sequence[str]) -> bool:
-    """Whether a line holds nothing."""
+def _is_blank(row: Sequence[str]) -> bool:
     return not row or (len(row) == 1 and not row[0].strip())
 
 
-def separator_of(path: Path) -> str:
-    """What separates a CSV file's cells: the mark by which most first rows fit their heading.
+def _separator_of(path: Path) -> str:
+    """The separator with which most of the first rows fit their heading.
 
-    Spreadsheets write semicolons where the comma is for decimals, and tabs into any file.
+    Spreadsheets write semicolons in countries with decimal commas, and tabs into any file.
     """
     csv.field_size_limit(LONGEST_LINE)  # the reader's own limit is shorter than some texts
     with path.open(encoding="utf-8-sig", newline="") as file:
@@ -95,8 +88,8 @@ def separator_of(path: Path) -> str:
     best, most = ",", 0
     for mark in _MARKS:
         rows: list[list[str]] = []
-        with suppress(csv.Error):  # told when its row is read
-            rows.extend(row for row in csv.reader(lines, delimiter=mark) if not is_blank(row))
+        with suppress(csv.Error):  # raised again when that row is read
+            rows.extend(row for row in csv.reader(lines, delimiter=mark) if not _is_blank(row))
         width = len(rows[0]) if rows else 0
         fitting = sum(len(row) == width for row in rows) if width > 1 else 0
         if fitting > most:
@@ -113,19 +106,19 @@ def _csv_rows(name: str, lines: Iterator[str], separator: str) -> Iterator[list[
             return
         if row and row[-1].endswith(_END):
             raise UserError(
-                f"{name}, {f'row {number}' if number else 'heading'}: it goes on to the end of the "
-                "file; look for a double quote left open."
+                f"{name}, {f'row {number}' if number else 'heading'}: it extends to the end of the "
+                "file; look for a missing double quote."
             )
-        number += not is_blank(row)
+        number += not _is_blank(row)
         yield row
 
 
 def _tsv_rows(lines: Iterator[str]) -> Iterator[list[str]]:
-    """Rows of tab-separated text, in which a quote may enclose a whole cell or be a character.
+    """Rows of tab-separated text, in which a quote may enclose a cell or be a character.
 
-    GLUE's files hold lone quotes that would swallow the rows up to the next one, and pandas
-    (as we do) writes tabs and line breaks inside quotes. So a line that has as many cells as the
-    heading is a row, and others are read as quoted where that gives as many.
+    GLUE's files have lone quotes, and pandas (as we do) writes tabs and line breaks inside quotes.
+    So a line with as many cells as the heading is a row, and others are read by the rules of quotes
+    if that results in as many cells.
     """
     ahead: deque[str] = deque()
     width = 0
@@ -135,8 +128,8 @@ def _tsv_rows(lines: Iterator[str]) -> Iterator[list[str]]:
             yield row
             cells = row
         else:
-            yield [unquote(cell) for cell in cells]
-        width = width or (0 if is_blank(cells) else len(cells))
+            yield [_unquote(cell) for cell in cells]
+        width = width or (0 if _is_blank(cells) else len(cells))
 
 
 def _split(line: str) -> list[str]:
@@ -145,9 +138,9 @@ def _split(line: str) -> list[str]:
 
 
 def _quoted(line: str, lines: Iterator[str], ahead: deque[str], width: int) -> list[str] | None:
-    """The cells of a row that begins in this line, by the rules of quotes; None if it is plain.
+    """The cells of the row that begins in this line by the rules of quotes; None if it is plain.
 
-    Lines that belong to it are taken out of ``ahead``, which is filled from ``lines``.
+    Further lines of the row are removed from ``ahead``, which is filled from ``lines``.
     """
     plain = _split(line)
     if len(plain) == (width or len(plain)) and not _is_open(plain[-1]):
@@ -174,7 +167,7 @@ def _quoted(line: str, lines: Iterator[str], ahead: deque[str], width: int) -> l
 
 
 def _parse(text: str) -> list[str] | None:
-    """The cells; [] where a quote is still open, None where quotes do not enclose whole cells."""
+    """The cells; [] if a quote is still open, None if quotes do not enclose whole cells."""
     try:
         return next(csv.reader([text], delimiter="\t", strict=True))
     except csv.Error as error:
@@ -182,12 +175,12 @@ def _parse(text: str) -> list[str] | None:
 
 
 def _is_open(cell: str) -> bool:
-    """Whether a cell begins with a quote that does not end with it."""
-    return cell.startswith('"') and unquote(cell) == cell
+    """Whether the quote at the beginning of a cell is not closed in it."""
+    return cell.startswith('"') and _unquote(cell) == cell
 
 
-def unquote(cell: str) -> str:
-    """A tab-separated cell without the quotes that enclose the whole of it."""
+def _unquote(cell: str) -> str:
+    """The cell without the quotes around it, if they enclose all of it."""
     inner = cell[1:-1].replace('""', "")
     enclosed = len(cell) > 1 and cell[0] == cell[-1] == '"' and '"' not in inner
     return cell[1:-1].replace('""', '"') if enclosed else cell

@@ -1,14 +1,24 @@
-"""The few shots of a run: what the user gave, checked, or drawn from it by the seed."""
+"""The few shots of a run: the user's rows, or rows drawn from them by the seed."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import NamedTuple, TypeVar
 
 from dawgen.errors import UserError
-from dawgen.streams import Streams
-from dawgen.tasks import Row, Shots, TaskCard, check_shots, row_key, sample_shots
+from dawgen.tasks.card import TaskCard
+from dawgen.tasks.row import Row, row_key
 from dawgen.terminal.progress import say, warn
+
+Item = TypeVar("Item")
+
+
+class Shots(NamedTuple):
+    """The few labelled rows of a run, for training and for choosing the checkpoint."""
+
+    train: list[Row]
+    dev: list[Row]
 
 
 def prepare_shots(
@@ -22,25 +32,25 @@ def prepare_shots(
 ) -> Shots:
     """The few shots from the user's rows.
 
-    Rows of exactly ``shots`` a label are taken as they are; from more, ``shots`` different
-    ones are drawn by the seed. Without ``dev`` both sets are drawn, disjoint, from ``train``.
+    Exactly ``shots`` rows per label are used as they are; from more, ``shots`` different ones are
+    drawn by the seed. Without ``dev`` both sets are drawn, disjoint, from ``train``.
 
     Args:
-        names: what to call the training and the development rows in messages.
+        names: names of the training and the development rows in messages.
 
     Raises:
-        UserError: one label only, too few different rows of one, or rows that stand in both.
+        UserError: one label only, too few different rows of one, or rows that are in both sets.
     """
     check_shots(card, train, None if dev is None else shots, name=names[0])
     if dev is None:
         return sample_shots(card, train, shots, seed, name=names[0])
     check_shots(card, dev, shots, name=names[1])
-    known = {row_key(row) for row in train}
-    both = sum(row_key(row) in known for row in dev)
+    train_keys = {row_key(row) for row in train}
+    both = sum(row_key(row) in train_keys for row in dev)
     if both:
         raise UserError(
             f"{names[1]}: {both} of its rows are in {names[0]} too; the development rows choose "
-            "the checkpoint and must be others than the training rows."
+            "the checkpoint and must differ from the training rows."
         )
     return Shots(
         _draw(card, train, shots, seed, "train", names[0]),
@@ -48,25 +58,98 @@ def prepare_shots(
     )
 
 
+def sample_shots(
+    card: TaskCard, rows: Sequence[Row], shots: int, seed: int, *, name: str = "The pool"
+) -> Shots:
+    """``shots`` rows per label for training and as many others for development, label by label.
+
+    Rows whose texts differ in case and spacing only count once, so no text is drawn twice. Each
+    label is drawn from its own random stream: more rows of one label do not change the others.
+
+    Args:
+        name: name of the rows in messages, such as their file.
+
+    Raises:
+        UserError: a label has fewer than ``2 * shots`` different rows.
+    """
+    pools: dict[str, dict[object, Row]] = {label: {} for label in card.labels}
+    seen = set()
+    for row in rows:
+        key = row_key(row)
+        if row.label is not None and key not in seen:
+            seen.add(key)
+            pools[row.label][key] = row
+    label, pool = min(pools.items(), key=lambda item: len(item[1]))
+    if len(pool) < 2 * shots:
+        raise UserError(
+            f"{name} has only {len(pool)} different rows of label {label!r}, but {shots} for "
+            f"training and {shots} for development need {2 * shots}; {_advice(len(pool) // 2)}."
+        )
+    train: list[Row] = []
+    dev: list[Row] = []
+    for label, pool in pools.items():
+        drawn = _shuffled(list(pool.values()), seed, label)
+        train += drawn[:shots]
+        dev += drawn[shots : 2 * shots]
+    return Shots(train, dev)
+
+
+def check_shots(
+    card: TaskCard, rows: Sequence[Row], shots: int | None = None, *, name: str = "The few-shot set"
+) -> None:
+    """Check that rows can be used for training: every label is there, often enough.
+
+    Args:
+        shots: smallest number of rows per label; None is one.
+        name: name of the rows in messages, such as their file.
+
+    Raises:
+        UserError: one label only, a label without rows, or fewer rows of one than ``shots``.
+    """
+    counts = Counter(row.label for row in rows if row.label is not None)
+    if len(counts) == 1:
+        raise UserError(
+            f"{name} has rows of one label only, {next(iter(counts))!r}; task {card.name} needs "
+            f"rows of {', '.join(card.labels)}."
+        )
+    label = min(card.labels, key=lambda label: counts[label])
+    if not counts[label]:
+        raise UserError(f"{name} has no row with the label {label!r}.")
+    if shots is not None and counts[label] < shots:
+        raise UserError(
+            f"{name} has {counts[label]} rows of label {label!r}, fewer than the {shots} "
+            f"shots of the settings; {_advice(counts[label])}."
+        )
+
+
+def _advice(most: int) -> str:
+    return f"add rows, or use fewer with -s shots={most}" if most else "add rows"
+
+
 def _draw(
     card: TaskCard, rows: Sequence[Row], shots: int, seed: int, purpose: str, name: str
 ) -> list[Row]:
-    """``shots`` rows per label, in the file's order; all of them where there are no more."""
+    """``shots`` rows per label, in the file's order; all of them if there are no more."""
     counts = Counter(row.label for row in rows)
     different = list({(row_key(row), row.label): row for row in reversed(rows)}.values())[::-1]
     if all(counts[label] == shots for label in card.labels):
         if len(different) < len(rows):
             warn(
-                f"{name}: {len(rows) - len(different)} of its {len(rows)} rows stand there "
-                "more than once; others in their place would teach more."
+                f"{name}: {len(rows) - len(different)} of its {len(rows)} rows are duplicates; "
+                "different rows would be better."
             )
         return list(rows)
-    rows = different
-    check_shots(card, rows, shots, name=f"{name}, each row counted once,")
+    check_shots(card, different, shots, name=f"{name}, without duplicates,")
     say(f"{name} has more than {shots} rows per label; {shots} are drawn with seed {seed}.")
-    chosen: set[int] = set()
+    drawn: list[int] = []
     for label in card.labels:
-        places = [i for i, row in enumerate(rows) if row.label == label]
-        order = Streams(seed).numpy("shots", purpose, label).permutation(len(places))
-        chosen.update(places[i] for i in order[:shots])
-    return [rows[i] for i in sorted(chosen)]
+        places = [i for i, row in enumerate(different) if row.label == label]
+        drawn += _shuffled(places, seed, purpose, label)[:shots]
+    return [different[i] for i in sorted(drawn)]
+
+
+def _shuffled(items: Sequence[Item], seed: int, *purpose: str) -> list[Item]:
+    from dawgen.streams import Streams  # torch takes a second to import
+
+    order = Streams(seed).numpy("shots", *purpose).permutation(len(items))
+    return [items[i] for i in order]

@@ -1,4 +1,4 @@
-"""Texts and labels as Python callers hold them: lists, arrays, Series and data frames."""
+"""Texts and labels from Python callers: lists, arrays, Series and data frames."""
 
 from __future__ import annotations
 
@@ -16,46 +16,46 @@ _CLOSED = (str, bytes, Mapping, set, frozenset)  # iterable, but no rows in an o
 
 
 def as_texts(values: Any, *, width: int = 0, columns: Sequence[str] = ()) -> list[tuple[str, ...]]:
-    """N rows of one text or of two, without the white space around them.
+    """N rows of one or two texts, without white space around them.
 
     Args:
-        values: texts, or pairs of texts: a list or any other iterable, an array, a Series, or a
-            data frame of one column or two.
-        width: texts per row, 1 or 2; without, as many as in the first row.
-        columns: which of a data frame's columns are read, where it has them all.
+        values: texts or pairs of texts: a list or another iterable, an array, a Series, or a data
+            frame of one or two columns.
+        width: texts per row, 1 or 2; by default as many as in the first row.
+        columns: columns of a data frame to read, if it has all of them.
 
     Raises:
-        UserError: something else, or a text that is missing or empty; names the row.
+        UserError: something else, or a missing or empty text; names the row.
     """
     names = column_names(values)
     if names is None:
         rows = [_parts(value) for value in _cells(values, "Texts")]
     else:
-        chosen = list(columns) if columns and set(columns) <= set(names) else names
-        if len(chosen) not in (1, 2) or len(set(names)) < len(names):
+        wanted = list(columns) if columns and set(columns) <= set(names) else names
+        if len(wanted) not in (1, 2) or len(set(names)) < len(names):
             raise UserError(
-                f"The data frame has the columns {', '.join(map(str, names)) or '(none)'}; give "
+                f"The data frame has the columns {', '.join(map(str, names)) or '(none)'}; pass "
                 "one column of texts, or two columns of pairs of texts."
             )
-        rows = list(zip(*(_cells(values[name], "Texts") for name in chosen), strict=True))
+        rows = list(zip(*(_cells(values[name], "Texts") for name in wanted), strict=True))
     width = width or (len(rows[0]) if rows and len(rows[0]) == 2 else 0)
     return [_checked(row, number, width) for number, row in enumerate(rows, start=1)]
 
 
 def as_labels(values: Any, count: int) -> npt.NDArray[Any]:
-    """Labels [N] of one kind: all texts, all numbers or all truth values.
+    """Labels [N], all of them strings, numbers or booleans.
 
     Args:
         values: a list, an array, a Series, or a data frame of one column.
-        count: how many rows there are.
+        count: number of rows.
 
     Raises:
-        UserError: another number of labels, a label that is missing or of another kind.
+        UserError: another number of labels, or a label that is missing or of another kind.
     """
     names = column_names(values)
     if names is not None:
         if len(names) != 1:
-            raise UserError(f"The labels are one column, but this data frame has {len(names)}.")
+            raise UserError(f"The labels must be one column, but this data frame has {len(names)}.")
         values = values[names[0]]
     column = _cells(values, "Labels")
     labels = [v[0] if isinstance(v, list | tuple) and len(v) == 1 else v for v in column]
@@ -64,37 +64,37 @@ def as_labels(values: Any, count: int) -> npt.NDArray[Any]:
     kinds = {_kind(label, number) for number, label in enumerate(labels, start=1)}
     if len(kinds) > 1:
         raise UserError(
-            f"The labels are of several kinds ({' and '.join(sorted(kinds))}); make them all "
-            "texts, such as [str(label) for label in labels]."
+            f"The labels are of several kinds ({' and '.join(sorted(kinds))}); convert them, "
+            "such as with [str(label) for label in labels]."
         )
-    kept = isinstance(values, np.ndarray) and values.dtype != object  # with its own kind of number
-    return np.asarray(values if kept else labels).reshape(-1)
+    typed = isinstance(values, np.ndarray) and values.dtype != object
+    return np.asarray(values if typed else labels).reshape(-1)
 
 
 def column_names(values: Any) -> list[Any] | None:
-    """Names of a data frame's columns; None of what is no data frame."""
+    """Names of a data frame's columns; None if it is no data frame."""
     names = getattr(values, "column_names", getattr(values, "columns", None))
     return None if names is None or not hasattr(values, "__getitem__") else list(names)
 
 
 def _cells(values: Any, what: str) -> list[Any]:
-    """The entries of a column, as plain objects of Python where it can say them."""
+    """The entries of a column, as Python objects if possible."""
     for method in ("to_pylist", "to_list", "tolist"):  # of Arrow, of Polars and pandas, of NumPy
-        if callable(given := getattr(values, method, None)):
-            values = given()
+        if callable(getattr(values, method, None)):
+            values = getattr(values, method)()
             break
     if isinstance(values, str | bytes):
-        raise UserError(f"{what} come in a list, also a single one: write [x] instead of x.")
+        raise UserError(f"{what} must be a list, even a single one: pass [x] instead of x.")
     if isinstance(values, _CLOSED) or not isinstance(values, Iterable):
         raise UserError(
-            f"{what} come as a list, an array, a Series or a data frame; this is of type "
+            f"{what} must be a list, an array, a Series or a data frame, not of type "
             f"{type(values).__name__}."
         )
     return list(values)
 
 
 def _parts(value: Any) -> tuple[Any, ...]:
-    """A row's texts; what is no list of texts counts as one, and is judged as such."""
+    """A row's texts; a value that is not a list counts as one text."""
     if isinstance(value, np.ndarray):
         value = value.tolist()
     return tuple(value) if isinstance(value, list | tuple) else (value,)
@@ -102,43 +102,40 @@ def _parts(value: Any) -> tuple[Any, ...]:
 
 def _checked(row: tuple[Any, ...], number: int, width: int) -> tuple[str, ...]:
     for text in row:
-        if _is_missing(text):
-            raise UserError(
-                f"row {number}: the text is missing ({text}); fill it in or leave the row out."
-            )
+        _check_present(text, "text", number)
     if len(row) != (width or 1) or not all(isinstance(text, str) for text in row):
-        raise UserError(f"row {number}: a row is {_SHAPES[width]}.")
-    texts = tuple(text.strip() for text in row)
-    for text in texts:
-        if not text:
-            raise UserError(f"row {number}: the text is empty; fill it in or leave the row out.")
+        raise UserError(f"row {number}: a row must be {_SHAPES[width]}.")
+    for text in row:
         if broken := broken_text(text):
-            raise UserError(f"row {number}: the text holds {broken}; take it out.")
-    return texts
+            raise UserError(f"row {number}: the text holds {broken}; remove it.")
+    return tuple(text.strip() for text in row)
+
+
+def _check_present(value: Any, what: str, number: int) -> None:
+    problem = "empty" if isinstance(value, str) and not value.strip() else None
+    if _is_missing(value):
+        problem = f"missing ({value})"
+    if problem:
+        raise UserError(f"row {number}: the {what} is {problem}; fill it in or remove the row.")
 
 
 def _kind(label: Any, number: int) -> str:
-    if _is_missing(label):
-        raise UserError(
-            f"row {number}: the label is missing ({label}); fill it in or leave the row out."
-        )
-    if isinstance(label, str) and not label.strip():
-        raise UserError(f"row {number}: the label is empty; fill it in or leave the row out.")
+    _check_present(label, "label", number)
     for kind, name in (
-        (str, "texts"),
-        ((bool, np.bool_), "truth values"),
+        (str, "strings"),
+        ((bool, np.bool_), "booleans"),
         ((int, float, np.integer, np.floating), "numbers"),
     ):
         if isinstance(label, kind):
             return name
     raise UserError(
-        f"row {number}: the label is of type {type(label).__name__}; a label is a text, a number "
-        "or a truth value."
+        f"row {number}: the label is of type {type(label).__name__}; a label must be a string, a "
+        "number or a boolean."
     )
 
 
 def _is_missing(value: Any) -> bool:
-    """True of None, NaN of any kind of number, NaT and pandas.NA."""
+    """True for None, NaN of any type of number, NaT and pandas.NA."""
     try:
         return value is None or bool(value != value)
     except (TypeError, ValueError):  # pandas.NA has no truth value, nor has an array

@@ -1,7 +1,6 @@
-"""Text from data, models and settings, made harmless for where it is shown.
+"""Escapes text from data, models and settings for the terminal, the shell and spreadsheets.
 
-HTML is escaped by the report's templates and Markdown by the dataset card; here are the
-terminal, the shell, spreadsheets and secrets.
+It also hides secrets. HTML is escaped by the report's templates and Markdown by the dataset card.
 """
 
 from __future__ import annotations
@@ -36,10 +35,7 @@ HIDDEN = "***"
 
 
 def on_terminal(text: str) -> str:
-    """Text that a terminal shows and does not obey: escapes and the like are spelled out.
-
-    Line breaks are spelled out too; spaces stay.
-    """
+    """The text with control characters and line breaks written as escapes."""
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode()
         for c in text
@@ -47,29 +43,25 @@ def on_terminal(text: str) -> str:
 
 
 def in_shell(path: str | Path) -> str:
-    """A path as an argument of a command: quoted where needed, and never taken for an option."""
+    """A path as an argument of a command: quoted if needed, and never an option."""
     text = str(path)
     return shlex.quote(f"./{text}" if text.startswith("-") else text)
 
 
 def visible(text: str) -> str:
-    """Text of many lines in which control characters other than tab and line end are spelled."""
+    """Text of several lines; control characters except tab and line end become escapes."""
     return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def in_spreadsheet(cell: object) -> object:
-    """A cell that a spreadsheet takes as text: with an apostrophe before what begins a formula.
-
-    As OWASP advises against CSV injection. Numbers and other text stay as they are.
-    """
+    """A cell with an apostrophe before a formula, as OWASP advises against CSV injection."""
     return _FORMULA.sub(r"\1'", cell) if isinstance(cell, str) else cell
 
 
 def separated_line(cells: Iterable[object], separator: str = ",") -> str:
-    """A line of CSV or TSV, None as nothing and no cell a formula.
+    """A line of CSV or TSV without formulas; None is an empty cell.
 
-    A cell with the separator, a quote or a line break is quoted; Python's own writer leaves a
-    lone carriage return bare before 3.11.9 and 3.12.3.
+    Python's own writer does not quote a lone carriage return before 3.11.9 and 3.12.3.
     """
     return separator.join(_separated_cell(cell, separator) for cell in cells) + "\n"
 
@@ -83,20 +75,14 @@ def _separated_cell(cell: object, separator: str) -> str:
 
 
 def without_secrets(text: str) -> str:
-    """Text without tokens and passwords: see the patterns for what is known as such."""
-    return _SECRETS.sub(_hidden, text)
+    """Text with tokens and passwords replaced; see the patterns for what counts as one."""
+    return _SECRETS.sub(lambda match: f"{match['name'] or ''}{HIDDEN}", text)
 
 
 def hide_secrets(tree: Any) -> Any:
-    """The same of all texts in a tree of dicts and lists."""
+    """The same for all texts in a tree of dicts and lists."""
     if isinstance(tree, str):
         return without_secrets(tree)
     if isinstance(tree, dict):
         return {hide_secrets(key): hide_secrets(value) for key, value in tree.items()}
     return [hide_secrets(value) for value in tree] if isinstance(tree, list | tuple) else tree
-
-
-def _hidden(found: re.Match[str]) -> str:
-    """What stands in a secret's place; the name of a value stays."""
-    name = found.groupdict()["name"]
-    return f"{name}{HIDDEN}" if name else HIDDEN

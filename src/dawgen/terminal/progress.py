@@ -1,4 +1,4 @@
-"""What the user sees while work goes on: a bar on a terminal, single lines elsewhere."""
+"""Progress bars on a terminal, and messages on standard error."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ console = Console(stderr=True, soft_wrap=True, highlight=False)
 
 
 class _Rate(ProgressColumn):
-    """Units done a second."""
+    """Units per second."""
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
@@ -33,9 +33,9 @@ class _Rate(ProgressColumn):
 
 @contextmanager
 def progress(description: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
-    """Show a bar with count, rate and time left; gives back ``advance(n)``.
+    """Show a bar with count, rate and time left; yields ``advance(n)``.
 
-    Off a terminal nothing is drawn, so logs stay readable; nor inside :func:`hushed`.
+    Shows nothing if standard error is no terminal, or inside :func:`hushed`.
     """
     if not console.is_terminal or console.quiet:
         yield lambda n: None
@@ -53,13 +53,13 @@ def progress(description: str, total: int, unit: str) -> Iterator[Callable[[int]
 
 
 def shown(text: str) -> str:
-    """Text that a terminal shows on one line and does not obey: \\x1b and the like spelled out."""
+    """Text on one line, without control characters."""
     return on_terminal(" ".join(text.split()))
 
 
 @contextmanager
 def hushed() -> Iterator[None]:
-    """Nothing is said: work that the user did not ask for, such as a probe's, has no news."""
+    """Print no messages: for work that the user did not ask for, such as a probe."""
     before, console.quiet = console.quiet, True
     try:
         yield
@@ -68,15 +68,19 @@ def hushed() -> Iterator[None]:
 
 
 def is_hushed() -> bool:
-    """Whether what is said now is heard by nobody."""
+    """Whether messages are off."""
     return console.quiet
 
 
 def say(message: str) -> None:
-    """One line to the user, on standard error, never parsed as markup."""
-    console.print(Text(on_terminal(without_secrets(message))))
+    """Print one line on standard error."""
+    _print(message)
 
 
 def warn(message: str) -> None:
-    """A line about something that is legal but likely wrong."""
-    console.print(Text(f"warning: {on_terminal(without_secrets(message))}", style="yellow"))
+    """Print a warning: something is legal but probably wrong."""
+    _print(f"warning: {message}", "yellow")
+
+
+def _print(message: str, style: str = "") -> None:
+    console.print(Text(on_terminal(without_secrets(message)), style=style))

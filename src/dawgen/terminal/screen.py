@@ -1,4 +1,4 @@
-"""Lines on standard output: styled on a terminal, plain text in a pipe or a file."""
+"""Lines on standard output: with styles on a terminal, plain in a pipe or a file."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from dawgen.terminal.progress import shown
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line and how it is drawn, such as `bold`."""
+    """A line and its style, such as `bold`."""
 
     text: str = ""
     style: str = ""
 
 
 def show(lines: Sequence[Line]) -> None:
-    """Print the lines, without control characters; the terminal wraps those that are too long."""
+    """Print the lines without control characters; the terminal wraps long ones."""
     console = _console()
     for line in lines:
         console.print(Text(on_terminal(line.text), style=line.style))
 
 
 def width() -> int:
-    """Columns of the terminal; 80 where there is none."""
+    """Columns of the terminal; 80 without one."""
     return _console().width
 
 
 def height(lines: Sequence[Line], columns: int) -> int:
-    """How many rows of a terminal the lines take."""
+    """The number of rows of the terminal that the lines take."""
     return sum(max(1, -(-cell_len(on_terminal(line.text)) // columns)) for line in lines)
 
 
 def shortened(text: str, columns: int) -> str:
-    """Text on one harmless line of at most so many columns; an ellipsis where it is cut."""
+    """Text on one line of at most ``columns`` columns; an ellipsis marks a cut."""
     line = shown(text)
     if cell_len(line) <= columns:
         return line
@@ -47,5 +47,5 @@ def shortened(text: str, columns: int) -> str:
 
 
 def _console() -> Console:
-    """Of standard output as it is now: tests and notebooks replace it."""
+    """A console for the current standard output: tests and notebooks replace it."""
     return Console(soft_wrap=True, highlight=False)

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dawgen.errors import UserError
 from dawgen.storage.atomic import clear_links, move, partial_of, progress_of
 from dawgen.storage.folder import write_json
-from dawgen.storage.locking import locked_target, open_own
+from dawgen.storage.locking import locked_target, open_own, writable
 from dawgen.terminal.harmless import separated_line
 
 if TYPE_CHECKING:
@@ -51,12 +50,10 @@ class LabelledFile:
         """
         with locked_target(out):
             file = cls(out, mark)
-            try:
+            with writable(out):
                 file._find_progress()
                 with open_own(file.partial) as handle:
                     handle.truncate(file.size)
-            except OSError as error:
-                raise UserError(f"{out} cannot be written: {error.strerror}.") from None
             yield file
 
     def _find_progress(self) -> None:

@@ -15,7 +15,7 @@ from dawgen.evaluation.output import output_names
 from dawgen.storage.folder import fingerprint, folder_hash
 from dawgen.storage.seals import file_hash
 from dawgen.tasks import Row, TaskCard
-from dawgen.tasks.stream import Cells, OnEmpty, has_texts, stream_cells
+from dawgen.tasks.stream import Cells, OnEmpty, stream_cells
 from dawgen.terminal.progress import say
 from dawgen.use.classifier import Classifier, Text, Use, check_threshold
 from dawgen.use.finished import CHOICE, PROMPT, open_run
@@ -66,14 +66,14 @@ def _label(
     it: see :func:`dawgen.evaluation.output.output_names`. Rows with an empty text have None.
     """
     card = classifier.card
-    chances_of = iter(classifier.of_rows([row for row, _ in rows if has_texts(row)]))
+    chances_of = iter(classifier.of_rows([row for row, _ in rows if row.has_texts]))
     ours = ["prediction"] if abstain_below is None else ["prediction", "abstain"]
     names = output_names(card, rows[0][1] if rows else (), ours)
     hidden = {*ours, *(f"p_{label}" for label in card.labels)}
     roles = {card.columns[role]: role for role in card.roles}
     records = []
     for row, cells in rows:
-        chances = next(chances_of) if has_texts(row) else None
+        chances = next(chances_of) if row.has_texts else None
         texts = {"text1": row.text1, "text2": row.text2}
         record: dict[str, Any] = {}
         for column, cell in (cells or dict.fromkeys(roles)).items():
