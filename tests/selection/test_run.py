@@ -134,4 +134,9 @@ def test_without_test_rows_heads_are_scored_as_held_out(tmp_path: Path, model_fo
         job.data(name).write_text("".join(json.dumps(row) + "\n" for row in rows))
     outcome = command("run", job.card, *job.arguments(), "--out", tmp_path / "run")
     assert outcome.code == 0, outcome.err
-    assert read(tmp_path / "run" / "scores.json")["accuracy"] < 1.0
+    scores = read(tmp_path / "run" / "scores.json")
+    assert scores["accuracy"] < 1.0
+    assert scores["scored_on"] == "development shots"
+    names = {each["name"] for each in scores["candidates"]}
+    assert names == {"tfidf", "tfidf+written", "states", "states+written", "zero-shot", "prompt"}
+    assert "dawgen backbones get minilm" in outcome.err
