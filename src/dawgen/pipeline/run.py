@@ -30,6 +30,7 @@ from dawgen.pipeline.stages import BASELINE, arms_of
 from dawgen.pipeline.tracking import tracked
 from dawgen.prompts import load_prompt
 from dawgen.report import write_report
+from dawgen.selection.encoder import fetch_along
 from dawgen.settings import Settings
 from dawgen.storage.atomic import write_bytes
 from dawgen.storage.folder import RunFolder, write_json
@@ -109,6 +110,8 @@ def run(
     job = load_job(str(task), settings, train=train, dev=dev, test=test)
     backbone = load_backbone(settings.backbone)
     _check_before(job, backbone, settings, preset)
+    if settings.selection.candidates == "quick":
+        fetch_along(settings.selection.encoder, settings.backbone.path)
     folder, costs = RunFolder(Path(out)), Costs(limits)
     context = Context(folder, job, backbone, settings.seed)
 
