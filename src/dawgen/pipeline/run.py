@@ -23,6 +23,7 @@ from dawgen.decoding.choose import check_engine, decoding_of
 from dawgen.evaluation import overlap
 from dawgen.pipeline import selecting, stages
 from dawgen.pipeline.limits import NO_LIMITS, Costs, Limits
+from dawgen.pipeline.reader import RowReader, reader_of
 from dawgen.pipeline.record import run_record
 from dawgen.pipeline.stage import Context, Stage, held, make_all
 from dawgen.pipeline.stage_work import Counter
@@ -56,6 +57,9 @@ def stages_of(
         speed = context.folder.stages["synthesis"]["speed"]
         return count.synthesis(speed["attempted"], speed["tokens"])
 
+    def read() -> RowReader:
+        return reader_of(context, settings)
+
     first = []
     if BASELINE in arms:
         alone = stages.baseline(context, settings.tuning, arms[BASELINE])
@@ -67,7 +71,7 @@ def stages_of(
     return [
         *first,
         generator.counting(count.generator),
-        stages.synthesis(context, settings.synthesis, tokens).counting(written),
+        stages.synthesis(context, settings.synthesis, read).counting(written),
         stages.tuning(context, settings, rows).counting(lambda: count.tuning(rows())),
         *chosen,
         stages.evaluation(context, arms, tokens).counting(count.evaluation),
