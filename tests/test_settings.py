@@ -112,7 +112,7 @@ def test_a_dump_is_read_back_the_same(tmp_path: Path) -> None:
         ("tuning.step=3", "no setting 'tuning.step'; did you mean 'tuning.steps'"),
         ("learning_rate=3", "no setting 'learning_rate'; did you mean"),
         ("tuning.steps=many", "'tuning.steps' cannot be 'many'"),
-        ("tuning.steps=0", "greater than 0"),
+        ("tuning.steps=0", "more than 0"),
         ("tuning.steps=5 #b", "'tuning.steps' cannot be '5 #b'"),
         ("tracking.to=[wandb #b]", "'tracking.to' cannot be '[wandb #b]'"),
         ("backbone.dtype=fp16", "T5 overflows"),

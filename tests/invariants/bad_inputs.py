@@ -484,14 +484,14 @@ refused(S, "a setting that there is not", "'tuning.stepz'", "'tuning.steps'")(
 )
 refused(S, "no value", "write it as section.name=value")(setting("tuning.steps"))
 refused(S, "a word for a number", "tuning.steps", "'many'")(setting("tuning.steps=many"))
-refused(S, "zero steps", "tuning.steps", "greater than 0")(setting("tuning.steps=0"))
-refused(S, "a rate that is not a number", "tuning.learning_rate", "finite")(
+refused(S, "zero steps", "tuning.steps", "more than 0")(setting("tuning.steps=0"))
+refused(S, "a rate that is not a number", "tuning.learning_rate", "not infinite")(
     setting("tuning.learning_rate=.nan")
 )
-refused(S, "an infinite rate", "generator.learning_rate", "finite")(
+refused(S, "an infinite rate", "generator.learning_rate", "not infinite")(
     setting("generator.learning_rate=.inf")
 )
-refused(S, "a share above one", "less than or equal to 1")(setting("tuning.label_smoothing=2"))
+refused(S, "a share above one", "at most 1")(setting("tuning.label_smoothing=2"))
 refused(S, "half precision", "overflows", "bf16")(setting("backbone.dtype=fp16"))
 refused(S, "a device that there is not", "no device 'cuda:99'")(setting("backbone.device=cuda:99"))
 refused(S, "a prompt longer than the model reads", "tuning.prompt_length", "no room")(

@@ -22,8 +22,9 @@ from dawgen.backbone.shape import Work
 from dawgen.decoding.choose import check_engine, decoding_of
 from dawgen.errors import UserError
 from dawgen.evaluation import overlap
-from dawgen.pipeline import stages
+from dawgen.pipeline import selecting, stages
 from dawgen.pipeline.limits import NO_LIMITS, Costs, Limits
+from dawgen.pipeline.reader import RowReader, reader_of
 from dawgen.pipeline.record import run_record
 from dawgen.pipeline.stage import Context, Stage, held, make_all
 from dawgen.pipeline.stage_work import Counter
@@ -31,9 +32,11 @@ from dawgen.pipeline.stages import BASELINE, arms_of
 from dawgen.pipeline.tracking import tracked
 from dawgen.prompts import load_prompt
 from dawgen.report import write_report
+from dawgen.selection.encoder import fetch_along
 from dawgen.settings import Settings
 from dawgen.storage.atomic import write_bytes
 from dawgen.storage.folder import RunFolder, write_json
+from dawgen.storage.reading import read_json
 from dawgen.synthesis import SyntheticRow, load_synthetic
 from dawgen.synthesis.importing import Given
 from dawgen.synthesis.sources import check_sources
@@ -63,22 +66,28 @@ def stages_of(
         speed = context.folder.stages["synthesis"]["speed"]
         return count.synthesis(speed["attempted"], speed["tokens"])
 
+    def read() -> RowReader:
+        return reader_of(context, settings)
+
     first = []
     if BASELINE in arms:
         alone = stages.baseline(context, settings.tuning, arms[BASELINE])
         first = [alone.counting(count.baseline)]
     if given is None:
         generator = stages.generator(context, settings.generator, settings.synthesis)
-        synthesis = stages.synthesis(context, settings.synthesis, tokens)
+        synthesis = stages.synthesis(context, settings.synthesis, read)
         writing = [generator.counting(count.generator), synthesis.counting(written)]
     else:
         asking = [stages.teacher(context, teacher)] if teacher else []
-        writing = [*asking, stages.imported(context, settings.synthesis, given, tokens)]
+        writing = [*asking, stages.imported(context, settings.synthesis, given, read)]
+    chosen = []
+    if settings.selection.candidates != "paper":
+        chosen = [selecting.selection(context, settings, arms, rows)]
     return [
         *first,
         *writing,
         stages.tuning(context, settings, rows).counting(lambda: count.tuning(rows())),
-        # A stage that selects among tuned classifiers belongs here.
+        *chosen,
         stages.evaluation(context, arms, tokens).counting(count.evaluation),
         stages.row_map(context, rows, tokens),
     ]
@@ -125,6 +134,8 @@ def run(
     given = _given(synthetic, teacher, job, Path(out))
     backbone = load_backbone(settings.backbone)
     _check_before(job, backbone, settings, preset, writes=given is None)
+    if settings.selection.candidates == "quick":
+        fetch_along(settings.selection.encoder, settings.backbone.path)
     folder, costs = RunFolder(Path(out)), Costs(limits)
     context = Context(folder, job, backbone, settings.seed)
 
@@ -209,6 +220,11 @@ def _check_before(
         )
     backbone.encode_rows(job.card, job.shots.train, settings.tuning.prompt_length)
     if not writes:
+        if settings.selection.candidates == ["noisy-channel"]:
+            raise UserError(
+                "selection.candidates names the generator only (noisy-channel), but "
+                "rows from elsewhere need no generator; name other candidates."
+            )
         return
     frame = frame_for(job.card, backbone, settings.generator.frame)
     length = settings.generator.prompt_length
@@ -233,8 +249,10 @@ def _check_overlap(job: Job) -> int | None:
 
 
 def _publish(run: Path) -> dict[str, Any]:
-    """Copy the evaluation's files to where the run folder promises them; returns the scores."""
-    for name in ("scores.json", "predictions.parquet"):
-        write_bytes(run / name, (run / "evaluation" / name).read_bytes())
-    scores: dict[str, Any] = json.loads((run / "scores.json").read_text("utf-8"))
+    """Write the scores and predictions of what is shipped to where the run folder promises them;
+    returns the scores."""
+    scores = selecting.with_choice(run, read_json(run / "evaluation" / "scores.json"))
+    write_json(run / "scores.json", scores)
+    home = run / ("choice" if "choice" in scores else "evaluation")
+    write_bytes(run / "predictions.parquet", (home / "predictions.parquet").read_bytes())
     return scores

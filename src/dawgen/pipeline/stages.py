@@ -17,7 +17,8 @@ from dawgen.decoding import choose_engine, decoding_of
 from dawgen.evaluation import predict, score, write_predictions
 from dawgen.generator import fit_generator, label_prompt_start, weighted_texts
 from dawgen.generator.examples import Shot, make_shots
-from dawgen.pipeline.reader import PromptReader
+from dawgen.pipeline.reader import BASELINE as BASELINE
+from dawgen.pipeline.reader import RowReader
 from dawgen.pipeline.stage import Context, Stage, Workspace
 from dawgen.prompts import load_label_prompts, load_prompt, save_prompt
 from dawgen.report import write_map
@@ -39,7 +40,6 @@ from dawgen.terminal.progress import hushed
 from dawgen.tuning import Arm, fit_prompts, planned_arms
 from dawgen.use.finished import renew_record
 
-BASELINE = "baseline"
 _NEVER = {"tokens_per_batch", "baseline"}
 _OF_SYNTHETIC_ROWS = {"combine", "epsilon", "synthetic_batch_size", "label_smoothing", "noise"}
 
@@ -120,16 +120,14 @@ def shots_to_write(
 def synthesis(
     context: Context,
     settings: SynthesisSettings,
-    tokens_per_batch: int,
+    read: Callable[[], RowReader],
     generator: Path | None = None,
     spread: Spread | None = None,
 ) -> Stage:
     """Label prompts -> labelled rows in ``synthetic/``, those that the reader chooses if asked for.
 
-    The reader is the prompt of :func:`baseline`.
-
     Args:
-        tokens_per_batch: of the reader.
+        read: makes the reader, once the prompt of :func:`baseline` is there.
         generator: a generator's folder; the run's own without.
         spread: other machines that write; the rows are the same as here.
     """
@@ -139,8 +137,8 @@ def synthesis(
     settings = settings.for_card(job.card)
 
     @cache
-    def reader() -> PromptReader | None:
-        return PromptReader.of(context, tokens_per_batch) if settings.chooses else None
+    def reader() -> RowReader | None:
+        return read() if settings.chooses else None
 
     def inputs() -> dict[str, Any]:
         read = reader()
@@ -170,7 +168,7 @@ def synthesis(
         )
         return {"engine": made.engine, "speed": made.speed.as_json()}
 
-    chooses = ", and choosing those that the first prompt agrees with" if settings.chooses else ""
+    chooses = ", and choosing those whose label a reader confirms" if settings.chooses else ""
     return Stage("synthesis", f"writing labelled rows{chooses}", "synthetic", inputs, build)
 
 
@@ -190,7 +188,7 @@ def imported(
     context: Context,
     settings: SynthesisSettings,
     given: Callable[[], Given],
-    tokens_per_batch: int,
+    read: Callable[[], RowReader],
 ) -> Stage:
     """Rows from elsewhere -> cleaned rows in ``synthetic/``, those that the reader chooses.
 
@@ -198,32 +196,34 @@ def imported(
 
     Args:
         given: the rows, once they are there.
-        tokens_per_batch: of the reader.
+        read: makes the reader, once the prompt of :func:`baseline` is there.
     """
+
+    @cache
+    def reader() -> RowReader | None:
+        return read() if settings.chooses else None
 
     @cache
     def what() -> Import:
         rows = given()
-        reader = PromptReader.of(context, tokens_per_batch) if settings.chooses else None
         return Import(
             context.job,
             settings.for_card(context.job.card),
             context.seed,
             rows.origin,
             rows.rows,
-            reader=reader,
+            reader=reader(),
             usage=rows.usage,
         )
 
     def inputs() -> dict[str, Any]:
-        reader = what().reader
-        mark = {"reader": reader.fingerprint} if isinstance(reader, PromptReader) else {}
-        return what().inputs | mark
+        read = reader()
+        return what().inputs | ({"reader": read.fingerprint} if read else {})
 
     def build(workspace: Workspace) -> None:
         write_import(workspace.folder, what())
 
-    chooses = ", and choosing those that the first prompt agrees with" if settings.chooses else ""
+    chooses = ", and choosing those whose label a reader confirms" if settings.chooses else ""
     return Stage(
         "synthesis",
         f"cleaning the rows from elsewhere{chooses}",
@@ -240,7 +240,7 @@ def imported(
 def baseline(context: Context, settings: TuningSettings, arm: Arm) -> Stage:
     """Few shots alone -> a soft prompt [P,H] in ``baseline/``.
 
-    It is what the final prompt is compared with, and the reader that chooses synthetic rows.
+    It is what the final prompt is compared with, and may be the reader that chooses rows.
     """
     plain = settings.model_copy(update={"noise": NoiseSettings()})
     return Stage(
@@ -265,6 +265,7 @@ def tuning(context: Context, settings: Settings, rows: Callable[[], Sequence[Row
     def after(changed: bool) -> None:
         stale = [] if BASELINE in arms else [BASELINE]  # another run's
         stale += ["evaluation", "map"] if changed else []  # the old prompt's
+        stale += ["choice"] if changed or settings.selection.candidates == "paper" else []
         for folder in stale:
             context.folder.set_aside(folder)
         _describe(context, settings)
