@@ -17,6 +17,7 @@ class Server:
     def __init__(self) -> None:
         self.requests: list[tuple[dict[str, Any], str | None]] = []
         self.faults: list[int | bytes] = []
+        self.retry_after = "0"
         self.answer = self.good
         server = self
 
@@ -41,6 +42,8 @@ class Server:
                 self.send_response(status)
                 if status == 302:
                     self.send_header("Location", "/elsewhere")
+                if status == 429:
+                    self.send_header("Retry-After", server.retry_after)
                 self.send_header("Content-Length", str(len(reply)))
                 self.end_headers()
                 self.wfile.write(reply)

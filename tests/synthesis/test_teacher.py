@@ -97,6 +97,24 @@ def test_what_may_be_over_soon_is_tried_again(
     assert given.usage["retries"] == 3
 
 
+@pytest.mark.parametrize(
+    ("header", "wait"), [("7", 7.0), ("0.1", 1.0), ("9999", 60.0), ("nan", 1.0), ("soon", 1.0)]
+)
+def test_the_server_says_how_long_to_wait(server: Server, header: str, wait: float) -> None:
+    teacher, waits = teacher_of(server)
+    server.faults, server.retry_after = [429], header
+    teacher.chat.ask('Write 1 new row with the label "up"')
+    assert waits == [wait]
+
+
+@pytest.mark.parametrize("key", ["sk-1\nX-Other: 2", "sk-schlüssel"])
+def test_a_key_that_cannot_be_sent_is_not_shown(monkeypatch: Any, key: str) -> None:
+    monkeypatch.setenv("DAWGEN_API_KEY", key)
+    with pytest.raises(UserError, match="cannot be sent as it is") as error:
+        Chat("http://localhost/v1", "m")
+    assert "sk-" not in str(error.value)
+
+
 def test_it_gives_up_in_the_end_and_goes_on_from_its_answers(
     server: Server, tmp_path: Path
 ) -> None:
@@ -158,6 +176,7 @@ def test_redirects_are_not_followed(server: Server) -> None:
         ("file:///etc/passwd", "no address"),
         ("localhost:8000", "no address"),
         ("http://host:port/v1", "no address"),
+        ("http://[::1", "no address"),
         ("https://me:secret@host/v1", "holds a name"),
         ("https://host/v1?key=secret", "holds a name"),
     ],

@@ -68,7 +68,7 @@ def test_all_rows_are_counted_and_odd_ones_named() -> None:
     lines = look_lines("rows.csv", CARD, rows, [5])
     assert lines[0] == "rows.csv: 6 rows, 3 labels"
     table = [line.split() for line in lines[2:7]]
-    assert table[0] == ["label", "rows", "words", "of", "text"]
+    assert table[0][:5] == ["label", "rows", "words", "of", "text"]
     assert table[1] == ["up", "3", "0", "/", "3", "/", "5"]
     assert table[2] == ["down", "3", "1", "/", "1", "/", "3"]
     assert table[3] == ["flat", "0", "-"]
@@ -93,5 +93,5 @@ def test_of_many_labels_the_rarest_are_shown() -> None:
     rows = [Row(f"text {n} {i}", None, label) for n, label in enumerate(labels) for i in range(n)]
     lines = look_lines("rows.csv", card, rows, [])
     assert len(lines) < 30
-    assert any("(30 labels with more rows are not shown)" in line for line in lines)
+    assert any("(30 more labels, none with fewer rows)" in line for line in lines)
     assert any(line.startswith("  label 3 ") for line in lines)

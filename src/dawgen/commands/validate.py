@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from dawgen.tasks import Row, TaskCard
 
 
+_MOST_EXAMPLES = 6
+"""Labels of which a row is shown."""
+
+
 def validate(
     task: Task,
     data: Annotated[
@@ -34,7 +38,7 @@ def validate(
 
     card = load_card(task)
     rows = all_rows(card, data)
-    examples = example_rows(card, rows)
+    examples = example_rows(card, rows)[:_MOST_EXAMPLES]
     settings = read_settings(preset, config, over)
     backbone = load_backbone(settings.backbone)
     words = backbone.label_word_ids(card)
@@ -48,7 +52,7 @@ def validate(
     counts = sorted({len(word) for word in words})
     lines += [
         "",
-        f"{backbone.name}: inputs of {', '.join(str(len(row)) for row in tokens[:20])} tokens "
+        f"{backbone.name}: inputs of {', '.join(str(len(row)) for row in tokens)} tokens "
         f"behind a prompt of {length}; label words of {', '.join(map(str, counts))} token(s).",
     ]
     if rows:

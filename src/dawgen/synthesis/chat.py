@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from time import sleep
 from typing import Any
 from urllib.parse import urlsplit
@@ -73,10 +74,10 @@ class Chat:
     retries: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.url)
         try:
+            parts = urlsplit(self.url)
             sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        except ValueError:  # a port that is no number
+        except ValueError:  # a port that is no number, half of an IPv6 address
             sound = False
         if not sound:
             raise UserError(
@@ -90,6 +91,10 @@ class Chat:
             )
         if not self.model.strip():
             raise UserError("The name of the teacher's model is empty; name it in --teacher-model.")
+        if self._key and not (self._key.isascii() and self._key.isprintable()):
+            raise UserError(
+                f"The key in {KEYS[0]} or {KEYS[1]} cannot be sent as it is; copy it again."
+            )
         if self._key and parts.scheme == "http" and parts.hostname not in _LOCAL:
             warn(f"{self.address} is not encrypted, so others on the network can read the key.")
 
@@ -201,6 +206,7 @@ class Chat:
 def _seconds(text: str | None) -> float | None:
     """A Retry-After header in seconds; None for a date."""
     try:
-        return float(text) if text else None
+        seconds = float(text) if text else None
     except ValueError:
         return None
+    return seconds if seconds is not None and isfinite(seconds) else None

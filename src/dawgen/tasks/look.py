@@ -34,7 +34,11 @@ def _table(card: TaskCard, rows: Sequence[Row]) -> list[str]:
     by_label: dict[str, list[Row]] = {label: [] for label in card.labels}
     for row in rows:
         by_label[str(row.label)].append(row)
-    heads = ["label", "rows", *(f"words of {card.columns[role]}" for role in card.roles)]
+    heads = [
+        "label",
+        "rows",
+        *(f"words of {card.columns[role]} (min / median / max)" for role in card.roles),
+    ]
     labels = list(by_label)
     if len(labels) > _MOST_LABELS:  # the rarest tell most
         labels = sorted(labels, key=lambda label: len(by_label[label]))[:_MOST_LABELS]
@@ -49,7 +53,7 @@ def _table(card: TaskCard, rows: Sequence[Row]) -> list[str]:
     widths = [max(cell_len(line[i]) for line in cells) for i in range(len(heads))]
     found = [_line(line, widths) for line in cells]
     if hidden := len(by_label) - len(labels):
-        found.insert(-1, f"  ({hidden} labels with more rows are not shown)")
+        found.insert(-1, f"  ({hidden} more labels, none with fewer rows)")
     return found
 
 
