@@ -95,16 +95,18 @@ def test_a_generator_of_an_earlier_run_goes_aside(finished: Any, tmp_path: Path)
     assert record["synthetic"] is None
 
 
-def test_the_reader_chooses_among_them(finished: Any, tmp_path: Path) -> None:
+def test_a_reader_and_a_selection_do_without_a_generator(finished: Any, tmp_path: Path) -> None:
     job, _, _ = finished
     wrong = [row | {"verdict": "other"} for row in rows(100, 10)] + rows(120, 10)
     source = write_rows(tmp_path / "rows.jsonl", wrong)
     out = tmp_path / "run"
     changes = {"synthesis__choose__by": "reader", "synthesis__keep_rejected": "true"}
+    changes["selection__candidates"] = "[tfidf, prompt, noisy-channel]"
     outcome = job.run(out, "--synthetic", source, **changes)
     assert outcome.code == 0, outcome.err
     assert read(out / "synthetic" / "ledger.json")["reasons"]["reader disagrees"] > 0
     assert "reader" in read(out / "synthetic" / "fingerprint.json")["inputs"]
+    assert [row["name"] for row in read(out / "choice" / "candidates.json")] == ["tfidf", "prompt"]
 
 
 def test_the_rows_of_the_run_itself_are_refused(made: Made) -> None:
