@@ -304,7 +304,13 @@ def test_a_card_has_what_a_built_in_one_has(tmp_path: Path) -> None:
 
 
 def test_rows_per_label_against_what_a_run_wants(tmp_path: Path) -> None:
-    lines = [f"text {i},{'few' if i < 9 else 'many'}" for i in range(60)]
-    _, guesses = card_of(make(tmp_path, "text,label", *lines))
-    assert "rows per label: 9 to 51; a run takes 16 to learn from and 16 to choose by" in guesses
-    assert "Fewer than 32: few (9); add rows, or use fewer with --shots 4" in guesses
+    def said(few: int, all_rows: int) -> str:
+        lines = [f"text {i},{'few' if i < few else 'many'}" for i in range(all_rows)]
+        _, guesses = card_of(make(tmp_path, "text,label", *lines))
+        return next(line for line in guesses.splitlines() if line.startswith("rows per label"))
+
+    assert said(9, 60).startswith("rows per label: 9 to 51; a run takes up to 32, half of them")
+    assert said(9, 60).endswith("Fewer, so more would help: few (9)")
+    assert said(3, 60).endswith("ADD ROWS, a run needs 4 at least: few (3)")
+    assert said(16, 32).endswith("Fewer, so more would help: all labels")
+    assert said(32, 64).endswith("half to choose by")

@@ -15,6 +15,7 @@ from dawgen.tasks.card import parse_card
 from dawgen.tasks.columns import Columns, find_columns
 from dawgen.tasks.files import read_file
 from dawgen.tasks.labels import count_labels
+from dawgen.tasks.shots import FEWEST
 
 _MOST_SHOWN = 12
 """Labels that a sentence names one by one."""
@@ -133,18 +134,17 @@ def _some(items: list[str]) -> str:
 
 def _rows_per_label(counts: Mapping[str, int]) -> str:
     """How many rows there are of each label, against what a run wants."""
-    wanted, least = Settings().shots, min(counts.values())
+    wanted, least = 2 * Settings().shots, min(counts.values())
     spread = f"{least:,} to {max(counts.values()):,}" if len(set(counts.values())) > 1 else least
     text = (
-        f"rows per label: {spread}; a run takes {wanted} to learn from and {wanted} to choose by "
-        f"({2 * wanted} of one file, or {wanted} with a second one, --dev)"
+        f"rows per label: {spread}; a run takes up to {wanted}, half of them to learn from and "
+        "half to choose by"
     )
-    short = [f"{label} ({n})" for label, n in counts.items() if n < 2 * wanted]
-    if not short:
-        return text
+    if short := [f"{label} ({n})" for label, n in counts.items() if n < FEWEST]:
+        return f"{text}. ADD ROWS, a run needs {FEWEST} at least: {_some(short)}"
+    short = [f"{label} ({n})" for label, n in counts.items() if n < wanted]
     which = "all labels" if len(short) == len(counts) else _some(short)
-    fewer = f", or use fewer with --shots {least // 2}" if least >= 2 else ""
-    return f"{text}. Fewer than {2 * wanted}: {which}; add rows{fewer}"
+    return f"{text}. Fewer, so more would help: {which}" if short else text
 
 
 def _name(path: Path) -> str:
