@@ -141,7 +141,11 @@ def _plain_words(finding: ErrorDetails) -> str:
     """Pydantic's message as a person would say it; one of our own checks stays as it is."""
     kind = finding["type"]
     if kind in _LIMITS:
-        wanted = _LIMITS[kind].format_map(finding.get("ctx") or {})
+        limits = {
+            name: f"{value:g}" if isinstance(value, float) else value
+            for name, value in (finding.get("ctx") or {}).items()
+        }
+        wanted = _LIMITS[kind].format_map(limits)
         return f"it must be {wanted.replace(' or ', ', ').replace(chr(39), '')}"
     base = kind.partition("_")[0]
     wanted = _KINDS.get(kind) or (_KINDS.get(base) if kind != "value_error" else None) or ""
