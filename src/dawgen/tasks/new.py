@@ -118,9 +118,10 @@ def _card(path: Path, name: str, columns: Columns, words: Mapping[str, str]) -> 
             "Say what such texts are about, and where they are from.",
             {"label_prompts": wording.label_prompts(texts, label, words)},
         ),
-        *([("Labels whose two texts may be the same.", {"copies": copies})] if copies else []),
-        ("", {"metric": "accuracy"}),
     ]
+    if copies:
+        parts.append(("Labels whose two texts may be the same.", {"copies": copies}))
+    parts.append(("", {"metric": "accuracy"}))
     return "".join(
         "".join(f"# {line}\n" for line in comment.splitlines()) + _yaml(entries)
         for comment, entries in parts
