@@ -79,10 +79,13 @@ def test_every_method_stands_with_its_accuracy_and_interval(run_folder: Path) ->
 @pytest.mark.parametrize(
     ("baseline", "sentence"),
     [
-        ((0.25, 0.05, 0.7), "helped by 25.0 points (may be chance: the intervals overlap)."),
-        ((0.75, 0.3, 0.95), "cost 25.0 points (may be chance: the intervals overlap)."),
-        ((0.10, 0.05, 0.14), "helped by 40.0 points."),
-        ((0.5, 0.15, 0.85), "made no difference."),
+        (
+            (0.25, 0.05, 0.7),
+            "helped the prompt by 25.0 points (may be chance: the intervals overlap).",
+        ),
+        ((0.75, 0.3, 0.95), "cost the prompt 25.0 points (may be chance: the intervals overlap)."),
+        ((0.10, 0.05, 0.14), "helped the prompt by 40.0 points."),
+        ((0.5, 0.15, 0.85), "made no difference to the prompt."),
     ],
 )
 def test_it_says_whether_the_written_rows_helped(

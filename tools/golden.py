@@ -29,6 +29,7 @@ SMALL = [
     "synthesis.rows_per_label=6", "synthesis.oversample=1", "synthesis.max_new_tokens=24",
     "tuning.prompt_length=4", "tuning.optimizer=adamw", "tuning.learning_rate=0.01",
     "tuning.batch_size=4", "tuning.synthetic_batch_size=4", "tuning.steps=6", "tuning.eval_every=3",
+    "selection.candidates=paper",
 ]  # fmt: skip
 CAUSAL = ["synthesis.cleaning.skip=[cut off, broken text, too short, other script, empty]"]
 

@@ -38,6 +38,7 @@ SETTINGS = {
     "tuning.synthetic_batch_size": 4,
     "tuning.steps": 6,
     "tuning.eval_every": 3,
+    "selection.candidates": "paper",
 }
 
 WHO = ("a man", "a woman", "a dog", "a cat", "the children", "two people", "an old man")

@@ -11,7 +11,8 @@ import pytest
 
 from dawgen.errors import UserError
 from dawgen.methods import Prediction, Task
-from dawgen.methods.tfidf import REGULARISATION, overlap, tfidf
+from dawgen.methods.tfidf import REGULARISATION, tfidf
+from dawgen.selection.words import overlap
 from dawgen.streams import Streams
 from dawgen.tasks import Row, Shots, TaskCard, load_card
 from tests.methods.small import pair_card, sentence_shots, sentence_task, small_settings

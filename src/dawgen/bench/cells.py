@@ -36,6 +36,7 @@ _ONLY_SPEED: dict[str, Any] = {
     "tuning": {"tokens_per_batch"},
     "evaluation": {"tokens_per_batch"},
     "tracking": True,
+    "selection": True,  # a cell is one method, not a choice among several
     "on_empty": True,  # the rows that it leaves enter by themselves
 }
 

@@ -1,4 +1,4 @@
-"""`dawgen predict`: a file of any size labelled with a tuned prompt."""
+"""`dawgen predict`: a file of any size labelled with a finished run."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from dawgen.commands.options import MachineSet
 from dawgen.terminal.harmless import on_terminal
 
 OnEmpty = Literal["error", "skip", "null"]
+Use = Literal["choice", "prompt"]
 
 
 def predict(
@@ -31,19 +32,24 @@ def predict(
         OnEmpty,
         typer.Option(help="Rows with an empty text: error, skip (leave out) or null (no label)."),
     ] = "null",
+    use: Annotated[
+        Use, typer.Option(help="The classifier that the run has chosen, or its tuned prompt.")
+    ] = "choice",
     over: MachineSet = None,
 ) -> None:
-    """Label new rows with a tuned prompt. Files of any size work, and a stopped run resumes."""
+    """Label new rows with a finished run. Files of any size work, and a stopped run resumes."""
     from dawgen.use import predicting
     from dawgen.use.labelled import as_text
 
     over = over or []
     if out is not None:
-        count, before = predicting.predict_file(folder, rows, out, abstain_below, over, on_empty)
+        count, before = predicting.predict_file(
+            folder, rows, out, abstain_below, over, on_empty, use
+        )
         there = f", {before:,} of them before" if before else ""
         typer.echo(f"{count:,} rows labelled{there}: {out}")
         return
-    classifier, _, cells = predicting.open_file(folder, rows, over, on_empty)
+    classifier, _, cells = predicting.open_file(folder, rows, over, on_empty, use)
     for number, chunk in enumerate(predicting.label_chunks(classifier, cells, abstain_below)):
         table = as_text(chunk, ".csv", heading=number == 0)
         if sys.stdout.isatty():

@@ -41,6 +41,7 @@ def model_card(run: Path, card: TaskCard, settings: Settings, backbone: Backbone
     """
     with as_dawgen_writes(run):
         scores, record = read_json(run / "scores.json"), read_json(run / "run.json")
+        scores |= scores.get("prompt") or {}  # the run may ship something else
         licence = model_licence(backbone.name)
         data = ModelCardData(
             base_model=None if is_local(backbone.name) else backbone.name,

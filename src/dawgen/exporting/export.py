@@ -23,7 +23,8 @@ from dawgen.storage.atomic import whole_folder
 from dawgen.storage.folder import write_json, write_text
 from dawgen.storage.locking import locked_target, refuse_links_between
 from dawgen.synthesis.provenance import model_name
-from dawgen.use.finished import load_run_prompt, open_run
+from dawgen.terminal.progress import warn
+from dawgen.use.finished import PROMPT, load_run_prompt, open_run, shipped_name
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,6 +54,10 @@ def export_run(run: Path, to: str, out: Path, overrides: Sequence[str] = ()) -> 
         raise UserError(f"There is no export {to!r}; choose one of {', '.join(KINDS)}.")
     _check_out(run, out)
     card, settings = open_run(run, overrides)
+    if (ships := shipped_name(run)) not in (None, PROMPT):
+        warn(
+            f"{run} ships {ships}, which was better on held-out rows; its tuned prompt is exported."
+        )
     with locked_target(out):
         _check_out(run, out)
         backbone = load_backbone(settings.backbone)

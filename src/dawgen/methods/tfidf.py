@@ -7,7 +7,6 @@ of words that the two texts have in common, and the ratio of their lengths, besi
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,12 +16,12 @@ import numpy.typing as npt
 from dawgen.backbone import Backbone
 from dawgen.errors import UserError
 from dawgen.methods.base import Prediction, Task
+from dawgen.selection.words import WordCounts
 from dawgen.settings import Settings
 from dawgen.streams import Streams
 from dawgen.tasks import Row, Shots, TaskCard
 
 REGULARISATION = (0.1, 1.0, 10.0, 100.0)  # logistic regression's C, strong to weak
-_TOKEN = r"\w+|[^\w\s]"  # short words and marks too: "a", "I", "?"
 
 Probabilities = npt.NDArray[np.float32]
 
@@ -40,9 +39,8 @@ def tfidf(
     card = task.card
     if not shots.train or not shots.dev:
         raise UserError(f"{card.name}: TF-IDF needs rows to learn and to choose from.")
-    features = _features(card)
-    train = features.fit_transform(_cells(card, shots.train))
-    dev = features.transform(_cells(card, shots.dev))
+    features = WordCounts.learn(card, shots.train)
+    train, dev = features.of(shots.train), features.of(shots.dev)
     gold, dev_gold = _label_numbers(card, shots.train), _label_numbers(card, shots.dev)
     candidates = []
     for strength in REGULARISATION:
@@ -61,44 +59,8 @@ def tfidf(
     }
     if not task.rows:
         return Prediction(np.zeros((0, len(card.labels)), np.float32), details)
-    found = _probabilities(model, features.transform(_cells(card, task.rows)), len(card.labels))
+    found = _probabilities(model, features.of(task.rows), len(card.labels))
     return Prediction(found, details)
-
-
-def _features(card: TaskCard) -> Any:
-    """Of cells [N,1 or 2]: TF-IDF weights of each text, and the overlap of a pair; sparse [N,F]."""
-    from sklearn.compose import make_column_transformer
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.preprocessing import FunctionTransformer
-
-    parts: list[Any] = [
-        (TfidfVectorizer(token_pattern=_TOKEN, ngram_range=(1, 2), sublinear_tf=True), place)
-        for place in range(len(card.roles))
-    ]
-    if card.is_pair:
-        overlaps = FunctionTransformer(lambda pairs: np.array([overlap(*pair) for pair in pairs]))
-        parts.append((overlaps, [0, 1]))
-    return make_column_transformer(*parts, sparse_threshold=1.0)
-
-
-def _cells(card: TaskCard, rows: Sequence[Row]) -> npt.NDArray[np.object_]:
-    return np.array([[getattr(row, role) or "" for role in card.roles] for row in rows], object)
-
-
-def overlap(text1: str, text2: str) -> list[float]:
-    """Shared words as a share of both texts', of the first's, of the second's; length ratio.
-
-    Each from 0 to 1; words are compared without case. Texts without words share nothing.
-    """
-    first, second = (re.findall(_TOKEN, text.lower()) for text in (text1, text2))
-    shared = len(set(first) & set(second))
-    lengths = sorted((len(first), len(second)))
-    return [
-        shared / max(1, len(set(first) | set(second))),
-        shared / max(1, len(set(first))),
-        shared / max(1, len(set(second))),
-        lengths[0] / max(1, lengths[1]),
-    ]
 
 
 def _label_numbers(card: TaskCard, rows: Sequence[Row]) -> npt.NDArray[np.int64]:

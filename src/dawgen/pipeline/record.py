@@ -10,6 +10,7 @@ from dawgen.backbone.frame import frame_json, load_frame
 from dawgen.machine.hardware import hardware, peak_memory_mib, versions
 from dawgen.pipeline.stage import Context
 from dawgen.settings import Settings
+from dawgen.storage.reading import read_json
 from dawgen.storage.seals import file_hash
 from dawgen.tasks.job import rows_hash
 from dawgen.terminal.harmless import hide_secrets
@@ -26,6 +27,7 @@ def run_record(
     """The content of ``run.json``: what was asked, of what, by what, on what, and how long."""
     job, backbone, path = context.job, context.backbone, context.path
     files = ("scores.json", "predictions.parquet")
+    choice = read_json(path / "choice" / "choice.json")
     record = {
         "dawgen": dawgen.__version__,
         "task": job.card.name,
@@ -36,7 +38,9 @@ def run_record(
             "train": len(job.shots.train),
             "dev": len(job.shots.dev),
             "test": len(job.test) if job.test is not None else None,
+            "used": choice.get("labelled_rows", len(job.shots.train)),
         },
+        "choice": choice.get("name", "prompt"),
         "data": {
             "train": rows_hash(job.shots.train),
             "dev": rows_hash(job.shots.dev),

@@ -21,7 +21,7 @@ from dawgen.backbone.choose_frame import frame_for
 from dawgen.backbone.shape import Work
 from dawgen.decoding.choose import check_engine, decoding_of
 from dawgen.evaluation import overlap
-from dawgen.pipeline import stages
+from dawgen.pipeline import selecting, stages
 from dawgen.pipeline.limits import NO_LIMITS, Costs, Limits
 from dawgen.pipeline.record import run_record
 from dawgen.pipeline.stage import Context, Stage, held, make_all
@@ -33,6 +33,7 @@ from dawgen.report import write_report
 from dawgen.settings import Settings
 from dawgen.storage.atomic import write_bytes
 from dawgen.storage.folder import RunFolder, write_json
+from dawgen.storage.reading import read_json
 from dawgen.synthesis import SyntheticRow, load_synthetic
 from dawgen.synthesis.sources import check_sources
 from dawgen.tasks.job import Job, load_job
@@ -58,13 +59,16 @@ def stages_of(
     if BASELINE in arms:
         alone = stages.baseline(context, settings.tuning, arms[BASELINE])
         first = [alone.counting(count.baseline)]
+    chosen = []
+    if settings.selection.candidates != "paper":
+        chosen = [selecting.selection(context, settings, arms, rows)]
     generator = stages.generator(context, settings.generator, settings.synthesis)
     return [
         *first,
         generator.counting(count.generator),
         stages.synthesis(context, settings.synthesis, tokens).counting(written),
         stages.tuning(context, settings, rows).counting(lambda: count.tuning(rows())),
-        # A stage that selects among tuned classifiers belongs here.
+        *chosen,
         stages.evaluation(context, arms, tokens).counting(count.evaluation),
         stages.row_map(context, rows, tokens),
     ]
@@ -185,8 +189,10 @@ def _check_overlap(job: Job) -> int | None:
 
 
 def _publish(run: Path) -> dict[str, Any]:
-    """Copy the evaluation's files to where the run folder promises them; returns the scores."""
-    for name in ("scores.json", "predictions.parquet"):
-        write_bytes(run / name, (run / "evaluation" / name).read_bytes())
-    scores: dict[str, Any] = json.loads((run / "scores.json").read_text("utf-8"))
+    """Write the scores and predictions of what is shipped to where the run folder promises them;
+    returns the scores."""
+    scores = selecting.with_choice(run, read_json(run / "evaluation" / "scores.json"))
+    write_json(run / "scores.json", scores)
+    home = run / ("choice" if "choice" in scores else "evaluation")
+    write_bytes(run / "predictions.parquet", (home / "predictions.parquet").read_bytes())
     return scores

@@ -21,7 +21,7 @@ from dawgen.storage.folder import OF_THE_WHOLE, RunFolder, folder_hash
 from dawgen.tasks.job import Job, rows_hash
 from dawgen.terminal.progress import say
 
-FOLDERS = ("generator", "synthetic", "prompt", "baseline", "evaluation", "map")
+FOLDERS = ("generator", "synthetic", "prompt", "baseline", "choice", "evaluation", "map")
 """What the stages fill."""
 FILES = ("config.yaml", "task.yaml", *OF_THE_WHOLE)
 """All files that a run writes beside the folders."""

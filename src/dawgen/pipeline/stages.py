@@ -203,6 +203,7 @@ def tuning(context: Context, settings: Settings, rows: Callable[[], Sequence[Row
     def after(changed: bool) -> None:
         stale = [] if BASELINE in arms else [BASELINE]  # another run's
         stale += ["evaluation", "map"] if changed else []  # the old prompt's
+        stale += ["choice"] if changed or settings.selection.candidates == "paper" else []
         for folder in stale:
             context.folder.set_aside(folder)
         _describe(context, settings)

@@ -7,8 +7,18 @@ from typing import Any
 
 from rich.cells import cell_len
 
+from dawgen.report import candidates
 from dawgen.report.read import RunFiles, read_run
-from dawgen.report.results import MAJORITY, OURS, PLAIN, ZERO_SHOT, Result, duration, results
+from dawgen.report.results import (
+    MAJORITY,
+    OURS,
+    PLAIN,
+    ZERO_SHOT,
+    Result,
+    duration,
+    results,
+    shipped,
+)
 from dawgen.report.rows import samples
 from dawgen.terminal.harmless import in_shell
 from dawgen.terminal.progress import shown
@@ -78,14 +88,18 @@ def _comparison(files: RunFiles, columns: int) -> list[Line]:
     scores, combine = files.scores, str(files.arm.get("combine"))
     methods = {result.name: result for result in results(scores)}
     names = _NAMES | ({OURS: _OURS[combine]} if combine in _OURS else {})
+    ships = shipped(scores) if "choice" in scores else None
+    width = max(38, *map(len, methods))
     lines = [Line(f"Accuracy on {scores['n']:,} {scores['scored_on']}", "bold")]
     for name, method in methods.items():
-        line = f"  {names[name]:38}  {_percent(method.accuracy):>7}"
+        mark, percent = "*" if name == ships else " ", _percent(method.accuracy)
+        line = f"{mark} {names.get(name, name):{width}}  {percent:>7}"
         if columns >= _INTERVALS_FROM:
             line += f"   {100 * method.low:.1f} to {_percent(method.high)}"
         lines.append(Line(line))
+    lines += [Line(sentence) for sentence in candidates.words(scores)]
     lines.append(Line(_verdict(methods[OURS], methods.get(PLAIN), combine)))
-    lines += [Line(line, "yellow") for line in _better_untuned(methods)]
+    lines += [Line(line, "yellow") for line in _better_untuned(methods, shipped(scores))]
     if scores["scored_on"] == "development shots":
         warning = "The checkpoint was chosen on these very rows; name test rows with --test."
         lines.append(Line(warning, "yellow"))
@@ -100,15 +114,16 @@ def _verdict(ours: Result, shots_alone: Result | None, combine: str) -> str:
         return "Whether the written rows helped is not known: tuning.baseline is off."
     gap = 100 * (ours.accuracy - shots_alone.accuracy)
     if abs(gap) < 0.05:
-        return "The written rows made no difference."
+        return "The written rows made no difference to the prompt."
     overlap = ours.low <= shots_alone.high and shots_alone.low <= ours.high
     doubt = " (may be chance: the intervals overlap)" if overlap else ""
-    return f"The written rows {'helped by' if gap > 0 else 'cost'} {abs(gap):.1f} points{doubt}."
+    did = "helped the prompt by" if gap > 0 else "cost the prompt"
+    return f"The written rows {did} {abs(gap):.1f} points{doubt}."
 
 
-def _better_untuned(methods: dict[str, Result]) -> list[str]:
-    """A warning where no tuning at all does better."""
-    ours, untuned = methods[OURS], methods.get(ZERO_SHOT)
+def _better_untuned(methods: dict[str, Result], ships: str) -> list[str]:
+    """A warning where no tuning at all does better than what is shipped."""
+    ours, untuned = methods[ships], methods.get(ZERO_SHOT)
     gap = 100 * (untuned.accuracy - ours.accuracy) if untuned else 0.0
     return [f"Zero-shot is better here, by {gap:.1f} points."] if gap >= 0.05 else []
 

@@ -17,7 +17,7 @@ from dawgen.report.bars import Bar, bar_chart
 from dawgen.report.charts import line_chart
 from dawgen.report.environment import render_page
 from dawgen.report.read import Rows, RunFiles, read_run
-from dawgen.report.results import MAJORITY, OURS, Result, duration, results
+from dawgen.report.results import MAJORITY, Result, duration, results, shipped
 from dawgen.report.tokens import ShotText, shot_texts
 from dawgen.report.training import log_line
 from dawgen.storage.folder import write_text
@@ -102,7 +102,7 @@ def _line(name: str, run: RunFiles, first: RunFiles) -> Compared:
         name,
         str(run.run.get("task", "unknown")),
         run.run.get("seed", "unknown"),
-        next((r for r in results(run.scores) if r.name == OURS), None),
+        next((r for r in results(run.scores) if r.name == shipped(run.scores)), None),
         run.ledger.get("kept"),
         duration(seconds) if stages else None,
         None if run is first else difference(run.predictions, first.predictions),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from dawgen.report import results, rows, training
+from dawgen.report import candidates, results, rows, training
 from dawgen.report.environment import render_page
 from dawgen.report.read import RunFiles, read_run
 from dawgen.report.tokens import shot_texts
@@ -56,6 +56,8 @@ def _context(files: RunFiles) -> dict[str, Any]:
         "shot_texts": shot_texts(files),
         "generator_charts": training.generator_charts(files.generator_log),
         "tuning_charts": training.tuning_charts(files.tuning_log, files.baseline_log, shots),
+        "candidates": candidates.table(files.scores),
+        "shipped": candidates.shipped(files.scores),
         "ledger": account,
         "ledger_chart": rows.ledger_chart(files.ledger, seed),
         "measures": measure_lines(files.quality),

@@ -9,6 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from dawgen.evaluation.metrics import wilson_interval
+from dawgen.report import candidates
 from dawgen.report.bars import Bar, bar_chart, reliability_chart
 from dawgen.report.read import Rows, RunFiles, is_number
 
@@ -38,11 +39,25 @@ class KeyFigure:
     note: str
 
 
+_OF_PROMPTS = {"prompt": OURS, "baseline": PLAIN, "zero-shot": ZERO_SHOT}
+
+
+def shipped(scores: dict[str, Any]) -> str:
+    """The name among :func:`results` of what the run ships."""
+    name = candidates.shipped(scores)
+    return _OF_PROMPTS.get(name) or candidates.title(name)
+
+
 def results(scores: dict[str, Any]) -> list[Result]:
-    """The run's accuracy and what it is compared with, as far as scores.json has them."""
+    """The run's accuracy and what it is compared with, as far as scores.json has them.
+
+    The shipped classifier comes first where it is none of the others.
+    """
     found = []
+    ships = shipped(scores)
     for name, part in (
-        (OURS, scores),
+        *([] if ships in _OF_PROMPTS.values() else [(ships, scores)]),
+        (OURS, scores.get("prompt") or scores),
         (PLAIN, scores.get("baseline") or {}),
         (ZERO_SHOT, scores.get("zero_shot") or {}),
     ):
@@ -122,7 +137,13 @@ def _words_on_scores(scores: dict[str, Any], seed: object) -> list[str]:
     if not ours:
         return []
     scored_on = scores.get("scored_on", "test rows")
-    sentences = [
+    sentences = candidates.words(scores)
+    if (best := found.get(shipped(scores))) and best is not ours:
+        sentences.append(
+            f"It answers {best.accuracy:.1%} of {best.n:,} {scored_on} correctly "
+            f"(95 % interval {best.low:.1%} to {best.high:.1%}, seed {seed})."
+        )
+    sentences += [
         f"The tuned prompt answers {ours.accuracy:.1%} of {ours.n:,} {scored_on} correctly "
         f"(95 % interval {ours.low:.1%} to {ours.high:.1%}, seed {seed})."
     ]
@@ -170,10 +191,10 @@ def key_figures(files: RunFiles) -> list[KeyFigure]:
     """
     found, run = {result.name: result for result in results(files.scores)}, files.run
     figures: list[tuple[str, str, str]] = []
-    if ours := found.get(OURS):
+    if ours := found.get(shipped(files.scores)):
         figures.append(("accuracy", f"{ours.accuracy:.1%}", f"{ours.low:.1%} to {ours.high:.1%}"))
         for name, other in (("prompt tuning", PLAIN), ("the majority label", MAJORITY)):
-            if other in found:
+            if other in found and found[other] is not ours:
                 gap = (ours.accuracy - found[other].accuracy) * 100
                 figures.append((f"against {name}", f"{gap:+.1f}", "points of accuracy"))
     if ledger := files.ledger:

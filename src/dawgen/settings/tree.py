@@ -13,6 +13,7 @@ from dawgen.settings.cleaning import CleaningSettings
 from dawgen.settings.decoding import DecodingSettings
 from dawgen.settings.methods import MethodSettings
 from dawgen.settings.section import Positive, Rate, Section, Share
+from dawgen.settings.selection import SelectionSettings
 
 if TYPE_CHECKING:
     from dawgen.tasks import TaskCard
@@ -276,6 +277,7 @@ class Settings(Section):
     generator: GeneratorSettings = GeneratorSettings()
     synthesis: SynthesisSettings = SynthesisSettings()
     tuning: TuningSettings = TuningSettings()
+    selection: SelectionSettings = SelectionSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     methods: MethodSettings = MethodSettings()
     tracking: TrackingSettings = TrackingSettings()

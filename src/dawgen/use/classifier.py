@@ -1,23 +1,25 @@
-"""A tuned prompt and its backbone, loaded once, for labelling rows from Python."""
+"""What a run ships and the models it needs, loaded once, for labelling rows from Python."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from dawgen.backbone import Backbone, load_backbone
+from dawgen.backbone import Backbone
 from dawgen.errors import UserError
-from dawgen.evaluation import predict as probabilities_of
+from dawgen.selection.parts import Models, PromptPart
+from dawgen.selection.store import Choice, load_choice
 from dawgen.settings import Settings
 from dawgen.tasks import Row, TaskCard
 from dawgen.tasks.texts import as_texts
-from dawgen.use.finished import load_run_prompt, open_run
+from dawgen.use.finished import CHOICE, PROMPT, load_run_prompt, open_run
 
+Use = Literal["choice", "prompt"]
 Text = str | tuple[str, str] | Sequence[str]
 """A text, or for a pair task two."""
 
@@ -31,32 +33,47 @@ class Classifier:
     Attributes:
         card: the task.
         labels: C labels, in the order of every [C] axis.
+        name: which of the run's candidates it is, such as ``prompt`` or ``embeddings``.
     """
 
     def __init__(
         self, card: TaskCard, backbone: Backbone, prompt: Tensor, settings: Settings
     ) -> None:
-        self.card, self.labels = card, list(card.labels)
-        self._backbone, self._prompt, self._settings = backbone, prompt, settings
+        models = Models(card, settings, backbone)
+        self._take(Choice(PROMPT, [PromptPart(PROMPT, prompt, models)]), models)
+
+    def _take(self, choice: Choice, models: Models) -> None:
+        self.card, self.labels = models.card, list(models.card.labels)
+        self.name = choice.name
+        self._choice, self._models = choice, models
 
     @property
     def fingerprint(self) -> str:
-        """Of the backbone."""
-        return self._backbone.fingerprint
+        """Of the models that it reads with."""
+        return " ".join(
+            getattr(self._models, name).fingerprint for name in sorted(self._choice.reads_with)
+        )
 
     @classmethod
-    def load(cls, folder: str | Path, overrides: Sequence[str] = ()) -> Classifier:
+    def load(
+        cls, folder: str | Path, overrides: Sequence[str] = (), use: Use = "choice"
+    ) -> Classifier:
         """From a run folder.
 
         Args:
             overrides: settings of this machine, such as ``backbone.device=cpu``.
+            use: what the run has chosen, or its tuned prompt in any case.
 
         Raises:
-            UserError: it is no finished run, or its backbone cannot be loaded.
+            UserError: it is no finished run, or a model that it needs cannot be loaded.
         """
         card, settings = open_run(folder, overrides)
-        backbone = load_backbone(settings.backbone)
-        return cls(card, backbone, load_run_prompt(folder, backbone), settings)
+        models, home = Models(card, settings), Path(folder) / CHOICE
+        if use == "choice" and home.is_dir():
+            classifier = cls.__new__(cls)
+            classifier._take(load_choice(home, models), models)
+            return classifier
+        return cls(card, models.backbone, load_run_prompt(folder, models.backbone), settings)
 
     def predict_proba(self, rows: Sequence[Text]) -> npt.NDArray[np.float32]:
         """p(label) [N,C] of texts, or of pairs of texts for a pair task.
@@ -99,13 +116,7 @@ class Classifier:
         """p(label) [N,C] of rows that were read from a file."""
         if not rows:
             return np.zeros((0, len(self.labels)), dtype=np.float32)
-        return probabilities_of(
-            self._backbone,
-            self.card,
-            self._prompt,
-            rows,
-            tokens_per_batch=self._settings.evaluation.tokens_per_batch,
-        )
+        return self._choice.probabilities(rows)
 
 
 def check_threshold(abstain_below: float | None) -> None:

@@ -1,4 +1,4 @@
-"""What a finished run folder keeps for use: its card, its settings and its prompt."""
+"""What a finished run folder keeps for use: its card, its settings, its prompt and its choice."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dawgen.storage.seals import check_seal, file_hash, read_seal
 from dawgen.tasks import TaskCard, load_card
 from dawgen.terminal.progress import warn
 
-RECORD, PROMPT = "run.json", "prompt"
+RECORD, PROMPT, CHOICE = "run.json", "prompt", "choice"
 _FILES = ("task.yaml", "config.yaml")
 
 
@@ -36,10 +36,10 @@ def open_run(folder: str | Path, overrides: Sequence[str] = ()) -> tuple[TaskCar
     """
     path = Path(folder)
     for text in overrides:
-        if not text.strip().startswith(("backbone.", "evaluation.")):
+        if not text.strip().startswith(("backbone.", "evaluation.", "selection.encoder")):
             raise UserError(
-                f"-s {text}: of a finished run only backbone.* and evaluation.* can be set, such "
-                "as backbone.device=cpu."
+                f"-s {text}: of a finished run only backbone.*, evaluation.* and selection.encoder "
+                "can be set, such as backbone.device=cpu."
             )
     kept = (*_FILES, PROMPT)
     for name in kept:
@@ -47,17 +47,24 @@ def open_run(folder: str | Path, overrides: Sequence[str] = ()) -> tuple[TaskCar
             raise UserError(
                 f"{path} is no finished run folder: it has no {name}; make one with `dawgen run`."
             )
-    refuse_links(*(path / name for name in kept))
+    refuse_links(*(path / name for name in (*kept, CHOICE)))
     check_seal(path / PROMPT)
+    check_seal(path / CHOICE)
     _check_record(path)
     settings, _ = build_settings(file=path / "config.yaml", overrides=overrides)
     return load_card(str(path / "task.yaml")), settings
 
 
+def shipped_name(run: Path) -> str | None:
+    """The candidate that a run ships, such as ``prompt``; None where it has not chosen."""
+    return read_json(run / CHOICE / f"{CHOICE}.json").get("name")
+
+
 def kept_hashes(run: Path) -> dict[str, str]:
     """Hashes of what predicting reads from a run folder, by name, as ``run.json`` holds them."""
-    prompt = sorted(path for path in (run / PROMPT).rglob("*") if path.is_file())
-    names = [*_FILES, *(path.relative_to(run).as_posix() for path in prompt)]
+    homes = [run / PROMPT, run / CHOICE]
+    inside = [path for home in homes for path in sorted(home.rglob("*")) if path.is_file()]
+    names = [*_FILES, *(path.relative_to(run).as_posix() for path in inside)]
     return {name: file_hash(run / name) for name in names}
 
 
@@ -70,15 +77,15 @@ def renew_record(run: Path) -> None:
 
 
 def _check_record(run: Path) -> None:
-    """See that card, settings and prompt are what ``run.json`` says, where it says anything.
+    """See that card, settings, prompt and choice are as ``run.json`` says, if it says anything.
 
-    The prompt's own seal lies beside it, so whoever puts another prompt there brings one along.
+    A folder's own seal lies in it, so whoever puts another prompt there brings one along.
     """
     files = read_json(run / RECORD).get("files")
     known = files if isinstance(files, dict) else {}
     current = kept_hashes(run) if known else {}
     for name in known:
-        ours = name in _FILES or name.startswith(f"{PROMPT}/")
+        ours = name in _FILES or name.startswith((f"{PROMPT}/", f"{CHOICE}/"))
         if ours and current.get(name) != known[name]:
             raise UserError(
                 f"{run / name} is not the file that the run wrote: its hash is not the one in "

@@ -17,8 +17,8 @@ from dawgen.storage.seals import file_hash
 from dawgen.tasks import Row, TaskCard
 from dawgen.tasks.stream import Cells, OnEmpty, stream_cells
 from dawgen.terminal.progress import say
-from dawgen.use.classifier import Classifier, Text, check_threshold
-from dawgen.use.finished import open_run
+from dawgen.use.classifier import Classifier, Text, Use, check_threshold
+from dawgen.use.finished import CHOICE, PROMPT, open_run
 from dawgen.use.labelled import FORMATS, LabelledFile, plain_cell
 
 CHUNK = 1024
@@ -31,6 +31,7 @@ def predict(
     abstain_below: float | None = None,
     overrides: Sequence[str] = (),
     on_empty: OnEmpty = "null",
+    use: Use = "choice",
 ) -> list[dict[str, Any]]:
     """Label new rows with a finished run.
 
@@ -39,6 +40,7 @@ def predict(
         rows: a file, or texts (pairs of texts for a pair task).
         abstain_below: also say of each row whether no label is as likely as this.
         overrides: see :func:`dawgen.use.finished.open_run`.
+        use: what the run has chosen, or its tuned prompt.
         on_empty: what becomes of a file's row whose text is empty: ``null`` keeps it without a
             label, ``skip`` leaves it out, ``error`` raises.
 
@@ -47,7 +49,7 @@ def predict(
         for every label, and ``abstain`` where a threshold was given; None where there is no text.
     """
     check_threshold(abstain_below)
-    classifier = Classifier.load(folder, overrides)
+    classifier = Classifier.load(folder, overrides, use)
     if isinstance(rows, str | Path):
         with_cells = list(stream_cells(classifier.card, str(rows), on_empty))
     else:
@@ -111,24 +113,26 @@ def predict_file(
     abstain_below: float | None = None,
     overrides: Sequence[str] = (),
     on_empty: OnEmpty = "null",
+    use: Use = "choice",
 ) -> tuple[int, int]:
     """Label a file of any size in constant memory; a stopped one goes on where it was.
 
     Args:
         out: its ending tells the format; it appears when every row is labelled.
         overrides: see :func:`dawgen.use.finished.open_run`.
-        on_empty: see :func:`predict`.
+        on_empty, use: see :func:`predict`.
 
     Returns:
         How many rows it holds, and how many of them had been labelled before.
     """
     check_threshold(abstain_below)
     check_out(out, source, folder)
-    classifier, columns, rows = open_file(folder, source, overrides, on_empty)
+    classifier, columns, rows = open_file(folder, source, overrides, on_empty, use)
     mark = fingerprint(
         {
             "dawgen": dawgen.__version__,
-            "prompt": folder_hash(folder / "prompt"),
+            "used": [use, classifier.name],
+            "made": folder_hash(folder / PROMPT) + folder_hash(folder / CHOICE),
             "card": classifier.card.model_dump(mode="json"),
             "backbone": classifier.fingerprint,
             "rows": file_hash(Path(source)) if Path(source).is_file() else None,
@@ -148,14 +152,15 @@ def predict_file(
 
 
 def open_file(
-    folder: Path, source: str, overrides: Sequence[str], on_empty: OnEmpty
+    folder: Path, source: str, overrides: Sequence[str], on_empty: OnEmpty, use: Use
 ) -> tuple[Classifier, list[str], Iterator[tuple[Row, Cells]]]:
     """The classifier, and a file's columns and rows; a wrong file raises before a model loads."""
     rows = stream_cells(open_run(folder, overrides)[0], source, on_empty)
     first = next(rows, None)
     if first is None:
         raise UserError(f"{source} has no rows whose texts are not empty.")
-    return Classifier.load(folder, overrides), list(first[1]), itertools.chain([first], rows)
+    classifier = Classifier.load(folder, overrides, use)
+    return classifier, list(first[1]), itertools.chain([first], rows)
 
 
 def check_out(out: Path, source: str, folder: Path) -> None:

@@ -1,0 +1,205 @@
+"""Which rule of choosing a classifier gives the best one? Candidates on real shots and test rows.
+
+    python -m benchmarks.candidates DATA --out CELLS
+
+``DATA`` has a folder per task with ``test.jsonl`` and ``16-SEED/train.jsonl`` and ``dev.jsonl``.
+The table comes last, in Markdown. A cell that is there already is not measured again; other
+candidates are added to it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dawgen.selection.candidates import Candidate, Made, average, averaged, candidates
+from dawgen.selection.choose import DOUBT, choose, paired
+from dawgen.selection.heads import Numbers, label_numbers, log_losses
+from dawgen.selection.parts import Models, Part
+from dawgen.settings.layers import build_settings
+from dawgen.storage.folder import write_json
+from dawgen.tasks import Row, Shots, TaskCard, load_card, load_rows
+from dawgen.terminal.progress import say
+
+NAMES = ("tfidf", "embeddings", "states", "zero-shot")
+"""Candidates that tune nothing."""
+PAIRS = ("mnli", "mrpc", "qnli", "qqp", "rte", "sick", "snli")
+
+
+def card_of(task: str, data: Path) -> TaskCard:
+    """The shipped card, or one made from the labels of the task's shots."""
+    if task in PAIRS:
+        return load_card(task)
+    lines = (data / task / "16-13" / "train.jsonl").read_text("utf-8").splitlines()
+    labels = sorted({json.loads(line)["label"] for line in lines})
+    return TaskCard(
+        name=task,
+        columns={"text1": "text", "label": "label"},
+        labels=labels,
+        template="text: {text1} label:",
+        causal_template="Text: {text1}\nLabel:",
+        label_words={label: label.replace("_", " ").lower() for label in labels},
+    )
+
+
+def spread(rows: Sequence[Row], most: int) -> list[Row]:
+    """So many rows, evenly from all of the file."""
+    places = np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)
+    return [rows[i] for i in places]
+
+
+def measure(card: TaskCard, data: Path, seed: int, names: Sequence[str], most: int) -> Any:
+    """Held-out probabilities of each candidate, and which test rows it gets right."""
+    settings, _ = build_settings(overrides=[f"seed={seed}", *_OVERRIDES])
+    models = _MODELS.setdefault(card.name, Models(card, settings))
+    folder = data / card.name / f"16-{seed}"
+    shots = Shots(*(load_rows(card, str(folder / f"{part}.jsonl")) for part in ("train", "dev")))
+    test = spread(load_rows(card, str(data / card.name / "test.jsonl"), split="test"), most)
+    gold = label_numbers(card, [*shots.train, *shots.dev])
+    cell: dict[str, Any] = {"gold": gold.tolist(), "test": label_numbers(card, test).tolist()}
+    for candidate in candidates(names, shots, Made(), models, seed):
+        (part,) = candidate.ship()
+        cell[candidate.name] = {
+            "held_out": candidate.held_out.round(4).tolist(),
+            "test": part.probabilities(test).round(4).tolist(),
+            "seconds": round(candidate.seconds, 1),
+        }
+    return cell
+
+
+# --- the table --------------------------------------------------------------------------
+
+Choose = Callable[[Sequence[Candidate], Numbers], Candidate]
+
+
+def _hits(each: Candidate, gold: Numbers) -> float:
+    return float((each.held_out.argmax(axis=1) == gold).mean())
+
+
+def _loss(each: Candidate, gold: Numbers) -> float:
+    return float(log_losses(each.held_out, gold).mean())
+
+
+def _plain(choose_one: Choose) -> Choose:
+    """A rule that knows no average."""
+    return lambda found, gold: choose_one([each for each in found if not each.rival], gold)
+
+
+def _accurate(found: Sequence[Candidate], gold: Numbers) -> Candidate:
+    return max(found, key=lambda each: _hits(each, gold))
+
+
+def _accurate_then_loss(found: Sequence[Candidate], gold: Numbers) -> Candidate:
+    return max(found, key=lambda each: (_hits(each, gold), -_loss(each, gold)))
+
+
+def _lowest_loss(found: Sequence[Candidate], gold: Numbers) -> Candidate:
+    return min(found, key=lambda each: _loss(each, gold))
+
+
+def _cheapest(found: Sequence[Candidate], gold: Numbers) -> Candidate:
+    top = _accurate_then_loss(found, gold)
+    return next(c for c in found if c is top or paired(top, c, gold).p >= DOUBT)
+
+
+RULES: dict[str, Choose] = {
+    "highest accuracy, then the cheapest": _plain(_accurate),
+    "highest accuracy, then the lowest loss": _plain(_accurate_then_loss),
+    f"the cheapest that the sign test does not tell apart (p ≥ {DOUBT})": _plain(_cheapest),
+    "lowest loss": _plain(_lowest_loss),
+    "lowest loss, the average among them": _lowest_loss,
+    "always the average": lambda found, gold: found[-1],
+    f"dawgen: the lowest loss among those not told apart from the most accurate (p ≥ {DOUBT})": (
+        _plain(choose)
+    ),
+    f"the same, the average where the sign test gives p < {DOUBT}": choose,
+}
+
+
+def table(cells: Sequence[Path]) -> Iterator[str]:
+    """Held-out and test accuracy of every candidate by task, then what each rule would ship."""
+    figures: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    ruled: dict[str, list[float]] = {}
+    for path in cells:
+        task, cell = path.stem.rpartition("-")[0], json.loads(path.read_text("utf-8"))
+        found, test = read_cell(cell)
+        gold = np.array(cell["gold"])
+        for each in found:
+            pairs = figures.setdefault(task, {}).setdefault(each.name, [])
+            pairs.append((_hits(each, gold), test[each.name]))
+        for rule, choose_one in RULES.items():
+            ruled.setdefault(rule, []).append(test[choose_one(found, gold).name])
+        ruled.setdefault("the best of all on the test rows", []).append(max(test.values()))
+    names = list(dict.fromkeys(name for row in figures.values() for name in row))
+    yield f"| task | {' | '.join(names)} |"
+    yield f"| --- |{' ---: |' * len(names)}"
+    for task, row in figures.items():
+        means = [np.mean(row[name], axis=0) * 100 if name in row else None for name in names]
+        yield f"| {task} | {' | '.join(_cell(mean) for mean in means)} |"
+    yield from ("", f"| rule | test accuracy, mean of {len(cells)} cells |", "| --- | ---: |")
+    for rule, values in ruled.items():
+        yield f"| {rule} | {100 * np.mean(values):.1f} |"
+
+
+def _cell(mean: Any) -> str:
+    return "" if mean is None else f"{mean[0]:.1f} / {mean[1]:.1f}"
+
+
+def _no_parts() -> Sequence[Part]:
+    """Candidates that are read back label no further rows."""
+    return []
+
+
+def read_cell(cell: dict[str, Any]) -> tuple[list[Candidate], dict[str, float]]:
+    """The candidates of a cell, the average last, and their test accuracies."""
+    gold, truth = np.array(cell["gold"]), np.array(cell["test"])
+    names = [name for name in NAMES if name in cell]
+    chances = {name: np.array(cell[name]["test"]) for name in names}
+    found = [
+        Candidate(name, np.array(cell[name]["held_out"], np.float32), _no_parts, 0, 0.0)
+        for name in names
+    ]
+    mixed = average(found, gold)
+    chances["average"] = np.mean([chances[each.name] for each in averaged(found, gold)], axis=0)
+    accuracy = {k: float((v.argmax(axis=1) == truth).mean()) for k, v in chances.items()}
+    return [*found, mixed], accuracy
+
+
+_OVERRIDES: list[str] = []
+_MODELS: dict[str, Models] = {}
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--tasks", nargs="*")
+    parser.add_argument("--seeds", nargs="*", type=int, default=[13, 21, 42])
+    parser.add_argument("--candidates", nargs="*", default=list(NAMES))
+    parser.add_argument("--rows", type=int, default=300, help="test rows, at most")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("-s", "--set", nargs="*", default=[], help="settings, as of dawgen run")
+    asked = parser.parse_args()
+    _OVERRIDES.extend(asked.set)
+    tasks = asked.tasks or sorted(path.name for path in asked.data.iterdir())
+    for task in tasks:
+        card = card_of(task, asked.data)
+        for seed in asked.seeds:
+            path = asked.out / f"{task}-{seed}.json"
+            cell = json.loads(path.read_text("utf-8")) if path.exists() else {}
+            missing = [name for name in asked.candidates if name not in cell]
+            if missing:
+                say(f"{task} {seed}: {', '.join(missing)}")
+                path.parent.mkdir(parents=True, exist_ok=True)
+                cell |= measure(card, asked.data, seed, missing, asked.rows)
+                write_json(path, cell)
+    print("\n".join(table(sorted(asked.out.glob("*.json")))))
+
+
+if __name__ == "__main__":
+    main()

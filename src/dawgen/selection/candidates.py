@@ -1,0 +1,193 @@
+"""What a run could hand over, each with its probabilities of rows that it was not trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from dawgen.backbone.frame import Frame
+from dawgen.selection.heads import (
+    Numbers,
+    Probabilities,
+    Training,
+    cross_validate,
+    label_numbers,
+    log_losses,
+    softmax,
+)
+from dawgen.selection.parts import GeneratorPart, HeadPart, Kind, Models, Part, PromptPart
+
+if TYPE_CHECKING:
+    from dawgen.tasks import Row, Shots
+
+HEADS: dict[str, Kind] = {"tfidf": "words", "embeddings": "embeddings", "states": "states"}
+WRITTEN = "+written"
+MOST_WRITTEN = 1000
+"""Written rows that a head is trained with beside the real ones; of more, the first per label."""
+TEMPERATURES = (1.0, 3.0, 10.0, 30.0, 100.0)
+AVERAGED = 3
+"""Candidates in an average, at most."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One classifier that a run could hand over.
+
+    Attributes:
+        held_out: p(label) [N,C] of the training and then the development shots; NaN where the
+            candidate has seen the row.
+        ship: the classifier, trained on all labelled rows where it can be.
+        rows: labelled rows that it is trained on.
+        rival: it must be better beyond doubt to be shipped: its step was chosen on the development
+            shots, which so flatter it, or it has only these, or it is made of other candidates.
+    """
+
+    name: str
+    held_out: Probabilities
+    ship: Callable[[], Sequence[Part]]
+    rows: int
+    seconds: float
+    rival: bool = False
+
+    @property
+    def known(self) -> npt.NDArray[np.bool_]:
+        """[N] where a row was held out."""
+        seen: npt.NDArray[np.bool_] = np.isnan(self.held_out).any(axis=1)
+        return ~seen
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a run has made by the time that it chooses.
+
+    Attributes:
+        written: written rows.
+        prompts: tuned prompts [P,H] by the candidate's name.
+        generator: label prompts [C,P,H] and their frame.
+    """
+
+    written: Sequence[Row] = ()
+    prompts: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    generator: tuple[torch.Tensor, Frame | None] | None = None
+
+
+def candidates(
+    names: Sequence[str], shots: Shots, made: Made, models: Models, seed: int
+) -> list[Candidate]:
+    """Those of the names, in their order, for which the run has made what they need.
+
+    The generator was tuned on the training shots, so whatever comes from it, or from a prompt
+    tuned on them, is held out on the development shots only.
+    """
+    written = first_of_each_label(made.written, MOST_WRITTEN)
+    found: list[Candidate] = []
+    for name in names:
+        began = perf_counter()
+        head = name.removesuffix(WRITTEN)
+        if head in HEADS and (head == name or written):
+            extra = written if name != head else ()
+            found.append(_head(name, HEADS[head], shots, extra, models, seed, began))
+        elif name == "zero-shot" or name in made.prompts:
+            prompt = made.prompts.get(name)
+            found.append(_prompt(name, prompt, shots, models, began))
+        elif name == "noisy-channel" and made.generator:
+            found.append(_noisy_channel(name, *made.generator, shots, models, began))
+    if "average" in names and len(found) > 1:
+        found.append(average(found, label_numbers(models.card, [*shots.train, *shots.dev])))
+    return found
+
+
+def first_of_each_label(rows: Sequence[Row], most: int) -> list[Row]:
+    """At most so many rows in all, as many of each label as far as there are."""
+    labels = {row.label for row in rows}
+    room = dict.fromkeys(labels, max(1, most // max(1, len(labels))))
+    taken = []
+    for row in rows:
+        if room[row.label]:
+            room[row.label] -= 1
+            taken.append(row)
+    return taken
+
+
+def _head(
+    name: str,
+    kind: Kind,
+    shots: Shots,
+    written: Sequence[Row],
+    models: Models,
+    seed: int,
+    began: float,
+) -> Candidate:
+    rows, recipe, card = [*shots.train, *shots.dev], models.recipe(kind), models.card
+    validated = cross_validate(recipe, card, rows, seed, written)
+    if written:
+        validated.held_out[: len(shots.train)] = np.nan
+
+    @cache
+    def ship() -> Sequence[Part]:
+        training = Training.of(recipe, card, rows, written)
+        return [HeadPart(name, kind, training.features, training.head(validated.strength))]
+
+    seconds = perf_counter() - began
+    return Candidate(name, validated.held_out, ship, len(rows), seconds, rival=bool(written))
+
+
+def _prompt(
+    name: str, prompt: torch.Tensor | None, shots: Shots, models: Models, began: float
+) -> Candidate:
+    part = PromptPart(name, prompt, models)
+    unseen = shots.dev if prompt is not None else [*shots.train, *shots.dev]
+    held_out = _behind(len(shots.train) + len(shots.dev), part.probabilities(unseen))
+    rows = 0 if prompt is None else len(shots.train)
+    seconds = perf_counter() - began
+    return Candidate(name, held_out, lambda: [part], rows, seconds, rival=prompt is not None)
+
+
+def _noisy_channel(
+    name: str,
+    prompts: torch.Tensor,
+    frame: Frame | None,
+    shots: Shots,
+    models: Models,
+    began: float,
+) -> Candidate:
+    scores = GeneratorPart(name, prompts, frame, 1.0, models).log_likelihoods(shots.dev)
+    gold = label_numbers(models.card, shots.dev)
+    best = min(TEMPERATURES, key=lambda t: log_losses(softmax(scores / t), gold).mean())
+    part = GeneratorPart(name, prompts, frame, best, models)
+    held_out = _behind(len(shots.train) + len(shots.dev), softmax(scores / best))
+    seconds = perf_counter() - began
+    return Candidate(name, held_out, lambda: [part], len(shots.train), seconds, rival=True)
+
+
+def _behind(rows: int, probabilities: Probabilities) -> Probabilities:
+    """[rows,C] that end with these, and are NaN before."""
+    whole = np.full((rows, probabilities.shape[1]), np.nan, np.float32)
+    whole[rows - len(probabilities) :] = probabilities
+    return whole
+
+
+def averaged(found: Sequence[Candidate], gold: Numbers) -> list[Candidate]:
+    """The few of lowest loss on the rows that all hold out."""
+    known = np.all([each.known for each in found], axis=0)
+    order = sorted(found, key=lambda each: log_losses(each.held_out[known], gold[known]).mean())
+    return order[:AVERAGED]
+
+
+def average(found: Sequence[Candidate], gold: Numbers) -> Candidate:
+    """The mean of their probabilities."""
+    best = averaged(found, gold)
+    held_out = np.mean([each.held_out for each in best], axis=0)
+
+    def ship() -> Sequence[Part]:
+        return [part for each in best for part in each.ship()]
+
+    rows, seconds = max(each.rows for each in best), sum(each.seconds for each in best)
+    return Candidate("average", held_out, ship, rows, seconds, rival=True)

@@ -1,0 +1,180 @@
+"""Logistic regression on a row's features: the few lines that everybody with shots can write."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from dawgen.selection.features import Features, Matrix
+
+if TYPE_CHECKING:
+    from dawgen.tasks import Row, TaskCard
+
+STRENGTHS = (0.1, 1.0, 10.0, 100.0)
+"""Values of C, from strong to weak regularisation."""
+FOLDS = 5
+WRITTEN_SHARE = 0.5
+"""The written rows' weight in all, as a share of the real rows'."""
+
+Probabilities = npt.NDArray[np.float32]
+Numbers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class LinearHead:
+    """softmax(x W + b).
+
+    Attributes:
+        weight: [F,C].
+        bias: [C].
+    """
+
+    weight: npt.NDArray[np.float32]
+    bias: npt.NDArray[np.float32]
+
+    def probabilities(self, features: Matrix) -> Probabilities:
+        """[N,C] of features [N,F]."""
+        return softmax(np.asarray(features @ self.weight, dtype=np.float64) + self.bias)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a head's features are made, and whether they are brought to one scale.
+
+    Attributes:
+        make: features learnt from training rows; those that learn nothing ignore the rows.
+        scaled: each feature has mean 0 and the rows have mean square length 1 for the regression.
+    """
+
+    make: Callable[[Sequence[Row]], Features]
+    scaled: bool = False
+
+
+@dataclass(frozen=True)
+class CrossValidated:
+    """The C of lowest loss on held-out rows, and their probabilities [N,C] with it."""
+
+    strength: float
+    held_out: Probabilities
+
+
+def fit_head(
+    features: Matrix,
+    gold: Numbers,
+    labels: int,
+    strength: float,
+    *,
+    weights: npt.NDArray[np.float64] | None = None,
+    scaled: bool = False,
+) -> LinearHead:
+    """Multinomial logistic regression.
+
+    Args:
+        features: [N,F].
+        gold: [N] label numbers; each label has a row.
+        strength: C.
+        weights: [N] of the rows.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    mean = features.mean(axis=0) if scaled else np.zeros(features.shape[1])
+    scale = np.ones(features.shape[1])
+    if scaled:
+        scale = features.std(axis=0).clip(min=1e-6) * np.sqrt(features.shape[1])
+        features = (features - mean) / scale
+    model = LogisticRegression(C=strength, max_iter=1000)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # weak regularisation may stop short of convergence
+        model.fit(features, gold, sample_weight=weights)
+    weight, bias = model.coef_.T, model.intercept_
+    if labels == 2:  # one logit, of the second label
+        weight = np.hstack([np.zeros_like(weight), weight])
+        bias = np.array([0.0, bias[0]])
+    weight = weight / scale[:, None]
+    return LinearHead(weight.astype(np.float32), (bias - mean @ weight).astype(np.float32))
+
+
+@dataclass(frozen=True)
+class Training:
+    """Real rows, and written ones that weigh ``WRITTEN_SHARE`` as much in all, as numbers."""
+
+    features: Features
+    matrix: Matrix
+    gold: Numbers
+    weights: npt.NDArray[np.float64]
+    labels: int
+    scaled: bool
+
+    @classmethod
+    def of(
+        cls, recipe: Recipe, card: TaskCard, rows: Sequence[Row], written: Sequence[Row] = ()
+    ) -> Training:
+        """With features learnt from all of the rows."""
+        everything = [*rows, *written]
+        features = recipe.make(everything)
+        weights = np.ones(len(everything))
+        weights[len(rows) :] = WRITTEN_SHARE * len(rows) / max(1, len(written))
+        gold, labels = label_numbers(card, everything), len(card.labels)
+        return cls(features, features.of(everything), gold, weights, labels, recipe.scaled)
+
+    def head(self, strength: float) -> LinearHead:
+        """With this C."""
+        return fit_head(
+            self.matrix,
+            self.gold,
+            self.labels,
+            strength,
+            weights=self.weights,
+            scaled=self.scaled,
+        )
+
+
+def cross_validate(
+    recipe: Recipe, card: TaskCard, rows: Sequence[Row], seed: int, written: Sequence[Row] = ()
+) -> CrossValidated:
+    """Probabilities of each row by a head that has not seen it, for the best C.
+
+    Args:
+        rows: real labelled rows, which are held out fold by fold.
+        written: are trained on in every fold.
+    """
+    gold = label_numbers(card, rows)
+    held_out = {c: np.zeros((len(rows), len(card.labels)), np.float32) for c in STRENGTHS}
+    for train, test in folds(gold, seed):
+        training = Training.of(recipe, card, [rows[i] for i in train], written)
+        unseen = training.features.of([rows[i] for i in test])
+        for strength in STRENGTHS:
+            held_out[strength][test] = training.head(strength).probabilities(unseen)
+    best = min(STRENGTHS, key=lambda c: log_losses(held_out[c], gold).mean())
+    return CrossValidated(best, held_out[best])
+
+
+def folds(gold: Numbers, seed: int) -> Iterator[tuple[Numbers, Numbers]]:
+    """(train, test) row numbers, each label spread evenly over the folds."""
+    from sklearn.model_selection import StratifiedKFold
+
+    count = min(FOLDS, int(np.bincount(gold).min()))
+    yield from StratifiedKFold(count, shuffle=True, random_state=seed).split(gold, gold)
+
+
+def label_numbers(card: TaskCard, rows: Sequence[Row]) -> Numbers:
+    """[N] places in ``card.labels``."""
+    return np.array([card.label_index(str(row.label)) for row in rows], dtype=np.int64)
+
+
+def log_losses(probabilities: Probabilities, gold: Numbers) -> npt.NDArray[np.float64]:
+    """[N] -log p(gold label), in nats."""
+    right = probabilities[np.arange(len(gold)), gold].astype(np.float64)
+    losses: npt.NDArray[np.float64] = -np.log(right.clip(min=1e-12))
+    return losses
+
+
+def softmax(logits: npt.NDArray[np.float64]) -> Probabilities:
+    """[N,C]; rows sum to 1."""
+    chances = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return (chances / chances.sum(axis=1, keepdims=True)).astype(np.float32)

@@ -1,0 +1,208 @@
+"""Classifiers that a run can hand over: each labels rows, and is kept as numbers and words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from dawgen.backbone.frame import Frame, frame_json
+from dawgen.evaluation import predict
+from dawgen.selection.encoder import SentenceEncoder
+from dawgen.selection.features import Encode, Features, Remembered, TextVectors, mean_states
+from dawgen.selection.heads import LinearHead, Probabilities, Recipe, softmax
+from dawgen.selection.words import Block, WordCounts
+from dawgen.synthesis.scoring import log_likelihoods
+
+if TYPE_CHECKING:
+    from dawgen.backbone import Backbone
+    from dawgen.settings import Settings
+    from dawgen.tasks import Row, TaskCard
+
+Numbers = dict[str, npt.NDArray[Any]]
+Kind = Literal["words", "embeddings", "states", "prompt", "generator"]
+
+
+class Models:
+    """The task and the models that its parts read with, each loaded when it is first needed."""
+
+    def __init__(
+        self, card: TaskCard, settings: Settings, backbone: Backbone | None = None
+    ) -> None:
+        self.card, self.settings = card, settings
+        self._recipes: dict[Kind, Recipe] = {}
+        if backbone is not None:
+            self.backbone = backbone
+
+    @cached_property
+    def backbone(self) -> Backbone:
+        """The frozen language model."""
+        from dawgen.backbone import load_backbone
+
+        return load_backbone(self.settings.backbone)
+
+    @cached_property
+    def encoder(self) -> SentenceEncoder:
+        """The sentence encoder."""
+        return SentenceEncoder(self.settings.selection.encoder, self.settings.backbone.device)
+
+    @property
+    def tokens_per_batch(self) -> int:
+        """Tokens of one call of the backbone."""
+        return self.settings.evaluation.tokens_per_batch
+
+    def encode(self, kind: Kind) -> Encode:
+        """Texts to vectors, by the sentence encoder or the backbone."""
+        if kind == "embeddings":
+            return self.encoder
+        return mean_states(self.backbone, self.tokens_per_batch)
+
+    def recipe(self, kind: Kind) -> Recipe:
+        """How a head of this kind is trained; however many there are, a text is encoded once."""
+        if kind not in self._recipes:
+            self._recipes[kind] = self._recipe(kind)
+        return self._recipes[kind]
+
+    def _recipe(self, kind: Kind) -> Recipe:
+        if kind == "words":
+            return Recipe(lambda rows: WordCounts.learn(self.card, rows))
+        vectors = TextVectors(Remembered(self.encode(kind)), is_pair=self.card.is_pair)
+        return Recipe(lambda rows: vectors, scaled=kind == "states")
+
+
+class Part(Protocol):
+    """One classifier."""
+
+    @property
+    def name(self) -> str:
+        """The candidate's."""
+
+    @property
+    def kind(self) -> Kind:
+        """What it is; see :func:`read_part`."""
+
+    def probabilities(self, rows: Sequence[Row]) -> Probabilities:
+        """p(label) [N,C]; the rows' labels are not looked at."""
+
+    def numbers(self) -> Numbers:
+        """Its arrays by name."""
+
+    def words(self) -> dict[str, Any]:
+        """What else is kept of it, as JSON."""
+
+
+@dataclass(frozen=True)
+class HeadPart:
+    """A linear head on features."""
+
+    name: str
+    kind: Kind
+    features: Features
+    head: LinearHead
+
+    def probabilities(self, rows: Sequence[Row]) -> Probabilities:
+        """[N,C]."""
+        return self.head.probabilities(self.features.of(rows))
+
+    def numbers(self) -> Numbers:
+        """Weight, bias and, of counted words, their IDF."""
+        numbers: Numbers = {"weight": self.head.weight, "bias": self.head.bias}
+        if isinstance(self.features, WordCounts):
+            numbers |= {f"idf{n}": block.idf for n, block in enumerate(self.features.blocks)}
+        return numbers
+
+    def words(self) -> dict[str, Any]:
+        """The vocabulary, of counted words."""
+        if not isinstance(self.features, WordCounts):
+            return {}
+        return {"terms": [list(block.terms) for block in self.features.blocks]}
+
+
+@dataclass(frozen=True)
+class PromptPart:
+    """The backbone behind a soft prompt [P,H], or without any."""
+
+    name: str
+    prompt: torch.Tensor | None
+    models: Models
+    kind: Kind = "prompt"
+
+    def probabilities(self, rows: Sequence[Row]) -> Probabilities:
+        """[N,C]."""
+        models = self.models
+        return predict(
+            models.backbone,
+            models.card,
+            self.prompt,
+            rows,
+            tokens_per_batch=models.tokens_per_batch,
+        )
+
+    def numbers(self) -> Numbers:
+        """The prompt."""
+        return {} if self.prompt is None else {"prompt": self.prompt.float().cpu().numpy()}
+
+    def words(self) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+
+@dataclass(frozen=True)
+class GeneratorPart:
+    """The generator as a noisy channel: p(label | text) from p(text | label), labels equally
+    likely beforehand (Min et al. 2022).
+
+    Attributes:
+        prompts: [C,P,H], one per label.
+        temperature: log-likelihoods of whole texts are divided by it.
+    """
+
+    name: str
+    prompts: torch.Tensor
+    frame: Frame | None
+    temperature: float
+    models: Models
+    kind: Kind = "generator"
+
+    def log_likelihoods(self, rows: Sequence[Row]) -> npt.NDArray[np.float64]:
+        """log p(text | label) [N,C]; of a pair of its second text behind the first."""
+        pair = self.models.card.is_pair
+        texts = [(row.text1, row.text2 or "") if pair else ("", row.text1) for row in rows]
+        return log_likelihoods(self.models.backbone, self.prompts, texts, self.frame).numpy()
+
+    def probabilities(self, rows: Sequence[Row]) -> Probabilities:
+        """[N,C]."""
+        return softmax(self.log_likelihoods(rows) / self.temperature)
+
+    def numbers(self) -> Numbers:
+        """The label prompts."""
+        return {"prompts": self.prompts.float().cpu().numpy()}
+
+    def words(self) -> dict[str, Any]:
+        """Frame and temperature."""
+        return {"frame": frame_json(self.frame), "temperature": self.temperature}
+
+
+def read_part(
+    name: str, kind: Kind, numbers: Mapping[str, Any], words: Mapping[str, Any], models: Models
+) -> Part:
+    """The part that was kept as these numbers and words."""
+    if kind == "prompt":
+        prompt = numbers.get("prompt")
+        return PromptPart(name, None if prompt is None else torch.from_numpy(prompt), models)
+    if kind == "generator":
+        frame = None if words["frame"] is None else Frame(**words["frame"])
+        prompts = torch.from_numpy(numbers["prompts"])
+        return GeneratorPart(name, prompts, frame, float(words["temperature"]), models)
+    features: Features
+    if kind == "words":
+        blocks = [Block(terms, numbers[f"idf{n}"]) for n, terms in enumerate(words["terms"])]
+        features = WordCounts(models.card.roles, blocks)
+    else:
+        features = TextVectors(models.encode(kind), is_pair=models.card.is_pair)
+    return HeadPart(name, kind, features, LinearHead(numbers["weight"], numbers["bias"]))

@@ -1,0 +1,92 @@
+"""The shipped choice as files: ``choice/`` of a run folder, read back without any pickle."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import safetensors.numpy
+
+from dawgen.selection.heads import Probabilities
+from dawgen.selection.parts import Kind, Models, Part, read_part
+from dawgen.storage.atomic import write_bytes
+from dawgen.storage.folder import write_json
+from dawgen.storage.reading import as_dawgen_writes, read_json
+from dawgen.terminal.progress import warn
+
+if TYPE_CHECKING:
+    from dawgen.tasks import Row
+
+FOLDER, CHOICE, NUMBERS = "choice", "choice.json", "choice.safetensors"
+WORDS = "words.json"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A classifier of one part or several, whose probabilities are averaged."""
+
+    name: str
+    parts: Sequence[Part]
+
+    def probabilities(self, rows: Sequence[Row]) -> Probabilities:
+        """p(label) [N,C]; the rows' labels are not looked at."""
+        found: Probabilities = np.mean([part.probabilities(rows) for part in self.parts], axis=0)
+        return found
+
+    @property
+    def reads_with(self) -> set[str]:
+        """Which models it needs: ``backbone``, ``encoder``, both or none."""
+        models = {"embeddings": "encoder", "words": ""}
+        return {models.get(part.kind, "backbone") for part in self.parts} - {""}
+
+    @property
+    def bytes(self) -> int:
+        """Of its arrays and words, without the models that it reads with."""
+        words = len(json.dumps([part.words() for part in self.parts], ensure_ascii=False).encode())
+        return words + sum(a.nbytes for part in self.parts for a in part.numbers().values())
+
+    def save(self, folder: Path, models: Models, about: dict[str, Any]) -> None:
+        """Write the files; ``about`` is kept beside, for people."""
+        folder.mkdir(parents=True, exist_ok=True)
+        numbers = {
+            f"{n}.{name}": np.ascontiguousarray(array)
+            for n, part in enumerate(self.parts)
+            for name, array in part.numbers().items()
+        }
+        write_bytes(folder / NUMBERS, safetensors.numpy.save(numbers))
+        write_json(folder / WORDS, [part.words() for part in self.parts])
+        parts = [{"name": part.name, "kind": part.kind} for part in self.parts]
+        prints = {name: getattr(models, name).fingerprint for name in sorted(self.reads_with)}
+        write_json(folder / CHOICE, {"name": self.name, "parts": parts, "models": prints, **about})
+
+
+def load_choice(folder: Path, models: Models) -> Choice:
+    """Read a choice back; warns where a model is not the one that it was made with.
+
+    Raises:
+        UserError: a file is missing or damaged, or a model cannot be loaded.
+    """
+    about = read_json(folder / CHOICE)
+    with as_dawgen_writes(folder):
+        words = read_json(folder / WORDS, list)
+        numbers = safetensors.numpy.load_file(folder / NUMBERS)
+        parts = []
+        for n, part in enumerate(about["parts"]):
+            start = f"{n}."
+            own = {k.removeprefix(start): v for k, v in numbers.items() if k.startswith(start)}
+            kind: Kind = part["kind"]
+            parts.append(read_part(str(part["name"]), kind, own, words[n], models))
+        choice = Choice(str(about["name"]), parts)
+        prints = dict(about["models"])
+    for name in sorted(choice.reads_with):
+        if prints.get(name) != getattr(models, name).fingerprint:
+            setting = "backbone.path" if name == "backbone" else "selection.encoder"
+            warn(
+                f"the {name} is not as it was when {folder} was made (its files or settings), so "
+                f"labels may differ; run again, or name the old one with -s {setting}."
+            )
+    return choice

@@ -1,0 +1,50 @@
+"""Settings of the choice among everything that a run could hand over."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import field_validator
+
+from dawgen.backbone.registry import full_name
+from dawgen.settings.section import Section
+
+CandidateName = Literal[
+    "tfidf",
+    "tfidf+written",
+    "embeddings",
+    "embeddings+written",
+    "states",
+    "states+written",
+    "zero-shot",
+    "baseline",
+    "prompt",
+    "noisy-channel",
+    "average",
+]
+"""From the cheapest to use to the most expensive; with written rows after without."""
+
+
+class SelectionSettings(Section):
+    """Which classifier a run hands over: the best of several on held-out rows."""
+
+    candidates: Literal["quick", "all", "paper"] | list[CandidateName] = "quick"
+    """`paper` is dawgen's prompt alone. `quick` compares it with what takes seconds: zero-shot,
+    logistic regression on TF-IDF, on the backbone's mean states and, where the encoder is in the
+    cache, on sentence embeddings, each with and without the written rows, and the prompt tuned on
+    the shots alone. `all` downloads the encoder if need be, and adds the generator as a classifier
+    and an average. A list names candidates, such as `[tfidf, prompt]`."""
+    encoder: str = "dawgen/minilm"
+    """Sentence encoder: a name from `dawgen backbones list`, or a folder."""
+
+    @field_validator("encoder")
+    @classmethod
+    def _full_name(cls, value: str) -> str:
+        return full_name(value)
+
+    @field_validator("candidates")
+    @classmethod
+    def _not_empty(cls, value: str | list[str]) -> str | list[str]:
+        if not value:
+            raise ValueError("name a candidate at least, or take quick, all or paper")
+        return value

@@ -1,0 +1,84 @@
+"""Which candidate is shipped, on held-out probabilities that are written down here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+
+from dawgen.selection.candidates import Candidate, average
+from dawgen.selection.choose import choose, paired
+
+GOLD = np.array([0, 1] * 20)
+
+
+def candidate(
+    name: str, wrong: Sequence[int], sure: float = 0.8, *, seen: int = 0, rival: bool = False
+) -> Candidate:
+    """Gives the right label ``sure`` but for the rows ``wrong``; has seen the first ``seen``."""
+    held_out = np.full((40, 2), 1 - sure, np.float32)
+    held_out[np.arange(40), GOLD] = sure
+    held_out[list(wrong)] = held_out[list(wrong)][:, ::-1]
+    held_out[:seen] = np.nan
+    return Candidate(name, held_out, lambda: [], 40, 1.0, rival=rival)
+
+
+def test_the_more_accurate_one_is_shipped() -> None:
+    weak, strong = candidate("weak", range(20)), candidate("strong", range(4))
+    assert choose([weak, strong], GOLD) is strong
+    assert choose([strong, weak], GOLD) is strong
+
+
+def test_of_equals_in_accuracy_the_one_of_lower_loss() -> None:
+    vague, sure = candidate("vague", [1, 2], 0.6), candidate("sure", [3, 4], 0.8)
+    assert choose([vague, sure], GOLD) is sure
+
+
+def test_of_equals_in_all_the_first() -> None:
+    first, second = candidate("first", [1]), candidate("second", [1])
+    assert choose([first, second], GOLD) is first
+
+
+def test_a_rival_with_a_small_lead_is_not_shipped() -> None:
+    """Its development rows flatter it: two rows of twenty are no reason."""
+    head = candidate("head", [30, 31, 32])
+    flattered = candidate("prompt", [33], seen=20, rival=True)
+    assert choose([head, flattered], GOLD) is head
+
+
+def test_a_rival_that_is_better_beyond_doubt_is_shipped() -> None:
+    head = candidate("head", range(22, 34))
+    prompt = candidate("prompt", [], seen=20, rival=True)
+    assert choose([head, prompt], GOLD) is prompt
+
+
+def test_rows_that_a_rival_has_seen_do_not_count() -> None:
+    """The head is bad on rows that the prompt has seen, and as good on the others."""
+    head = candidate("head", range(20))
+    prompt = candidate("prompt", [], seen=20, rival=True)
+    assert choose([head, prompt], GOLD) is head
+    assert paired(prompt, head, GOLD).rows == 20
+
+
+def test_rivals_alone_are_compared_with_each_other() -> None:
+    rivals = [
+        candidate(name, range(20, w), seen=20, rival=True) for name, w in (("a", 30), ("b", 21))
+    ]
+    assert choose(rivals, GOLD).name == "b"
+
+
+def test_the_sign_test_is_mcnemars_exact_one() -> None:
+    match = paired(candidate("a", [1]), candidate("b", [2, 3, 4, 5]), GOLD)
+    assert (match.better, match.worse) == (4, 1)
+    assert match.p == pytest.approx(2 * binom.cdf(1, 5, 0.5))
+    assert paired(candidate("a", [1]), candidate("b", [1]), GOLD).p == 1.0
+
+
+def test_an_average_is_of_the_few_of_lowest_loss() -> None:
+    some = [candidate(name, range(w)) for name, w in (("a", 30), ("b", 1), ("c", 2), ("d", 3))]
+    mixed = average(some, GOLD)
+    expected = np.mean([each.held_out for each in some[1:]], axis=0)
+    np.testing.assert_allclose(mixed.held_out, expected)
+    assert mixed.rival

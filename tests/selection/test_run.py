@@ -1,0 +1,137 @@
+"""A run ships the best of its candidates, says so, and is used through it from then on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+import dawgen
+from dawgen.errors import UserError
+from tests.invariants.conftest import model_folder
+from tests.invariants.jobs import Outcome, SmallJob, files_of, write_job
+from tests.invariants.jobs import dawgen as command
+
+__all__ = ["model_folder"]
+TEXTS = [("a man runs .", "a man runs , yes"), ("a man runs .", "a man runs , not")]
+
+NAMES = ["tfidf", "tfidf+written", "states", "zero-shot", "baseline", "prompt", "noisy-channel"]
+
+Run = tuple[SmallJob, Path, Outcome]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, model_folder: Path) -> Run:
+    """A run of a task that two words tell, which counting words learns and a prompt does not."""
+    job = write_job(tmp_path_factory.mktemp("chosen"), model_folder)
+    job.settings.update({"selection.candidates": f"[{', '.join(NAMES)}]"})
+    outcome = job.run(job.folder / "run")
+    assert outcome.code == 0, outcome.err
+    return job, job.folder / "run", outcome
+
+
+def read(path: Path) -> Any:
+    return json.loads(path.read_text("utf-8"))
+
+
+def test_scores_are_the_shipped_ones_and_list_every_candidate(run: Run) -> None:
+    _, folder, _ = run
+    scores = read(folder / "scores.json")
+    assert scores["choice"] == "tfidf"
+    assert scores["accuracy"] == 1.0
+    assert scores["prompt"]["accuracy"] < 0.9
+    assert {"baseline", "zero_shot", "confusion", "labels"} <= scores.keys()
+    names = [each["name"] for each in scores["candidates"]]
+    assert names == NAMES
+    by_name = {each["name"]: each for each in scores["candidates"]}
+    for name, part in (("prompt", scores["prompt"]), ("baseline", scores["baseline"])):
+        assert by_name[name]["test_accuracy"] == part["accuracy"]
+        assert by_name[name]["held_out_rows"] == 8  # development shots only
+    assert by_name["tfidf"]["held_out_rows"] == by_name["zero-shot"]["held_out_rows"] == 16
+    assert by_name["tfidf"]["bytes"] > 0
+    predictions = pq.read_table(folder / "predictions.parquet").to_pylist()
+    assert all(row["prediction"] == row["verdict"] for row in predictions)
+
+
+def test_the_record_names_it_and_the_rows_it_has_learnt(run: Run) -> None:
+    _, folder, _ = run
+    record = read(folder / "run.json")
+    assert record["choice"] == read(folder / "choice" / "choice.json")["name"]
+    assert record["rows"]["used"] == 16
+    assert record["stages"]["selection"]["candidates"].keys() >= {"tfidf", "prompt"}
+    assert any(name.startswith("choice/") for name in record["files"])
+
+
+def test_screen_and_report_say_what_is_shipped(run: Run) -> None:
+    _, folder, outcome = run
+    for text in (outcome.out + outcome.err, (folder / "report.html").read_text("utf-8")):
+        assert "Shipped: logistic regression on TF-IDF" in " ".join(text.split())
+        assert "Written rows change logistic regression on TF-IDF by" in " ".join(text.split())
+
+
+def test_predicting_uses_the_choice_and_on_demand_the_prompt(run: Run) -> None:
+    job, folder, _ = run
+    classifier = dawgen.Classifier.load(folder)
+    assert classifier.predict(TEXTS) == ["same", "other"]
+    prompted = dawgen.Classifier.load(folder, use="prompt")
+    assert prompted.name == "prompt"
+    chances = prompted.predict_proba(TEXTS)
+    assert np.abs(chances - classifier.predict_proba(TEXTS)).max() > 1e-3
+    chosen = command("predict", folder, job.data("test")).out
+    other = command("predict", folder, job.data("test"), "--use", "prompt").out
+    assert chosen != other
+
+
+def test_a_changed_choice_is_refused(run: Run, tmp_path: Path) -> None:
+    _, folder, _ = run
+    for name, content in files_of(folder).items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "choice" / "words.json").write_text("[]")
+    with pytest.raises(UserError, match=r"choice is damaged: words\.json"):
+        dawgen.Classifier.load(tmp_path)
+
+
+def test_an_export_says_that_the_prompt_is_not_what_the_run_ships(run: Run) -> None:
+    _, folder, _ = run
+    outcome = command("export", folder, "--to", "peft")
+    assert outcome.code == 0
+    assert "ships tfidf" in outcome.err
+    card = (folder / "exports" / "peft" / "README.md").read_text("utf-8")
+    prompt = read(folder / "scores.json")["prompt"]
+    assert f"value: {round(prompt['accuracy'], 4)}" in card
+
+
+def test_the_same_run_again_chooses_the_same_and_paper_ships_the_prompt(run: Run) -> None:
+    job, folder, _ = run
+    before = (folder / "scores.json").read_bytes()
+    assert job.run(folder).code == 0
+    assert read(folder / "run.json")["stages"]["selection"]["skipped"]
+    assert (folder / "scores.json").read_bytes() == before
+    assert job.run(folder, selection__candidates="paper").code == 0
+    paper = read(folder / "scores.json")
+    assert "choice" not in paper
+    assert paper["accuracy"] == json.loads(before)["prompt"]["accuracy"]
+    assert dawgen.Classifier.load(folder).name == "prompt"
+    assert job.run(folder).code == 0
+    assert (folder / "scores.json").read_bytes() == before
+
+
+def test_without_test_rows_heads_are_scored_as_held_out(tmp_path: Path, model_folder: Path) -> None:
+    """A head that is refitted on the development shots would get each of them right."""
+    job = write_job(tmp_path, model_folder)
+    job.settings.update(
+        {"selection.candidates": "[tfidf]", "tuning.steps": 3, "tuning.baseline": False}
+    )
+    for name in ("train", "dev"):  # labels that nothing tells
+        rows = [json.loads(line) for line in job.data(name).read_text().splitlines()]
+        for n, row in enumerate(rows):
+            row["hypothesis"] = f"word{name}{n}"
+        job.data(name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    outcome = command("run", job.card, *job.arguments(), "--out", tmp_path / "run")
+    assert outcome.code == 0, outcome.err
+    assert read(tmp_path / "run" / "scores.json")["accuracy"] < 1.0

@@ -1,0 +1,91 @@
+"""A choice comes back from its files and labels rows as before, whatever it is made of."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dawgen.backbone import Backbone
+from dawgen.errors import UserError
+from dawgen.selection.candidates import Made, candidates
+from dawgen.selection.parts import Models
+from dawgen.selection.store import Choice, load_choice
+from dawgen.settings import Settings
+from dawgen.settings.layers import build_settings
+from dawgen.tasks import Row, Shots, TaskCard
+from tests.methods.small import pair_card, pair_rows, sentence_shots
+from tests.tuning.toy import toy_card, toy_rows
+
+NAMES = ["tfidf", "embeddings", "states", "zero-shot", "prompt", "noisy-channel", "average"]
+
+
+def settings_with(encoder: Path) -> Settings:
+    """The embedded preset with the test's encoder."""
+    return build_settings(overrides=[f"selection.encoder={encoder}"])[0]
+
+
+def made(backbone: Backbone) -> Made:
+    """Random prompts of two vectors."""
+    torch.manual_seed(0)
+    prompts = torch.randn(3, 2, backbone.hidden_size)
+    return Made(toy_rows(6, 9), {"prompt": prompts[0]}, (prompts[1:], None))
+
+
+@pytest.mark.parametrize("kind", ["text", "pair"])
+def test_every_candidate_comes_back_as_it_was(
+    kind: str, tiny_t5: Backbone, encoder_folder: Path, tmp_path: Path
+) -> None:
+    card: TaskCard = toy_card() if kind == "text" else pair_card()
+    shots = sentence_shots() if kind == "text" else Shots(pair_rows(8, 1), pair_rows(8, 2))
+    rows: list[Row] = toy_rows(5, 7) if kind == "text" else pair_rows(5, 7)
+    settings = settings_with(encoder_folder)
+    models = Models(card, settings, tiny_t5)
+    found = candidates(NAMES, shots, made(tiny_t5), models, seed=13)
+    assert [each.name for each in found] == NAMES
+    for each in found:
+        choice = Choice(each.name, each.ship())
+        choice.save(tmp_path / each.name, models, {})
+        again = load_choice(tmp_path / each.name, Models(card, settings, tiny_t5))
+        before, after = choice.probabilities(rows), again.probabilities(rows)
+        np.testing.assert_allclose(before, after, atol=1e-6)
+        np.testing.assert_allclose(after.sum(axis=1), 1, atol=1e-5)
+
+
+def test_counted_words_need_no_model(tiny_t5: Backbone, tmp_path: Path) -> None:
+    settings = settings_with(tmp_path / "nowhere")
+    (found,) = candidates(
+        ["tfidf"], sentence_shots(), Made(), Models(toy_card(), settings, tiny_t5), seed=1
+    )
+    Choice("tfidf", found.ship()).save(tmp_path / "choice", Models(toy_card(), settings), {})
+    models = Models(toy_card(), settings)
+    load_choice(tmp_path / "choice", models).probabilities(toy_rows(2, 3))
+    assert "backbone" not in vars(models)
+
+
+def test_another_encoder_is_warned_of(
+    tiny_t5: Backbone, encoder_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = Models(toy_card(), settings_with(encoder_folder), tiny_t5)
+    (found,) = candidates(["embeddings"], sentence_shots(), Made(), models, seed=1)
+    Choice("embeddings", found.ship()).save(tmp_path, models, {})
+    about = json.loads((tmp_path / "choice.json").read_text("utf-8"))
+    about["models"]["encoder"] = "another"
+    (tmp_path / "choice.json").write_text(json.dumps(about))
+    load_choice(tmp_path, models)
+    assert "selection.encoder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["choice.json", "words.json"])
+def test_a_damaged_file_is_named(
+    name: str, tiny_t5: Backbone, encoder_folder: Path, tmp_path: Path
+) -> None:
+    models = Models(toy_card(), settings_with(encoder_folder), tiny_t5)
+    (found,) = candidates(["tfidf"], sentence_shots(), Made(), models, seed=1)
+    Choice("tfidf", found.ship()).save(tmp_path, models, {})
+    (tmp_path / name).write_text('{"parts": [{}]' if name == "words.json" else '{"parts": [{}]}')
+    with pytest.raises(UserError, match="run the command that wrote it again"):
+        load_choice(tmp_path, models)
