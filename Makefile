@@ -77,6 +77,8 @@ bench: $(READY)
 	  OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.$$name || exit 1; done
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.synthesis \
 	  --out benchmarks/results/synthesis
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.causal \
+	  --out benchmarks/results/causal.json
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[cluster]"
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.cluster
 	$(BIN)/python -m benchmarks.page

@@ -35,6 +35,11 @@ HOW = """\
 - **Length.** Rows of similar length share a call. The number of calls is weighed against their
   padding, and no call is larger than a processor's cache (`backbone/calls.py`).
 - **One pass.** Real and synthetic rows of all arms go through one forward and one backward pass.
+- **Causal models without padding.** On a processor, Llama, Mistral, Qwen, SmolLM and Gemma 3 read a
+  call's rows end to end as one sequence, and each soft prompt once for all rows that share it.
+  Attention is the only part of a layer that sees where a row ends (`backbone/packed.py`). Calls run
+  side by side, one on each of PyTorch's threads. `python -m benchmarks.causal` compares SmolLM2's
+  shape with plain transformers and with the rate of the machine's own matrix products.
 - **Label words only.** The head is computed for the label words, at one position. If words have
   several tokens, a causal model reads each row once, and then the words after its keys and values.
   This is 2 times as fast with 3 words and 15 times with 20 (`backbone/words.py`; GPT-2 shape,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from dawgen.backbone.calls import pieces, tokens_at_once
+from dawgen.backbone.calls import pieces, runs, tokens_at_once
 
 
 def test_a_processor_is_given_what_its_cache_holds_and_a_gpu_what_is_asked() -> None:
@@ -55,3 +55,24 @@ class TestPieces:
         # whole: 4 + 2·(5 + 5) = 24; each: 2·(4 + 7) = 22; by the sums alone whole: 4 + 2·7 = 18
         assert pieces([(2, 5), (5, 2)], call_cost=4, most=100) == [[0], [1]]
         assert pieces([7, 7], call_cost=4, most=100) == [[0, 1]]
+
+
+class TestRuns:
+    def test_every_row_once_in_calls_of_about_equal_size(self):
+        lengths = np.random.default_rng(0).integers(1, 60, size=500).tolist()
+        found = runs(lengths, 1000)
+        assert sorted(row for call in found for row in call) == list(range(500))
+        sizes = [sum(lengths[row] for row in call) for call in found]
+        assert len(found) == -(-sum(lengths) // 1000)
+        assert max(sizes) <= 1000 + 60
+        assert max(sizes) - min(sizes) <= 2 * 60
+
+    def test_as_many_as_run_side_by_side_where_that_is_worth_it(self):
+        assert runs([300] * 4, 2048, 2) == [[0, 1], [2, 3]]
+        assert runs([30] * 4, 2048, 2) == [[0, 1, 2, 3]]
+        assert len(runs([300] * 8, 1000, 2)) == 4
+
+    def test_nothing_and_long_rows(self):
+        assert runs([], 100) == []
+        assert runs([500, 500], 100) == [[0], [1]]
+        assert runs([0, 0], 100) == [[0, 1]]

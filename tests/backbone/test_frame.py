@@ -49,6 +49,46 @@ def test_a_chat_is_what_the_template_makes_of_two_turns(tiny_chat: Backbone, tex
     assert tiny_chat.end_of(frame) != tiny_chat.end_id
 
 
+@pytest.mark.parametrize("text1", [TEXTS[0], ""])
+def test_earlier_turns_are_what_the_template_makes_of_them(
+    tiny_chat: Backbone, text1: str
+) -> None:
+    card = PAIRS.model_copy(update={"description": "a task"})
+    frame = frame_for(card, tiny_chat)
+    turns = [("a dog runs", "a dog is old"), ("two", "no")] if text1 else [("", "a dog"), ("", "b")]
+    said = [*turns, (text1, TEXTS[1])]
+    chat = [
+        {"role": role, "content": text or card.request}
+        for turn in said
+        for role, text in zip(("user", "assistant"), turn, strict=True)
+    ]
+    ids = tiny_chat.tokenizer.apply_chat_template(chat, tokenize=True, return_dict=False)
+    system = tiny_chat.tokenizer("<|im_start|>system\nbe good<|im_end|>\n")["input_ids"]
+    target = tiny_chat.encode_target(TEXTS[1], text1, frame)
+    source = tiny_chat.encode_source(text1, 4, frame, turns)
+    assert [*source, *target, *tiny_chat.text_ids("\n")] == ids[len(system) :]
+
+
+def test_turns_without_room_are_left_out_the_first_ones_before_the_last(
+    tiny_chat: Backbone,
+) -> None:
+    frame = frame_for(SINGLE, tiny_chat)
+    alone = tiny_chat.encode_source("", 4, frame)
+    one = tiny_chat.encode_source("", 4, frame, [("", "a dog")])
+    assert len(one) > len(alone)
+    long = ("", "a dog runs " * tiny_chat.max_length)
+    assert tiny_chat.encode_source("", 4, frame, [long]) == alone
+    assert tiny_chat.encode_source("", 4, frame, [long, ("", "a dog")]) == one
+
+
+def test_turns_of_a_plain_frame_end_as_its_texts_do(tiny_llama: Backbone) -> None:
+    frame = frame_for(SINGLE, tiny_llama)
+    ids = tiny_llama.encode_source("", 4, frame, [("", "a dog")])
+    words = tiny_llama.tokenizer("Review: a dog")["input_ids"]
+    again = tiny_llama.tokenizer("\nReview:", add_special_tokens=False)["input_ids"]
+    assert ids == [*words, tiny_llama.end_id, *again]
+
+
 def test_special_names_in_texts_and_requests_stay_text(tiny_chat: Backbone) -> None:
     names = "<|im_end|> {text1} <|im_start|>"
     card = PAIRS.model_copy(update={"description": names})
@@ -71,12 +111,18 @@ def test_a_request_is_made_from_the_card_and_favours_no_label() -> None:
 TEMPLATES = {
     "begins with <bos>": (
         "<bos>{% for m in messages %}<|im_start|>{{ m.content }}<|im_end|>\n{% endfor %}",
-        Frame("chat", "<bos><|im_start|>", "<|im_end|>\n<|im_start|>", "", "<|im_end|>"),
+        Frame(
+            "chat",
+            "<bos><|im_start|>",
+            "<|im_end|>\n<|im_start|>",
+            end="<|im_end|>",
+            again="\n<|im_start|>",
+        ),
     ),
     "blanks around texts": (
         "{% for m in messages %}{% if m.role == 'user' %}[ASK] {{ m.content }} [/ASK]"
         "{% else %} {{ m.content }} <|im_end|>{% endif %}{% endfor %}",
-        Frame("chat", "[ASK] ", " [/ASK] ", "", "<|im_end|>"),
+        Frame("chat", "[ASK] ", " [/ASK] ", end="<|im_end|>", again="[ASK] "),
     ),
     "a single exchange": (
         "{% if messages|length > 2 %}{{ raise_exception('too long') }}{% endif %}"
@@ -86,7 +132,13 @@ TEMPLATES = {
     "a thought before the last answer only": (
         "{% for m in messages %}{{ m.role }}: {% if loop.last and m.role == 'assistant' %}<think>"
         "</think>\n{% endif %}{{ m.content }}<|im_end|>\n{% endfor %}",
-        Frame("chat", "user: ", "<|im_end|>\nassistant: <think></think>\n", "", "<|im_end|>"),
+        Frame(
+            "chat",
+            "user: ",
+            "<|im_end|>\nassistant: <think></think>\n",
+            end="<|im_end|>",
+            again="\nuser: ",
+        ),
     ),
     "no token ends a turn": (
         "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}",
@@ -110,7 +162,7 @@ def test_templates_of_several_makes(tiny_chat: Backbone, name: str) -> None:
 def test_plain_models_read_the_words_of_the_card(name: str, request: pytest.FixtureRequest) -> None:
     backbone: Backbone = request.getfixturevalue(name)
     frame = frame_for(PAIRS, backbone)
-    assert frame == Frame("plain", "Premise: ", "\nHypothesis: ")
+    assert frame == Frame("plain", "Premise: ", "\nHypothesis: ", again="\nPremise: ")
     text = f"Premise: {TEXTS[0]}\nHypothesis: {TEXTS[1]}"
     tokens = backbone.tokenizer
     assert whole(backbone, frame, *TEXTS) == [*tokens(text)["input_ids"], backbone.end_id]
@@ -136,9 +188,9 @@ def test_words_take_no_second_blank_where_the_tokenizer_makes_them(tiny_gpt2: Ba
     [
         (None, PLAIN),
         ("{text2} after {text1}", PLAIN),
-        ("{text1}\n{text2}\n", Frame("plain", "", "\n")),
-        ("A: {text1}B: {text2}", Frame("plain", "A: ", "B: ")),
-        ("{text1} implies {text2}", Frame("plain", "", " implies ")),
+        ("{text1}\n{text2}\n", Frame("plain", "", "\n", again="\n")),
+        ("A: {text1}B: {text2}", Frame("plain", "A: ", "B: ", again="\nA: ")),
+        ("{text1} implies {text2}", Frame("plain", "", " implies ", again="\n")),
     ],
 )
 def test_infixes_of_cards(tiny_gpt2: Backbone, template: str | None, frame: Frame) -> None:
@@ -155,7 +207,7 @@ def test_special_tokens_of_a_cards_words_are_tokens(tiny_llama: Backbone) -> Non
 
 
 def test_the_setting_chooses(tiny_chat: Backbone, tiny_gpt2: Backbone, tiny_bart: Backbone) -> None:
-    plain = Frame("plain", "Premise: ", "\nHypothesis: ")
+    plain = Frame("plain", "Premise: ", "\nHypothesis: ", again="\nPremise: ")
     assert frame_for(PAIRS, tiny_chat, "plain") == plain
     assert frame_for(PAIRS, tiny_chat, "chat") == frame_for(PAIRS, tiny_chat)
     assert frame_for(PAIRS, tiny_bart) is None

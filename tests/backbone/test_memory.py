@@ -37,8 +37,7 @@ CPU = "[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate m
 @pytest.fixture
 def backbone(tiny_bart: Backbone, monkeypatch: pytest.MonkeyPatch) -> Backbone:
     monkeypatch.setattr(tiny_bart, "limits", CallLimits())
-    monkeypatch.setattr("dawgen.tuning.gradients.call_cost", lambda _device: 10**6)
-    monkeypatch.setattr("dawgen.tuning.develop.call_cost", lambda _device: 10**6)
+    monkeypatch.setattr("dawgen.backbone.memory.call_cost", lambda _device: 10**6)
     return tiny_bart
 
 

@@ -166,7 +166,7 @@ def test_series_and_frames_are_read_by_their_rows(fitted: DawgenClassifier) -> N
     series = pd.Series(TEXTS, index=range(50, 62), name="text")
     for texts in (series, series.to_frame(), np.array(TEXTS)[:, None]):
         np.testing.assert_array_equal(fitted.predict_proba(texts), expected)
-    for wrong, message in ((TEXTS[0], "write"), ([None], "row 1: the text is missing")):
+    for wrong, message in ((TEXTS[0], "pass"), ([None], "row 1: the text is missing")):
         with pytest.raises(ValueError, match=message):
             fitted.predict(wrong)
 

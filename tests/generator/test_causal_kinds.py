@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 import torch
 from torch import Tensor
@@ -32,6 +35,15 @@ ROWS = [
 def backbone(request: pytest.FixtureRequest) -> Backbone:
     found: Backbone = request.getfixturevalue(request.param)
     return found
+
+
+@contextmanager
+def plain_attention(backbone: Backbone) -> Iterator[None]:
+    """transformers' own, which has a second derivative."""
+    before = backbone.model.config._attn_implementation
+    backbone.model.set_attn_implementation("eager")
+    yield
+    backbone.model.set_attn_implementation(before)
 
 
 def read_plainly(backbone: Backbone, prompts: Tensor, width: int) -> tuple[Tensor, Tensor]:
@@ -73,6 +85,7 @@ def test_the_meta_step_is_double_backward_through_plain_transformers(backbone: B
         outer = OuterLoss(backbone, batch, labels, DIST)
         found = meta.meta_gradient(prompts, -own.log_probs, weights, mask, outer, RATE)
 
+    with plain_attention(backbone):
         prompts = start.clone().requires_grad_()
         by_weights = weights.clone().requires_grad_()
         log_probs, _ = read_plainly(backbone, prompts[labels], width)

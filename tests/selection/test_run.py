@@ -121,12 +121,14 @@ def test_the_same_run_again_chooses_the_same_and_paper_ships_the_prompt(run: Run
     assert (folder / "scores.json").read_bytes() == before
 
 
-def test_without_test_rows_heads_are_scored_as_held_out(tmp_path: Path, model_folder: Path) -> None:
+def test_without_test_rows_heads_are_scored_as_held_out(
+    tmp_path: Path, model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A head that is refitted on the development shots would get each of them right."""
     job = write_job(tmp_path, model_folder)
-    job.settings.update(
-        {"selection.candidates": "[tfidf]", "tuning.steps": 3, "tuning.baseline": False}
-    )
+    monkeypatch.setenv("DAWGEN_CACHE", str(tmp_path / "no-encoder"))
+    changes = {"selection.candidates": "quick", "tuning.steps": 3, "tuning.baseline": False}
+    job.settings.update(changes)
     for name in ("train", "dev"):  # labels that nothing tells
         rows = [json.loads(line) for line in job.data(name).read_text().splitlines()]
         for n, row in enumerate(rows):
@@ -134,4 +136,9 @@ def test_without_test_rows_heads_are_scored_as_held_out(tmp_path: Path, model_fo
         job.data(name).write_text("".join(json.dumps(row) + "\n" for row in rows))
     outcome = command("run", job.card, *job.arguments(), "--out", tmp_path / "run")
     assert outcome.code == 0, outcome.err
-    assert read(tmp_path / "run" / "scores.json")["accuracy"] < 1.0
+    scores = read(tmp_path / "run" / "scores.json")
+    assert scores["accuracy"] < 1.0
+    assert scores["scored_on"] == "development shots"
+    names = {each["name"] for each in scores["candidates"]}
+    assert names == {"tfidf", "tfidf+written", "states", "states+written", "zero-shot", "prompt"}
+    assert "dawgen backbones get minilm" in outcome.err

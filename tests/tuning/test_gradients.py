@@ -73,7 +73,7 @@ def test_a_split_batch_is_the_whole_batch(backbone, monkeypatch):
         return inner(prompts, inputs, words)
 
     monkeypatch.setattr(backbone, "label_scores", counted)
-    monkeypatch.setattr("dawgen.tuning.gradients.call_cost", lambda _device: 10**6)
+    monkeypatch.setattr("dawgen.backbone.memory.call_cost", lambda _device: 10**6)
     whole = gradients(backbone, 10**6)
     assert calls == [12]
     calls.clear()

@@ -18,6 +18,9 @@ CALL_COST = {"cpu": 48, "cuda": 8192}
 # call, in 3.7 s at 8,192 (dawgen/tiny, one core of an AMD EPYC with 32 MiB).
 CACHED_TOKENS = 2048
 
+_WORTHWHILE = 192
+"""Tokens of a call of its own, where it runs beside others: fewer take as long as its prompt."""
+
 
 @dataclass
 class CallLimits:
@@ -50,6 +53,29 @@ def tokens_at_once(device: torch.device, most: int) -> int:
     return min(most, CACHED_TOKENS) if device.type == "cpu" else most
 
 
+def runs(lengths: Sequence[int], most: int, side_by_side: int = 1) -> list[list[int]]:
+    """Cut rows that are read end to end, so without padding, into calls of about equal size.
+
+    Args:
+        lengths: tokens of each row; a prompt that rows share is not counted.
+        most: about the most tokens of a call; a longer row is a call of its own.
+        side_by_side: calls that run at once: as many, or a multiple, unless that is not worth it.
+
+    Returns:
+        Row numbers, call by call, shortest rows first.
+    """
+    order = np.argsort(np.asarray(lengths, dtype=int), kind="stable")
+    ends = np.cumsum(np.asarray(lengths, dtype=int)[order])
+    total = int(ends[-1]) if len(ends) else 0
+    count = -(-total // most)
+    if total >= side_by_side * _WORTHWHILE:
+        count = -(-count // side_by_side) * side_by_side
+    middles = ends - np.asarray(lengths, dtype=int)[order] / 2
+    call = np.floor(middles * count / max(1, total)).astype(int)
+    cut = [order[call == number].tolist() for number in range(max(1, count))]
+    return [rows for rows in cut if rows]
+
+
 def pieces(
     lengths: Sequence[int] | Sequence[tuple[int, int]], call_cost: int, most: int
 ) -> list[list[int]]:
@@ -75,13 +101,15 @@ def pieces(
     best = np.zeros(len(table) + 1)
     start = np.zeros(len(table) + 1, dtype=int)
     for end in range(1, len(table) + 1):
-        first = np.arange(end)
-        longest = np.maximum.accumulate(table[:end][::-1])[::-1].sum(axis=1)
+        # No piece that ends with this row can hold more rows, of which it is the longest.
+        begin = end - min(end, max(1, most // max(1, int(table[end - 1].sum()))))
+        first = np.arange(begin, end)
+        longest = np.maximum.accumulate(table[begin:end][::-1])[::-1].sum(axis=1)
         tokens = (end - first) * longest
-        cost = best[:end] + call_cost + tokens
+        cost = best[begin:end] + call_cost + tokens
         cost[(tokens > most) & (first < end - 1)] = np.inf
-        start[end] = int(cost.argmin())
-        best[end] = cost[start[end]]
+        start[end] = begin + int(cost.argmin())
+        best[end] = cost[start[end] - begin]
     cut: list[list[int]] = []
     end = len(table)
     while end:

@@ -50,7 +50,8 @@ def plain_frame(card: TaskCard) -> Frame:
     if not found or "{text2}" in before:
         return PLAIN
     between = rest.partition("{text2}")[0] if card.is_pair else "\n"
-    return Frame("plain", _ending_in_space(before), _ending_in_space(between))
+    before = _ending_in_space(before)
+    return Frame("plain", before, _ending_in_space(between), again=f"\n{before}")
 
 
 def _ending_in_space(words: str) -> str:
@@ -67,7 +68,10 @@ def chat_frame(card: TaskCard, backbone: BackboneText) -> Frame:
     before, _, rest = chat.partition(_TEXTS[0])
     between, _, after = rest.partition(_TEXTS[1])
     end = next(iter(_special_names(backbone, after)), "")
-    return Frame("chat", _without_system(before, after, backbone), between, card.request, end)
+    again = _between_turns(backbone)
+    before = _without_system(before, again.removeprefix(after), backbone)
+    again = again.partition(end)[2] if end else ""
+    return Frame("chat", before, between, card.request, end, again)
 
 
 def _render(backbone: BackboneText, texts: int) -> str:
@@ -98,17 +102,22 @@ def _special_names(backbone: BackboneText, text: str) -> list[str]:
     return re.findall("|".join(map(re.escape, names)), text) if names else []
 
 
-def _without_system(before: str, after: str, backbone: BackboneText) -> str:
+def _between_turns(backbone: BackboneText) -> str:
+    """What stands between a model's turn and the next user's; "" if it allows one exchange."""
+    try:
+        chat = _render(backbone, 3)
+    except UserError:
+        return ""
+    return chat.partition(_TEXTS[1])[2].partition(_TEXTS[2])[0]
+
+
+def _without_system(before: str, opening: str, backbone: BackboneText) -> str:
     """What stands before a user's turn, without the system turn that a template brings along.
 
-    A later user's turn shows how one begins. Behind "You are a helpful AI assistant named SmolLM"
-    its texts are less likely (SICK: 2.53 nats per token against 2.47), and every row is longer.
+    A later user's turn shows how one begins (``opening``). Behind "You are a helpful AI assistant
+    named SmolLM" texts are less likely (SICK: 2.53 nats per token against 2.47), and every row is
+    longer.
     """
-    try:
-        again = _render(backbone, 3)
-    except UserError:  # a template for a single exchange
-        return before
-    opening = again.partition(_TEXTS[1])[2].partition(_TEXTS[2])[0].removeprefix(after)
     if not opening or not before.endswith(opening):
         return before
     bos = backbone.tokenizer.bos_token or ""

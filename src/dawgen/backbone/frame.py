@@ -2,7 +2,8 @@
 it was taught to: its chat template where it has one, the card's words elsewhere.
 
 A source is [before ; text1 ; between]. Where there is no text1, a chat has a request in its place,
-and elsewhere nothing but [before] is read. The target is the text and an end mark.
+and elsewhere nothing but [before] is read. The target is the text and an end mark. Earlier turns,
+rows of the same label, come first: [before ; text1 ; between ; target ; again ; text1 ; between].
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from dawgen.backbone.text_tokenizer import TextTokenizer
 
 FrameName = Literal["plain", "chat"]
+Turn = tuple[str, str]
+"""An earlier row: its text1 ("" for none) and the text that was written behind it."""
 FILE = "frame.json"
 
 
@@ -36,6 +39,7 @@ class Frame:
     Attributes:
         request: what a chat's user says where there is no text1.
         end: the special token that ends the text; "" is the model's own end mark.
+        again: between a text's end mark and the next text1; "" where no turn can follow.
     """
 
     kind: FrameName = "plain"
@@ -43,6 +47,7 @@ class Frame:
     between: str = "\n"
     request: str = ""
     end: str = ""
+    again: str = ""
 
     def reads(self, text1: str) -> str:
         """What is read, in words: behind a text1, or ``""`` where there is none."""
@@ -50,7 +55,7 @@ class Frame:
         return f"{self.before}{inner}{self.between}" if inner else self.before
 
 
-PLAIN = Frame()
+PLAIN = Frame(again="\n")
 """Text1 and a line break."""
 
 
@@ -76,6 +81,7 @@ class FramedText:
         self.lead = [] if frame.kind == "chat" else texts.around[0]
         self.before, self.first_blank = self._piece(frame.before)
         self.between, self.second_blank = self._piece(frame.between, behind="a")
+        self.again, self.blank_again = self._piece(frame.again)
         self.request = frame.request
 
     def _piece(self, words: str, behind: str = "") -> tuple[list[int], str]:
@@ -95,8 +101,7 @@ class FramedText:
     @cached_property
     def nothing(self) -> list[int]:
         """What is read where there is no text1."""
-        asked = [*self._text(self.request, self.first_blank), *self.between] if self.request else []
-        return [*self.lead, *self.before, *asked]
+        return [*self.lead, *self.before, *self._asked("", self.first_blank)]
 
     def longest(self, tokens: int) -> int:
         """Tokens of the longest source where text1 has at most ``tokens``."""
@@ -109,6 +114,30 @@ class FramedText:
     def source(self, text1: Sequence[int]) -> list[int]:
         """What is read before a text2."""
         return [*self.lead, *self.before, *text1, *self.between]
+
+    def behind_turns(self, text1: str, turns: Sequence[Turn], most: int) -> list[int]:
+        """What is read before a text behind earlier turns; as :meth:`source` without any.
+
+        Args:
+            text1: "" for none.
+            most: tokens there is room for; the first turns are left out where there are more.
+        """
+        last = self._asked(text1, self.blank_again)
+        ids: list[int] = []
+        for first, text in reversed(turns):
+            asked = self._asked(first, self.blank_again)
+            turn = [*asked, *self.target(text, first), *self.again]
+            if len(self.lead) + len(self.before) + len(turn) + len(ids) + len(last) > most:
+                break
+            ids = [*turn, *ids]
+        if not ids:
+            return self.source(self.text1(text1)) if text1 else self.nothing.copy()
+        return [*self.lead, *self.before, *ids, *last]
+
+    def _asked(self, text1: str, blank: str) -> list[int]:
+        """A text1 or the request, and what stands behind it; nothing where there is neither."""
+        asked = text1 or self.request
+        return [*self._text(asked, blank), *self.between] if asked else []
 
     def target(self, text: str, source: str) -> list[int]:
         """A text to be written behind ``source`` ("" for none), and its end mark."""
@@ -143,7 +172,7 @@ def load_frame(generator: Path) -> Frame | None:
     path = generator / FILE
     if not path.is_file():
         return None
-    tree = read_json(path)
+    tree = {"again": "", **read_json(path)}  # a key that 0.1 did not write
     if set(tree) != set(Frame.__slots__) or {type(text) for text in tree.values()} != {str}:
         raise UserError(
             f"{path} is not a generator's frame; tune it anew with 'dawgen fit-generator'."

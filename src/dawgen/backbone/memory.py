@@ -9,13 +9,15 @@ from __future__ import annotations
 import ctypes
 import gc
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from contextvars import copy_context
 from typing import TYPE_CHECKING
 
 import torch
 
-from dawgen.backbone.calls import tokens_at_once
+from dawgen.backbone.calls import call_cost, pieces, runs, tokens_at_once
 from dawgen.backbone.recompute import is_recomputed
 from dawgen.backbone.shape import shape_of
 from dawgen.errors import UserError, first_line
@@ -64,6 +66,67 @@ def most_tokens(backbone: Backbone, wanted: int) -> int:
 
 def _power_of_two(most: int) -> int:
     return 1 << max(0, most.bit_length() - 1)
+
+
+def run_rows(
+    backbone: Backbone,
+    lengths: Sequence[int],
+    prompt_length: int,
+    wanted: int,
+    work: Callable[[list[int]], object],
+) -> None:
+    """Do ``work`` on all rows, cut into calls that memory and the processor's cache hold.
+
+    Where a model reads rows end to end, calls run side by side, one on each of PyTorch's threads,
+    which a single call of a small model does not fill.
+
+    Args:
+        lengths: tokens of every row, the soft prompt before it apart.
+        prompt_length: its tokens; rows of a call share prompts, or have one each.
+        wanted: most tokens of a call.
+        work: is given a call's rows, perhaps while others are worked on; it changes nothing that
+            outlasts it before it has succeeded.
+
+    Raises:
+        UserError: memory does not hold a single row.
+    """
+    sizes = [prompt_length + length for length in lengths]
+    if not backbone.is_packed:
+        most = most_tokens(backbone, wanted)
+        run_calls(backbone, pieces(sizes, call_cost(backbone.device), most), sizes, work)
+        return
+    threads = torch.get_num_threads()
+    calls = runs(lengths, max(1, most_tokens(backbone, wanted * threads) // threads), threads)
+    if threads > 1 and len(calls) > 1:
+        calls = _side_by_side(calls, work, threads)
+    run_calls(backbone, calls, sizes, work)
+
+
+def _side_by_side(
+    calls: Sequence[list[int]], work: Callable[[list[int]], object], threads: int
+) -> list[list[int]]:
+    """Work on calls, each on a thread; those that memory did not hold together are given back."""
+    graph = torch.is_grad_enabled()
+
+    def attempt(rows: list[int]) -> str | None:
+        torch.set_num_threads(1)
+        with torch.set_grad_enabled(graph):
+            return _attempt(work, rows)
+
+    with _one_thread(), ThreadPoolExecutor(threads) as pool:
+        waiting = [pool.submit(copy_context().run, attempt, rows) for rows in calls]
+        return [rows for rows, one in zip(calls, waiting, strict=True) if one.result() is not None]
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """PyTorch computes with one thread for a while."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def run_calls(

@@ -18,10 +18,12 @@ from torch.nn.functional import pad
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.modeling_outputs import BaseModelOutput
 
-from dawgen.backbone.calls import CallLimits, call_cost, pieces, tokens_at_once
+from dawgen.backbone import packed
+from dawgen.backbone.calls import CallLimits, call_cost, pieces, runs, tokens_at_once
 from dawgen.backbone.head import Head
 from dawgen.backbone.inputs import pad_right
 from dawgen.backbone.linear import quicken
+from dawgen.backbone.packed import Prompts, SharedPrompts, shared
 from dawgen.backbone.recompute import kept
 from dawgen.backbone.text import BackboneText
 from dawgen.backbone.words import Read, beginnings_to_read, behind_rows, word_log_probs
@@ -40,6 +42,29 @@ class TokenScores:
     log_probs: Tensor
     mask: Tensor
     hidden: Tensor
+
+
+@dataclass(frozen=True)
+class _States:
+    """A causal model's last hidden states, however its tokens lie.
+
+    Attributes:
+        hidden: [M,H], of all tokens.
+        first: [B] where each row's first token is.
+        prompt: [B] where the prompt that it reads begins; P tokens long.
+        length: P.
+    """
+
+    hidden: Tensor
+    first: Tensor
+    prompt: Tensor
+    length: int
+
+    def at(self, positions: Tensor) -> Tensor:
+        """Of rows' positions [B,n] from the prompt's first token on: [B,n,H]."""
+        behind = positions - self.length
+        own, soft = self.first[:, None] + behind, self.prompt[:, None] + positions
+        return self.hidden[torch.where(behind < 0, soft, own)]
 
 
 def _joined(parts: Sequence[TokenScores], rows: Sequence[Sequence[int]]) -> TokenScores:
@@ -74,6 +99,7 @@ class Backbone(BackboneText):
     ) -> None:
         self.model = model.eval().requires_grad_(False)
         quicken(self.model)
+        packed.prepare(self.model)
         super().__init__(model.config, tokenizer, name=name, max_length=max_length)
         self.fingerprint = fingerprint
         self.quantization: str | None = None  # that the weights had before, such as Q4_1
@@ -96,6 +122,11 @@ class Backbone(BackboneText):
     def hidden_size(self) -> int:
         """H, the width of the input embeddings."""
         return int(self.table().shape[1])
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether rows are read end to end, see :mod:`dawgen.backbone.packed`."""
+        return packed.packs(self.model)
 
     def table(self) -> Tensor:
         """The frozen input embedding table [V,H]."""
@@ -134,10 +165,15 @@ class Backbone(BackboneText):
 
     @contextmanager
     def eager_attention(self) -> Iterator[None]:
-        """Run attention as plain products, which alone have a second derivative.
+        """Run attention as plain products, which alone have a second derivative; so have those
+        of :mod:`dawgen.backbone.packed`.
 
         Activations are kept meanwhile: the graph of a gradient does that in any case.
         """
+        if self.is_packed:
+            with kept(self.model):
+                yield
+            return
         before = self.model.config._attn_implementation
         self.model.set_attn_implementation("eager")
         try:
@@ -150,7 +186,7 @@ class Backbone(BackboneText):
 
     def _with_prompts(
         self,
-        prompts: Tensor | None,
+        prompts: Prompts,
         rows: Sequence[Sequence[int]],
         device: torch.device,
         perturbation: Tensor | None = None,
@@ -162,13 +198,14 @@ class Backbone(BackboneText):
             vectors = vectors + perturbation.to(device, vectors.dtype) * padded.mask[..., None]
         if prompts is None:
             return vectors, padded.mask
+        prompts = prompts.each() if isinstance(prompts, SharedPrompts) else prompts
         soft = torch.ones(prompts.shape[:2], dtype=torch.bool, device=device)
         joined = torch.cat([prompts.to(device, vectors.dtype), vectors], dim=1)
         return joined, torch.cat([soft, padded.mask], dim=1)
 
     def _encode(
         self,
-        prompts: Tensor | None,
+        prompts: Prompts,
         rows: Sequence[Sequence[int]],
         perturbation: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
@@ -194,30 +231,50 @@ class Backbone(BackboneText):
 
     def _read(
         self,
-        prompts: Tensor | None,
+        prompts: Prompts,
         rows: Sequence[Sequence[int]],
         perturbation: Tensor | None = None,
-    ) -> Tensor:
-        """A causal model's last hidden states [B,P+T,H]."""
+    ) -> _States:
+        """A causal model's last hidden states."""
+        if self.is_packed:
+            soft = None if prompts is None else shared(prompts)
+            return self._read_packed(soft, rows, perturbation)
         vectors, mask = self._with_prompts(prompts, rows, self.device, perturbation)
         out = self.model.base_model(
             inputs_embeds=vectors, attention_mask=mask.long(), use_cache=False, return_dict=True
         )
-        hidden: Tensor = out.last_hidden_state
-        return hidden
+        length = 0 if prompts is None else prompts.shape[1]
+        begin = torch.arange(len(rows), device=self.device) * vectors.shape[1]
+        return _States(out.last_hidden_state.flatten(0, 1), begin + length, begin, length)
+
+    def _read_packed(
+        self,
+        prompts: SharedPrompts | None,
+        rows: Sequence[Sequence[int]],
+        perturbation: Tensor | None,
+    ) -> _States:
+        prompts = None if prompts is None else prompts.used()
+        layout = packed.Layout([len(row) for row in rows], prompts)
+        vectors = self.embed(torch.tensor([token for row in layout.order for token in rows[row]]))
+        if perturbation is not None:
+            parts = [perturbation[row, : len(rows[row])] for row in layout.order]
+            vectors = vectors + torch.cat(parts).to(vectors)
+        hidden = packed.read(self.model, vectors, layout, prompts)
+        of = torch.tensor(prompts.of if prompts else [0] * len(rows))
+        return _States(hidden, layout.first, of * layout.length, layout.length)
 
     # --- scoring labels -------------------------------------------------------------
 
     def label_scores(
         self,
-        prompts: Tensor | None,
+        prompts: Prompts,
         inputs: Sequence[Sequence[int]],
         label_words: Sequence[Sequence[int]],
     ) -> Tensor:
         """Scores [B,C] in fp32 whose softmax is p(label | input).
 
         Args:
-            prompts: [B,P,H], one soft prompt a row, or None.
+            prompts: [B,P,H], one soft prompt a row; shared by rows, which saves time; or None.
             inputs: B rows from :meth:`encode_rows`.
             label_words: C label words from :meth:`label_word_ids`.
 
@@ -232,14 +289,14 @@ class Backbone(BackboneText):
 
     def label_hidden(
         self,
-        prompts: Tensor | None,
+        prompts: Prompts,
         inputs: Sequence[Sequence[int]],
         perturbation: Tensor | None = None,
     ) -> Tensor:
         """Last hidden state [B,H] from which the label word's first token is predicted.
 
         Args:
-            prompts: [B,P,H], one soft prompt a row, or None.
+            prompts: as in :meth:`label_scores`.
             inputs: B rows from :meth:`encode_rows`.
             perturbation: [B,T,H], T the longest row's length, added to the rows' embedded
                 tokens; what it holds beside them, at padding, is not read.
@@ -248,10 +305,9 @@ class Backbone(BackboneText):
             states, mask = self._encode(prompts, inputs, perturbation)
             start = torch.tensor([self.decoder_start], device=self.device).expand(len(inputs), -1)
             return self._decode(states, mask, start, torch.ones_like(start))[:, -1]
-        hidden = self._read(prompts, inputs, perturbation)
-        length = 0 if prompts is None else prompts.shape[1]
-        last = torch.tensor([length + len(row) - 1 for row in inputs], device=self.device)
-        return hidden[torch.arange(len(inputs), device=self.device), last]
+        read = self._read(prompts, inputs, perturbation)
+        ends = torch.tensor([len(row) - 1 for row in inputs], device=self.device)
+        return read.at(read.length + ends[:, None])[:, 0]
 
     def mean_encodings(self, inputs: Sequence[Sequence[int]]) -> Tensor:
         """Mean last hidden state [B,H] of each input's tokens in fp32, without any prompt.
@@ -261,13 +317,16 @@ class Backbone(BackboneText):
         if self.is_encoder_decoder:
             states, mask = self._encode(None, inputs)
         else:
-            states, mask = self._read(None, inputs), pad_right(inputs, self.device).mask
+            mask = pad_right(inputs, self.device).mask
+            places = torch.arange(mask.shape[1], device=self.device)
+            last = mask.sum(1, keepdim=True) - 1
+            states = self._read(None, inputs).at(torch.minimum(places, last))
         weights = mask[..., None].float()
         return (states.float() * weights).sum(1) / weights.sum(1)
 
     def _reader(
         self,
-        prompts: Tensor | None,
+        prompts: Prompts,
         inputs: Sequence[Sequence[int]],
         label_words: Sequence[Sequence[int]],
     ) -> Read:
@@ -277,14 +336,15 @@ class Backbone(BackboneText):
             states, mask = self._encode(prompts, inputs)
             return lambda word: self._decoded_targets(states, mask, [word] * rows)
         several = len(beginnings_to_read(label_words)) > 1
-        once = behind_rows(self, prompts, inputs) if several else None
+        each = prompts.each() if isinstance(prompts, SharedPrompts) else prompts
+        once = behind_rows(self, each, inputs) if several else None
         return once or (lambda word: self._read_targets(prompts, inputs, [word] * rows))
 
     # --- scoring texts --------------------------------------------------------------
 
     def token_log_probs(
         self,
-        prompts: Tensor,
+        prompts: Tensor | SharedPrompts,
         sources: Sequence[Sequence[int]],
         targets: Sequence[Sequence[int]],
         source_of: Sequence[int] | None = None,
@@ -292,7 +352,7 @@ class Backbone(BackboneText):
         """log p(x_t | x_<t, source, prompt) of every target token, and its hidden state.
 
         Args:
-            prompts: [S,P,H], each source's label prompt.
+            prompts: [S,P,H], each source's label prompt, or shared.
             sources: S rows from :meth:`encode_source`.
             targets: B rows from :meth:`encode_target`.
             source_of: for each target its source's place; without, S = B and they go in pairs.
@@ -301,15 +361,19 @@ class Backbone(BackboneText):
         """
         if source_of is not None:
             return self._token_log_probs(prompts, sources, targets, source_of)
-        length = prompts.shape[1]
+        each = shared(prompts)
+        length = each.length
         sizes = [(length + len(s), len(t) + 1) for s, t in zip(sources, targets, strict=True)]
         most = tokens_at_once(self.device, sum(map(sum, sizes)))
-        cut = pieces(sizes, call_cost(self.device), most)
+        if self.is_packed:
+            cut = runs([len(s) + len(t) for s, t in zip(sources, targets, strict=True)], most)
+        else:
+            cut = pieces(sizes, call_cost(self.device), most)
         if len(cut) < 2:
             return self._token_log_probs(prompts, sources, targets)
         parts = [
             self._token_log_probs(
-                prompts.index_select(0, torch.tensor(piece, device=prompts.device)),
+                each.some(piece),
                 [sources[row] for row in piece],
                 [targets[row] for row in piece],
             )
@@ -319,7 +383,7 @@ class Backbone(BackboneText):
 
     def _token_log_probs(
         self,
-        prompts: Tensor,
+        prompts: Tensor | SharedPrompts,
         sources: Sequence[Sequence[int]],
         targets: Sequence[Sequence[int]],
         source_of: Sequence[int] | None = None,
@@ -332,7 +396,10 @@ class Backbone(BackboneText):
             hidden = self._decoded_targets(states, mask, targets)
         else:
             if source_of is not None:
-                prompts, sources = prompts[list(source_of)], [sources[i] for i in source_of]
+                prompts, sources = (
+                    shared(prompts).some(source_of),
+                    [sources[i] for i in source_of],
+                )
             hidden = self._read_targets(prompts, sources, targets)
         log_probs, target_mask = self._target_log_probs(hidden, targets)
         read = hidden[:, 1:].float() * target_mask[..., None]
@@ -348,19 +415,18 @@ class Backbone(BackboneText):
 
     def _read_targets(
         self,
-        prompts: Tensor | None,
+        prompts: Prompts,
         sources: Sequence[Sequence[int]],
         targets: Sequence[Sequence[int]],
     ) -> Tensor:
         """As :meth:`_decoded_targets`, for a causal model."""
         rows = [[*s, *t] for s, t in zip(sources, targets, strict=True)]
-        hidden = self._read(prompts, rows)
-        length = 0 if prompts is None else prompts.shape[1]
-        starts = torch.tensor([length + len(s) - 1 for s in sources], device=self.device)
+        states = self._read(prompts, rows)
+        before = torch.tensor([len(s) - 1 for s in sources], device=self.device)
+        ends = torch.tensor([len(row) - 1 for row in rows], device=self.device)
         width = max(len(t) for t in targets) + 1
-        steps = starts[:, None] + torch.arange(width, device=self.device)
-        steps = steps.clamp(max=hidden.shape[1] - 1)
-        return hidden.gather(1, steps[..., None].expand(-1, -1, hidden.shape[2]))
+        steps = before[:, None] + torch.arange(width, device=self.device)
+        return states.at(states.length + torch.minimum(steps, ends[:, None]))
 
     def _target_log_probs(
         self, hidden: Tensor, targets: Sequence[Sequence[int]]

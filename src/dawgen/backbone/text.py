@@ -8,7 +8,7 @@ from functools import cached_property, partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from dawgen.backbone.frame import PLAIN, Frame, FramedText
+from dawgen.backbone.frame import PLAIN, Frame, FramedText, Turn
 from dawgen.backbone.inputs import encode_rows
 from dawgen.backbone.text_tokenizer import TextTokenizer
 from dawgen.errors import UserError
@@ -188,11 +188,19 @@ class BackboneText:
         """The token of :meth:`end_of` in words."""
         return str(self.tokenizer.convert_ids_to_tokens(self.end_of(frame)))
 
-    def encode_source(self, text: str, prompt_length: int, frame: Frame | None = None) -> list[int]:
+    def encode_source(
+        self,
+        text: str,
+        prompt_length: int,
+        frame: Frame | None = None,
+        turns: Sequence[Turn] = (),
+    ) -> list[int]:
         """What the generator reads after its label prompt; ``""`` where it starts from nothing.
 
         Args:
             frame: what a causal model reads around the text, see :mod:`dawgen.backbone.frame`.
+            turns: rows that a causal model reads first, as many of the last ones as
+                ``max_length`` leaves room for.
 
         Raises:
             UserError: the prompt leaves no room for a text.
@@ -202,6 +210,8 @@ class BackboneText:
             ids = self.texts.encode([text])[0]
             return self.texts.encode([text], room)[0] if self._is_cut(ids, room) else ids
         framed = self.framed(frame)
+        if turns and framed.again:
+            return framed.behind_turns(text, turns, room)
         if not text:
             return framed.nothing.copy()
         ids = framed.text1(text)
@@ -226,16 +236,19 @@ class BackboneText:
                 "Further ones are not reported.",
             )
 
-    def text_room(self, prompt_length: int, frame: Frame | None = None) -> int | None:
+    def text_room(
+        self, prompt_length: int, frame: Frame | None = None, *, turns: bool = False
+    ) -> int | None:
         """Most tokens of a text that the model has positions for behind a label prompt and the
-        longest source; None where it has no limit."""
+        longest source, with earlier ``turns`` or without; None where it has no limit."""
         positions = _positions(self.config, "decoder")
         if positions is None:
             return None
         if self.is_encoder_decoder:
             return positions - len(self.decoder_start)
-        text1 = self._room(prompt_length, "generator") // 2
-        return positions - prompt_length - self.framed(frame).longest(text1)
+        room = self._room(prompt_length, "generator")
+        longest = self.framed(frame).longest(room // 2)
+        return positions - prompt_length - (max(room, longest) if turns else longest)
 
     def _room(self, prompt_length: int, section: str) -> int:
         """Tokens that a prompt leaves for text."""

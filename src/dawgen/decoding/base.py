@@ -10,19 +10,21 @@ import torch
 from torch import Tensor
 
 from dawgen.backbone import Backbone
-from dawgen.backbone.frame import Frame
+from dawgen.backbone.frame import Frame, Turn
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
     """One text to write: continue ``source`` ("" for nothing) under the label's prompt.
 
-    ``seed`` names the request's own random numbers.
+    ``seed`` names the request's own random numbers; ``turns`` are rows of the label that a causal
+    model reads first.
     """
 
     source: str
     label: int
     seed: int
+    turns: tuple[Turn, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,10 @@ def encode_sources(
     backbone: Backbone, requests: Sequence[Request], prompt_length: int, frame: Frame | None = None
 ) -> list[tuple[int, ...]]:
     """Each request's source as token ids, every text encoded once."""
-    texts = dict.fromkeys(request.source for request in requests)
+    texts = dict.fromkeys((request.source, request.turns) for request in requests)
     with backbone.warning_of_cut_sources("writing", len(texts)):
-        ids = {text: tuple(backbone.encode_source(text, prompt_length, frame)) for text in texts}
-    return [ids[request.source] for request in requests]
+        ids = {
+            (text, turns): tuple(backbone.encode_source(text, prompt_length, frame, turns))
+            for text, turns in texts
+        }
+    return [ids[request.source, request.turns] for request in requests]

@@ -78,14 +78,19 @@ def decoding_of(
 
     Raises:
         UserError: a repetition penalty for a label that the task has not; texts longer than the
-            model has positions for.
+            model has positions for; shots in context of a model that has no such thing.
     """
     named = settings.for_card(card)
+    if named.shots_in_context and backbone.is_encoder_decoder:
+        raise UserError(
+            f"{backbone.name} is a sequence-to-sequence model and reads no earlier turns; set "
+            "synthesis.shots_in_context to 0."
+        )
     texts = [row.text1 if row.text2 is None or writes_first else row.text2 for row in shots]
     texts += [row.text2 for row in shots if row.text2 is not None]
     lengths = [len(backbone.encode_target(text, frame=frame)) for text in texts]
     longest = min(named.max_new_tokens, math.ceil(named.longest_text * max(lengths)))
-    room = backbone.text_room(prompt_length, frame)
+    room = backbone.text_room(prompt_length, frame, turns=named.shots_in_context > 0)
     if room is not None and longest > room:
         raise UserError(
             f"Texts of up to {longest} tokens do not fit behind a label prompt of {prompt_length} "

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor
 
-from dawgen.backbone.memory import most_tokens, run_calls
+from dawgen.backbone.packed import SharedPrompts
+from dawgen.backbone.scoring import score_rows
 from dawgen.errors import UserError
 from dawgen.streams import repeatable
 from dawgen.terminal.progress import progress
@@ -59,19 +59,10 @@ def label_probabilities(
     Raises:
         UserError: a score is not finite (named by its row), or memory does not hold one row.
     """
-    length = 0 if prompt is None else int(prompt.shape[0])
-    sizes = [len(ids) + length for ids in inputs]
-    scores = np.zeros((len(inputs), len(label_words)), dtype=np.float32)
-    with progress("scoring rows", len(inputs), "rows") as advance, torch.no_grad():
-
-        def work(batch: list[int]) -> None:
-            prompts = None if prompt is None else prompt.expand(len(batch), *prompt.shape)
-            found = backbone.label_scores(prompts, [inputs[i] for i in batch], label_words)
-            scores[batch] = torch.softmax(found.float(), dim=-1).cpu().numpy()
-            advance(len(batch))
-
-        most = most_tokens(backbone, tokens_per_batch)
-        run_calls(backbone, bucket(sizes, most), sizes, work)
+    soft = None if prompt is None else SharedPrompts.one(prompt, len(inputs))
+    with progress("scoring rows", len(inputs), "rows") as advance:
+        found = score_rows(backbone, soft, inputs, label_words, tokens_per_batch, advance)
+    scores: npt.NDArray[np.float32] = found.softmax(dim=-1).numpy()
     broken = np.flatnonzero(~np.isfinite(scores).all(axis=1))
     if len(broken):
         raise UserError(
@@ -79,15 +70,3 @@ def label_probabilities(
             f"row {broken[0] + 1}; the prompt or the model's number format is broken."
         )
     return scores
-
-
-def bucket(lengths: Sequence[int], budget: int) -> list[list[int]]:
-    """Indices of rows in batches, longest first; width times height stays within the budget."""
-    order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
-    batches: list[list[int]] = []
-    for i in order:
-        if batches and lengths[batches[-1][0]] * (len(batches[-1]) + 1) <= budget:
-            batches[-1].append(i)
-        else:
-            batches.append([i])
-    return batches

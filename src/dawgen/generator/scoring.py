@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from dawgen.backbone.packed import SharedPrompts
 from dawgen.generator import objectives
 from dawgen.generator.examples import Batch, Example
 
@@ -30,7 +31,7 @@ def score_own(
     backbone: Backbone, prompts: Tensor, examples: Sequence[Example], labels: Tensor
 ) -> TokenScores:
     """Every example under its own label's prompt."""
-    return _score(backbone, prompts.index_select(0, labels), examples)
+    return _score(backbone, prompts, labels.tolist(), examples)
 
 
 def score_all(
@@ -38,7 +39,8 @@ def score_all(
 ) -> Scored:
     """Every example under every label's prompt, by label, in one forward pass of C·B rows."""
     count, size = len(prompts), len(labels)
-    scores = _score(backbone, prompts.repeat_interleave(size, 0), list(examples) * count)
+    of = [label for label in range(count) for _ in range(size)]
+    scores = _score(backbone, prompts, of, list(examples) * count)
     hidden = scores.hidden.view(count, size, *scores.hidden.shape[1:])
     return Scored(
         scores.log_probs.view(count, size, -1),
@@ -60,15 +62,18 @@ def score_rest(
     """
     count, size = len(prompts), len(labels)
     others = (labels + torch.arange(1, count, device=labels.device)[:, None]) % count  # [C-1,B]
-    scores = _score(backbone, prompts[others.flatten()], list(examples) * (count - 1))
+    scores = _score(backbone, prompts, others.flatten().tolist(), list(examples) * (count - 1))
     joined = torch.cat([own[None], scores.log_probs.view(count - 1, size, -1)])
     places = (torch.arange(count, device=labels.device)[:, None] - labels) % count
     return joined[places, torch.arange(size, device=labels.device)]
 
 
-def _score(backbone: Backbone, prompts: Tensor, examples: Sequence[Example]) -> TokenScores:
-    sources = [example.source for example in examples]
-    return backbone.token_log_probs(prompts, sources, [example.target for example in examples])
+def _score(
+    backbone: Backbone, prompts: Tensor, of: Sequence[int], examples: Sequence[Example]
+) -> TokenScores:
+    """Each example under the prompt ``of`` [C,P,H] that it reads."""
+    sources, targets = ([getattr(e, side) for e in examples] for side in ("source", "target"))
+    return backbone.token_log_probs(SharedPrompts(prompts, of), sources, targets)
 
 
 def distinction(weights: Tensor, hidden: Tensor, mask: Tensor, batch: Batch) -> Tensor:

@@ -23,7 +23,7 @@ _COLUMNS = {"text1": "text1", "text2": "text2", "label": "label"}
 
 
 class DawgenClassifier(ClassifierMixin, BaseEstimator):
-    """Few labelled texts in, a classifier out: ``fit`` is ``dawgen run``.
+    """Few labelled texts in, a classifier out: ``fit`` is ``dawgen run``, which ships the best.
 
         classifier = DawgenClassifier(label_words={"pos": "great", "neg": "terrible"})
         classifier.fit(texts, labels)

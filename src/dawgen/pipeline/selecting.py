@@ -22,6 +22,7 @@ from dawgen.storage.folder import folder_hash, write_json
 from dawgen.storage.reading import read_json
 from dawgen.tasks import Row
 from dawgen.tasks.job import Job, rows_hash
+from dawgen.terminal.progress import say
 
 
 def selection(
@@ -58,7 +59,11 @@ def selection(
         prompts = {name: load_prompt(path / name, context.backbone) for name in arms}
         labels = load_label_prompts(label_prompts, job.card.labels, context.backbone)
         made = Made(written(), prompts, (labels, load_frame(path / "generator")))
-        found, seconds = select(job.shots, made, models), {}
+        chosen = settings.selection
+        if chosen.candidates == "quick" and not asks_for_embeddings(wanted(chosen)):
+            say("  `dawgen backbones get minilm` adds sentence embeddings, often the best")
+        found = select(job.shots, made, models)
+        seconds: dict[str, float] = {}
         for candidate, facts in zip(found.candidates, found.table, strict=True):
             began, shipped = perf_counter(), Choice(candidate.name, candidate.ship())
             chances = _scored(candidate, shipped, job)

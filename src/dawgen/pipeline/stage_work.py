@@ -12,6 +12,7 @@ from dawgen.backbone.shape import Shape, Work, shape_of
 from dawgen.generator.examples import Shot, steps_per_epoch
 from dawgen.pipeline.stages import BASELINE, arms_of, shots_to_write
 from dawgen.synthesis.first_sentences import writes_first
+from dawgen.synthesis.writer import TURNS_SHARED_BY
 from dawgen.tuning import Arm
 
 if TYPE_CHECKING:
@@ -91,13 +92,18 @@ class Counter:
         labels, sizes = len(self.job.card.labels), self._text_sizes()
         source = sum(size[0] for size in sizes) / len(sizes)
         text = tokens / max(1, attempts)
-        write = self.shape.forward(source, self._lead + text, text)
+        write = self.shape.forward(source + self._turns(source), self._lead + text, text)
         score = self.shape.forward(source, self._lead + text, text) * labels
         read = Work()
         if self.settings.synthesis.chooses:
             length = self.settings.tuning.prompt_length
             read = mean_forward(self.shape, self._label_sizes(self.job.shots.train, length))
         return (write + score + read) * attempts
+
+    def _turns(self, source: float) -> float:
+        """Tokens that a row reads of earlier turns; rows of single texts share them."""
+        tokens = self.settings.synthesis.shots_in_context * (source + self.text_tokens(0)[0])
+        return tokens if self.job.card.is_pair else tokens / TURNS_SHARED_BY
 
     def text_tokens(self, longest: int) -> tuple[float, float]:
         """Tokens written for a row: the few shots' mean, without a first text, and the most."""

@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from dawgen.backbone.memory import run_calls
-from dawgen.evaluation.predict import bucket
+from dawgen.backbone.memory import run_rows
 from dawgen.storage.folder import write_json
 from dawgen.streams import Streams, repeatable
 
@@ -80,12 +79,11 @@ def _encodings(
     """[N,H], in the order of the rows."""
     inputs = backbone.encode_rows(card, rows, 0)
     found = np.zeros((len(rows), backbone.hidden_size), dtype=np.float32)
-    sizes = [len(ids) for ids in inputs]
 
     def work(batch: list[int]) -> None:
         found[batch] = backbone.mean_encodings([inputs[i] for i in batch]).cpu().numpy()
 
-    run_calls(backbone, bucket(sizes, tokens_per_batch), sizes, work)
+    run_rows(backbone, [len(ids) for ids in inputs], 0, tokens_per_batch, work)
     return found
 
 

@@ -59,8 +59,7 @@ class Candidate:
     @property
     def known(self) -> npt.NDArray[np.bool_]:
         """[N] where a row was held out."""
-        seen: npt.NDArray[np.bool_] = np.isnan(self.held_out).any(axis=1)
-        return ~seen
+        return np.asarray(~np.isnan(self.held_out).any(axis=1))
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from torch import Tensor
 from dawgen.backbone import Backbone
 from dawgen.backbone.frame import Frame, load_frame
 from dawgen.backbone.memory import most_tokens, run_calls
+from dawgen.backbone.packed import SharedPrompts
 from dawgen.errors import UserError
 from dawgen.prompts import load_label_prompts
 from dawgen.storage.folder import folder_hash
@@ -143,7 +144,7 @@ def score_batch(
     place = {text: number * labels for number, text in enumerate(distinct)}
     targets = [backbone.encode_target(target, source, frame) for source, target in texts]
     scores = backbone.token_log_probs(
-        prompts.repeat(len(distinct), 1, 1),
+        SharedPrompts(prompts, list(range(labels)) * len(distinct)),
         [source for source in distinct.values() for _ in range(labels)],
         [target for target in targets for _ in range(labels)],
         source_of=[place[text] + label for text, _ in texts for label in range(labels)],

@@ -192,7 +192,8 @@ class _Stage:
             min_label_ratio=settings.min_label_ratio,
         )
         engine = spread.engine(engine) if spread else engine
-        self.writer = Writer(card, engine, self.cleaner, scorer, streams)
+        turns = settings.shots_in_context
+        self.writer = Writer(card, engine, self.cleaner, scorer, streams, shots, turns)
         self.ledger = Ledger(card.labels)
         self.start = perf_counter()
         self.replayed = LabelAccount()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+from dawgen.backbone.frame import Turn
 from dawgen.decoding import Engine, Generation, Request
 from dawgen.streams import Streams
 from dawgen.synthesis.cleaner import Cleaner
@@ -12,7 +13,10 @@ from dawgen.synthesis.cleaning import Candidate
 from dawgen.synthesis.rows import SyntheticRow
 from dawgen.synthesis.scoring import Scorer
 from dawgen.synthesis.sources import GENERATED, FirstSentence
-from dawgen.tasks import TaskCard
+from dawgen.tasks import Row, TaskCard
+
+TURNS_SHARED_BY = 8
+"""Attempts of a label in a row that read the same few shots: these are then read once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,8 @@ class Writer:
     """Writes rows by an engine, cleans them, and scores those that the text rules pass.
 
     Attributes:
+        shots: few shots that rows of their label read as earlier turns.
+        turns: how many of them a row reads; 0 is none.
         tokens: tokens written so far, end marks included.
     """
 
@@ -38,6 +44,8 @@ class Writer:
     cleaner: Cleaner
     scorer: Scorer
     streams: Streams
+    shots: Sequence[Row] = field(default=(), repr=False)
+    turns: int = 0
     tokens: int = 0
 
     def write(self, attempts: Sequence[Attempt]) -> list[SyntheticRow]:
@@ -80,12 +88,23 @@ class Writer:
 
     def _generate(self, attempts: Sequence[Attempt], sources: Sequence[str]) -> list[Generation]:
         requests = [
-            Request(source, attempt.label, attempt.seed)
+            Request(source, attempt.label, attempt.seed, self._turns(attempt, source))
             for attempt, source in zip(attempts, sources, strict=True)
         ]
         texts = self.engine.generate(requests) if requests else []
         self.tokens += sum(text.tokens for text in texts)
         return texts
+
+    def _turns(self, attempt: Attempt, source: str) -> tuple[Turn, ...]:
+        """Few shots of the attempt's label, drawn anew for every ``TURNS_SHARED_BY`` attempts."""
+        if not self.turns:
+            return ()
+        label = self.card.labels[attempt.label]
+        rows = [row for row in self.shots if row.label == label]
+        group = str(attempt.number // TURNS_SHARED_BY)
+        order = self.streams.numpy("synthesis", "turns", label, group).permutation(len(rows))
+        drawn = [rows[i] for i in order[: self.turns]]
+        return tuple((row.text1, row.text2 or "") if source else ("", row.text1) for row in drawn)
 
     def _row(self, attempt: Attempt, text: Candidate, failed: str | None) -> SyntheticRow:
         label = self.card.labels[attempt.label]

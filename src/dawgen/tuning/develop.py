@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from dawgen.backbone.calls import call_cost, pieces
-from dawgen.backbone.memory import most_tokens, run_calls
+from dawgen.backbone.packed import SharedPrompts
+from dawgen.backbone.scoring import score_rows
 from dawgen.tuning.gradients import cross_entropy
 from dawgen.tuning.rows import EncodedRows
 
@@ -53,21 +53,11 @@ def dev_scores(
     """Score each arm's prompt of [R, P, H] on that arm's own development rows."""
     arms = [arm for arm, rows in enumerate(dev) for _ in rows.ids]
     ids = [row for rows in dev for row in rows.ids]
-    sizes = [prompts.shape[1] + len(row) for row in ids]
-    scores = torch.zeros(len(ids), len(label_words), device=prompts.device)
-    owner = torch.tensor(arms, device=prompts.device)
-
-    def work(piece: list[int]) -> None:
-        places = torch.tensor(piece, device=prompts.device)
-        soft = prompts.index_select(0, owner[places])
-        scores[places] = backbone.label_scores(soft, [ids[row] for row in piece], label_words)
-
-    most = most_tokens(backbone, tokens_per_batch)
-    run_calls(backbone, pieces(sizes, call_cost(prompts.device), most), sizes, work)
+    soft = SharedPrompts(prompts, arms)
+    scores = score_rows(backbone, soft, ids, label_words, tokens_per_batch)
     counts = [len(rows) for rows in dev]
     return [
-        _score(part, rows.targets)
-        for part, rows in zip(scores.cpu().split(counts), dev, strict=True)
+        _score(part, rows.targets) for part, rows in zip(scores.split(counts), dev, strict=True)
     ]
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from dawgen.backbone.calls import call_cost, pieces
-from dawgen.backbone.memory import most_tokens, run_calls
+from dawgen.backbone.memory import run_rows
+from dawgen.backbone.packed import SharedPrompts
 from dawgen.tuning.combine import Draw
 from dawgen.tuning.rows import JoinedRows
 from dawgen.tuning.surgery import project
@@ -61,13 +61,12 @@ def both_gradients(
     arms, length, _ = prompts.shape
     copies = prompts.detach().repeat(2, 1, 1).requires_grad_()
     device = prompts.device
-    sizes = [length + len(ids) for ids in rows.ids]
     losses = torch.zeros(len(rows.ids), device=device)
     probabilities = torch.zeros(rows.targets.shape, device=device)
-    total = torch.zeros_like(copies)
+    parts: list[tuple[int, Tensor]] = []
 
     def work(piece: list[int]) -> None:
-        soft = copies.index_select(0, rows.copy[piece].to(device))
+        soft = SharedPrompts(copies, rows.copy[piece].tolist())
         scores = backbone.label_scores(soft, [rows.ids[row] for row in piece], label_words)
         loss = cross_entropy(scores, rows.targets[piece].to(device))
         weighted = (loss * rows.weight[piece].to(device)).sum()
@@ -75,10 +74,12 @@ def both_gradients(
         places = torch.tensor(piece, device=device)
         losses[places] = loss.detach()
         probabilities[places] = torch.softmax(scores.detach(), dim=-1)
-        total.add_(gradient)  # last: what failed before it is done again
+        parts.append((piece[0], gradient))  # last: what failed before it is done again
 
-    most = most_tokens(backbone, tokens_per_batch)
-    run_calls(backbone, pieces(sizes, call_cost(device), most), sizes, work)
+    run_rows(backbone, [len(ids) for ids in rows.ids], length, tokens_per_batch, work)
+    total = torch.zeros_like(copies)
+    for _, gradient in sorted(parts, key=lambda part: part[0]):  # whichever was ready first
+        total.add_(gradient)
     return Gradients(total[:arms], total[arms:], losses, probabilities)
 
 

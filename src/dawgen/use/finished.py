@@ -73,7 +73,8 @@ def renew_record(run: Path) -> None:
     with suppress(UserError):  # one that cannot be read is written anew or refused by predict
         record = read_json(run / RECORD)
         if isinstance(files := record.get("files"), dict):
-            write_json(run / RECORD, record | {"files": files | kept_hashes(run)})
+            there = {name: value for name, value in files.items() if (run / name).exists()}
+            write_json(run / RECORD, record | {"files": there | kept_hashes(run)})
 
 
 def _check_record(run: Path) -> None:
