@@ -46,8 +46,8 @@ _NAMES = {
 def summary(folder: Path, columns: int) -> list[Line]:
     """The lines, which take at most ``MOST_LINES`` rows of a terminal so many columns wide.
 
-    Fewer verdicts and written rows are shown on narrow terminals and where there are many labels. Paths and
-    commands are never cut; only where these alone are longer, the lines are too.
+    Fewer verdicts and written rows are shown on narrow terminals and where there are many labels.
+    Paths and commands are never cut; only where these alone are longer, the lines are too.
 
     Raises:
         UserError: a file of the run folder is damaged.

@@ -191,7 +191,7 @@ def map_data(files: RunFiles, labels: Sequence[str]) -> dict[str, Any] | None:
         return None
     kinds = ["synthetic", *REAL]
     return {
-        "kinds": kinds,
+        "kinds": ["written", *REAL],
         "x": [_short(row["x"]) for row in points],
         "y": [_short(row["y"]) for row in points],
         "label": [labels.index(row["label"]) if row["label"] in labels else -1 for row in points],

@@ -105,7 +105,7 @@ def _choice(scores: dict[str, Any]) -> Iterator[Verdict]:
     if ours is None or len(by_name) < 2:
         return
     text = (
-        f"The run ships {title(ours['name'])}, the best of {len(by_name)} candidates with "
+        f"Shipped: {title(ours['name'])}, chosen among {len(by_name)} candidates, right on "
         f"{ours['held_out_accuracy']:.1%} of {ours['held_out_rows']:,} held-out rows"
     )
     if prompt is None or prompt is ours:
@@ -113,7 +113,7 @@ def _choice(scores: dict[str, Any]) -> Iterator[Verdict]:
         return
     yield Verdict(
         "choice",
-        f"{text}: it alone is right on {prompt['shipped_better']} of them, the tuned prompt alone "
+        f"{text}; it alone is right on {prompt['shipped_better']} of them, the tuned prompt alone "
         f"on {prompt['shipped_worse']} (p = {prompt['p']:.2g}).",
     )
 
