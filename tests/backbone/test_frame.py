@@ -50,9 +50,7 @@ def test_a_chat_is_what_the_template_makes_of_two_turns(tiny_chat: Backbone, tex
 
 
 @pytest.mark.parametrize("text1", [TEXTS[0], ""])
-def test_earlier_turns_are_what_the_template_makes_of_them(
-    tiny_chat: Backbone, text1: str
-) -> None:
+def test_earlier_turns_are_what_the_template_makes_of_them(tiny_chat: Backbone, text1: str) -> None:
     card = PAIRS.model_copy(update={"description": "a task"})
     frame = frame_for(card, tiny_chat)
     turns = [("a dog runs", "a dog is old"), ("two", "no")] if text1 else [("", "a dog"), ("", "b")]

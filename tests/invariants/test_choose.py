@@ -47,7 +47,7 @@ def test_the_prompt_on_the_shots_alone_comes_first(chosen: Chosen) -> None:
     lines = [line for line in outcome.err.splitlines() if line.startswith("dawgen: ")]
     assert [line.split()[1] for line in lines] == ["1/5", "2/5", "3/5", "4/5", "5/5"]
     assert lines[0].endswith("tuning a prompt on the few shots alone")
-    assert lines[2].endswith("and choosing those that the first prompt agrees with")
+    assert lines[2].endswith("and choosing those whose label a reader confirms")
     scores = read(run / "scores.json")
     assert {"baseline", "zero_shot"} <= set(scores)
 

@@ -10,7 +10,8 @@ import torch
 from transformers import AutoModel, AutoTokenizer
 
 from dawgen.errors import UserError
-from dawgen.selection.encoder import SentenceEncoder, is_here
+from dawgen.selection import encoder as encoding
+from dawgen.selection.encoder import SentenceEncoder, fetch_along, is_here
 
 TEXTS = ["the dog sleeps", "a", "two old men eat in the park near a very old house and it is cold"]
 
@@ -49,3 +50,22 @@ def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
     assert is_here(str(tmp_path))
     with pytest.raises(UserError, match=r"cannot be loaded.*selection\.encoder"):
         SentenceEncoder(str(tmp_path))
+
+
+def test_an_encoder_is_fetched_along_with_a_fetched_backbone_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DAWGEN_CACHE", str(tmp_path))
+    fetched: list[str] = []
+
+    def fail(known) -> None:
+        fetched.append(known.name)
+        raise UserError("no network.")
+
+    monkeypatch.setattr(encoding, "get_backbone", fail)
+    for backbone in ("dawgen/tiny", "google/t5-large-lm-adapt", str(tmp_path)):
+        fetch_along("minilm", backbone)
+    assert not fetched
+    fetch_along("minilm", "dawgen/smollm2")
+    assert fetched == ["minilm"]
+    assert "no network" in capsys.readouterr().err

@@ -106,6 +106,7 @@ def _write(
     **files: str | None,
 ) -> tuple[RunFolder, Job, Callable[[], object]]:
     from dawgen.pipeline import stages
+    from dawgen.pipeline.reader import reader_of
     from dawgen.pipeline.stage import make
     from dawgen.synthesis.preview import preview_lines
     from dawgen.synthesis.spread import Spread
@@ -117,13 +118,14 @@ def _write(
         _show(preview_lines(context.job, context.backbone, settings, home, preview))
 
     def stage() -> None:
-        chosen, tokens = settings.synthesis, settings.evaluation.tokens_per_batch
+        chosen = settings.synthesis
         if chosen.chooses:
-            say("first a prompt on the few shots alone, which chooses the rows")
+            say("first a prompt on the few shots alone, which may choose the rows")
             reader = stages.arms_of(settings)[stages.BASELINE]
             make(stages.baseline(context, settings.tuning, reader), context)
         spread = Spread(cluster, settings.backbone) if cluster else None
-        make(stages.synthesis(context, chosen, tokens, home, spread), context)
+        read = partial(reader_of, context, settings)
+        make(stages.synthesis(context, chosen, read, home, spread), context)
 
     return context.folder, context.job, stage
 

@@ -24,6 +24,7 @@ from dawgen.backbone import Backbone
 from dawgen.methods.base import Task
 from dawgen.methods.prompted import Prepare, PromptJob
 from dawgen.pipeline import stages
+from dawgen.pipeline.reader import PromptReader
 from dawgen.pipeline.stage import Context, make
 from dawgen.settings import Combine, Settings
 from dawgen.storage.folder import RunFolder
@@ -67,9 +68,10 @@ def written_rows(
     job = Job(task.card, shots, list(task.rows))
     folder = RunFolder(task.folder / generator)
     context = Context(folder, job, backbone, settings.seed)
+    tokens = settings.evaluation.tokens_per_batch
     written = [
         stages.generator(context, settings.generator, settings.synthesis),
-        stages.synthesis(context, settings.synthesis, settings.evaluation.tokens_per_batch),
+        stages.synthesis(context, settings.synthesis, lambda: PromptReader.of(context, tokens)),
     ]
     if settings.synthesis.chooses:
         reader = stages.arms_of(settings)[stages.BASELINE]

@@ -23,6 +23,7 @@ from dawgen.decoding.choose import check_engine, decoding_of
 from dawgen.evaluation import overlap
 from dawgen.pipeline import selecting, stages
 from dawgen.pipeline.limits import NO_LIMITS, Costs, Limits
+from dawgen.pipeline.reader import RowReader, reader_of
 from dawgen.pipeline.record import run_record
 from dawgen.pipeline.stage import Context, Stage, held, make_all
 from dawgen.pipeline.stage_work import Counter
@@ -30,6 +31,7 @@ from dawgen.pipeline.stages import BASELINE, arms_of
 from dawgen.pipeline.tracking import tracked
 from dawgen.prompts import load_prompt
 from dawgen.report import write_report
+from dawgen.selection.encoder import fetch_along
 from dawgen.settings import Settings
 from dawgen.storage.atomic import write_bytes
 from dawgen.storage.folder import RunFolder, write_json
@@ -55,6 +57,9 @@ def stages_of(
         speed = context.folder.stages["synthesis"]["speed"]
         return count.synthesis(speed["attempted"], speed["tokens"])
 
+    def read() -> RowReader:
+        return reader_of(context, settings)
+
     first = []
     if BASELINE in arms:
         alone = stages.baseline(context, settings.tuning, arms[BASELINE])
@@ -66,7 +71,7 @@ def stages_of(
     return [
         *first,
         generator.counting(count.generator),
-        stages.synthesis(context, settings.synthesis, tokens).counting(written),
+        stages.synthesis(context, settings.synthesis, read).counting(written),
         stages.tuning(context, settings, rows).counting(lambda: count.tuning(rows())),
         *chosen,
         stages.evaluation(context, arms, tokens).counting(count.evaluation),
@@ -109,6 +114,8 @@ def run(
     job = load_job(str(task), settings, train=train, dev=dev, test=test)
     backbone = load_backbone(settings.backbone)
     _check_before(job, backbone, settings, preset)
+    if settings.selection.candidates == "quick":
+        fetch_along(settings.selection.encoder, settings.backbone.path)
     folder, costs = RunFolder(Path(out)), Costs(limits)
     context = Context(folder, job, backbone, settings.seed)
 

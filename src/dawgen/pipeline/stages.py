@@ -17,7 +17,8 @@ from dawgen.decoding import choose_engine, decoding_of
 from dawgen.evaluation import predict, score, write_predictions
 from dawgen.generator import fit_generator, label_prompt_start, weighted_texts
 from dawgen.generator.examples import Shot, make_shots
-from dawgen.pipeline.reader import PromptReader
+from dawgen.pipeline.reader import BASELINE as BASELINE
+from dawgen.pipeline.reader import RowReader
 from dawgen.pipeline.stage import Context, Stage, Workspace
 from dawgen.prompts import load_label_prompts, load_prompt, save_prompt
 from dawgen.report import write_map
@@ -37,7 +38,6 @@ from dawgen.terminal.progress import hushed
 from dawgen.tuning import Arm, fit_prompts, planned_arms
 from dawgen.use.finished import renew_record
 
-BASELINE = "baseline"
 _NEVER = {"tokens_per_batch", "baseline"}
 _OF_SYNTHETIC_ROWS = {"combine", "epsilon", "synthetic_batch_size", "label_smoothing", "noise"}
 
@@ -118,16 +118,14 @@ def shots_to_write(
 def synthesis(
     context: Context,
     settings: SynthesisSettings,
-    tokens_per_batch: int,
+    read: Callable[[], RowReader],
     generator: Path | None = None,
     spread: Spread | None = None,
 ) -> Stage:
     """Label prompts -> labelled rows in ``synthetic/``, those that the reader chooses if asked for.
 
-    The reader is the prompt of :func:`baseline`.
-
     Args:
-        tokens_per_batch: of the reader.
+        read: makes the reader, once the prompt of :func:`baseline` is there.
         generator: a generator's folder; the run's own without.
         spread: other machines that write; the rows are the same as here.
     """
@@ -137,8 +135,8 @@ def synthesis(
     settings = settings.for_card(job.card)
 
     @cache
-    def reader() -> PromptReader | None:
-        return PromptReader.of(context, tokens_per_batch) if settings.chooses else None
+    def reader() -> RowReader | None:
+        return read() if settings.chooses else None
 
     def inputs() -> dict[str, Any]:
         read = reader()
@@ -168,7 +166,7 @@ def synthesis(
         )
         return {"engine": made.engine, "speed": made.speed.as_json()}
 
-    chooses = ", and choosing those that the first prompt agrees with" if settings.chooses else ""
+    chooses = ", and choosing those whose label a reader confirms" if settings.chooses else ""
     return Stage("synthesis", f"writing labelled rows{chooses}", "synthetic", inputs, build)
 
 
@@ -178,7 +176,7 @@ def synthesis(
 def baseline(context: Context, settings: TuningSettings, arm: Arm) -> Stage:
     """Few shots alone -> a soft prompt [P,H] in ``baseline/``.
 
-    It is what the final prompt is compared with, and the reader that chooses synthetic rows.
+    It is what the final prompt is compared with, and may be the reader that chooses rows.
     """
     plain = settings.model_copy(update={"noise": NoiseSettings()})
     return Stage(

@@ -14,15 +14,16 @@ import numpy.typing as npt
 import torch
 
 from dawgen.backbone.cache import cached
+from dawgen.backbone.calls import call_cost, pieces
 from dawgen.backbone.fetch import get_backbone
 from dawgen.backbone.load import quiet
 from dawgen.backbone.place import model_device
 from dawgen.backbone.registry import known_backbone
 from dawgen.errors import UserError
-from dawgen.evaluation.predict import bucket
 from dawgen.storage.folder import folder_hash
 from dawgen.storage.reading import read_json
 from dawgen.streams import repeatable
+from dawgen.terminal.progress import warn
 
 Vectors = npt.NDArray[np.float32]
 _TOKENS_PER_CALL = 2048
@@ -73,7 +74,8 @@ class SentenceEncoder:
             split_special_tokens=True,  # "[SEP]" in a text is text
         )["input_ids"]
         vectors = np.zeros((len(texts), self._model.config.hidden_size), np.float32)
-        for batch in bucket([len(row) for row in ids], _TOKENS_PER_CALL):
+        sizes = [len(row) for row in ids]
+        for batch in pieces(sizes, call_cost(self._model.device), _TOKENS_PER_CALL):
             padded = self._tokenizer.pad(
                 {"input_ids": [ids[i] for i in batch]}, return_tensors="pt"
             ).to(self._model.device)
@@ -88,6 +90,20 @@ def is_here(path: str) -> bool:
     """Whether an encoder can be loaded without a download."""
     known = known_backbone(path)
     return Path(path).is_dir() if known is None else cached(known) is not None
+
+
+def fetch_along(path: str, backbone: str) -> None:
+    """Fetch an encoder of dawgen's list where the backbone is a fetched one too.
+
+    Whoever takes a backbone that dawgen fetches has agreed to downloads. A failure is a warning.
+    """
+    known, fetched = known_backbone(path), known_backbone(backbone)
+    if known is None or fetched is None or fetched.is_packaged or is_here(path):
+        return
+    try:
+        get_backbone(known)
+    except UserError as error:
+        warn(f"the sentence encoder {path} is left out of the candidates: {error}")
 
 
 def _place(path: str) -> Path:

@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from dawgen.backbone.memory import run_calls
-from dawgen.evaluation.predict import bucket
+from dawgen.backbone.memory import run_rows
 from dawgen.streams import repeatable
 
 if TYPE_CHECKING:
@@ -76,12 +75,11 @@ def mean_states(backbone: Backbone, tokens_per_batch: int) -> Encode:
             backbone.text_ids(text)[: backbone.max_length] or [backbone.end_id] for text in texts
         ]
         vectors = np.zeros((len(texts), backbone.hidden_size), dtype=np.float32)
-        sizes = [len(row) for row in ids]
 
         def work(batch: list[int]) -> None:
             vectors[batch] = backbone.mean_encodings([ids[i] for i in batch]).cpu().numpy()
 
-        run_calls(backbone, bucket(sizes, tokens_per_batch), sizes, work)
+        run_rows(backbone, [len(row) for row in ids], 0, tokens_per_batch, work)
         return vectors
 
     return encode

@@ -13,8 +13,9 @@ class ChoosingSettings(Section):
     """Which clean rows are kept, by a reader that did not write them, method.md §2."""
 
     by: Literal["none", "reader"] = "none"
-    """`reader` keeps the rows whose label the prompt tuned on the few shots alone predicts, and
-    goes on writing until each label has `rows_per_label` of them; `none` keeps all clean rows."""
+    """`reader` keeps the rows whose label is confirmed by the best classifier of the few shots
+    alone (the prompt tuned on them, or a linear head of `selection.candidates`), and goes on
+    writing until each label has `rows_per_label` of them; `none` keeps all clean rows."""
     calibrate: bool = True
     """Subtract each label's mean log-probability over a shard's clean rows first, so that a
     reader that favours one label still compares rows (batch calibration, Zhou et al. 2024)."""

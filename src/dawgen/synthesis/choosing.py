@@ -111,8 +111,8 @@ def choose_rows(
 
 
 NEXT_STEPS = (
-    "The prompt tuned on the few shots alone, which chooses rows, predicts another label for the "
-    "rest, so the final prompt has little to learn this label from; read the rejected rows "
+    "The reader, which learned from the few shots alone, predicts another label for the rest, so "
+    "the final prompt has little to learn this label from; read the rejected rows "
     "(synthesis.keep_rejected), give more labelled rows, or set synthesis.choose.by to none."
 )
 
