@@ -194,7 +194,9 @@ def test_seventy_seven_labels_fit(
     folder = write_run(tmp_path / "many")
     names = [f"a label of some length {n}" for n in range(77)]
     confusion = {
-        name: {other: 9 if other == name else int((i + 3) % 77 == j) for j, other in enumerate(names)}
+        name: {
+            other: 9 if other == name else int((i + 3) % 77 == j) for j, other in enumerate(names)
+        }
         for i, name in enumerate(names)
     }
     parts = {name: {"precision": 0.9, "recall": 0.9, "f1": 0.9, "n": 10} for name in names}

@@ -53,7 +53,9 @@ def test_hostile_texts_stay_text(run_folder: Path) -> None:
     assert page.text.count(HOSTILE) == 5
     # the command and the commands that follow from it, as a shell takes them
     assert page.text.count(shlex.quote(HOSTILE)) > 1
-    assert page.text.count(shlex.quote(HOSTILE)) == page.text.count(f"--note {shlex.quote(HOSTILE)}")
+    assert page.text.count(shlex.quote(HOSTILE)) == page.text.count(
+        f"--note {shlex.quote(HOSTILE)}"
+    )
     assert page.tags.count("script") == 5  # theme, three of data, the page's own
 
 

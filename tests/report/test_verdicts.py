@@ -59,7 +59,9 @@ def test_at_most_five_and_each_with_a_command(run_folder: Path) -> None:
     every = verdicts(read_run(run_folder), None)
     assert [v.name for v in every] == ["written", "test", "overlap", "no better", "unlike", "alone"]
     assert verdicts(read_run(run_folder)) == every[:5]
-    assert all(verdict.command[:2] in {("dawgen", "run"), ("dawgen", "report")} for verdict in every)
+    assert all(
+        verdict.command[:2] in {("dawgen", "run"), ("dawgen", "report")} for verdict in every
+    )
 
 
 def test_an_empty_folder_has_none(tmp_path: Path) -> None:
@@ -244,9 +246,7 @@ def test_two_labels_that_are_confused(run_folder: Path) -> None:
         "c": {"a": 4, "b": 0, "c": 1},  # four rows say nothing
     }
     scores(run_folder, confusion=confusion)
-    assert text_of(run_folder, "confused") == (
-        "40 of 100 rows of label a are answered b (40%)."
-    )
+    assert text_of(run_folder, "confused") == ("40 of 100 rows of label a are answered b (40%).")
     scores(run_folder, confusion={"a": {"a": 71, "b": 29}, "b": {"a": 0, "b": 9}})
     assert found(run_folder, "confused") is None
 

@@ -194,7 +194,8 @@ def _prompt_pair(scores: dict[str, Any]) -> _Pair | None:
     alone = [
         each
         for each in scores.get("candidates") or []
-        if not each["name"].endswith(WRITTEN) and each["name"] not in _NOT_ALONE
+        if not each["name"].endswith(WRITTEN)
+        and each["name"] not in _NOT_ALONE
         and "test_accuracy" in each
     ]
     if not alone:
@@ -204,9 +205,7 @@ def _prompt_pair(scores: dict[str, Any]) -> _Pair | None:
     return "the prompt", more, less, scored_on
 
 
-def _result(
-    accuracy: float, n: int, interval: list[float] | None = None, name: str = ""
-) -> Result:
+def _result(accuracy: float, n: int, interval: list[float] | None = None, name: str = "") -> Result:
     low, high = interval or wilson_interval(round(accuracy * n), n)
     return Result(name, accuracy, low, high, n)
 
