@@ -139,7 +139,8 @@ class SynthesisSettings(DecodingSettings):
     max_attempts_factor: Annotated[float, Field(ge=1)] = 10.0
     """Stop generating for a label after this many attempts per row of `rows_per_label`."""
     oversample: Annotated[float, Field(ge=1)] = 1.0
-    """Write this many clean rows per wanted one and keep those of the highest label ratio."""
+    """Write this many clean rows per wanted one and keep those of the highest label ratio; with a
+    reader (`synthesis.choose.by`), those whose label the second text alone tells least."""
     min_label_ratio: Share = 0.0
     """Reject rows with a smaller label ratio: the generator's p(text | label), divided by its sum
     over all labels."""
