@@ -271,6 +271,22 @@ def test_tuning_on_edited_rows_takes_the_runs_own_options(run_folder: Path) -> N
     )
 
 
+def test_a_command_without_a_folder_is_of_the_default_one(run_folder: Path) -> None:
+    write(run_folder, "run.json", RUN | {"command": ["dawgen", "run", "demo"]})
+    verdict = found(run_folder, "written")
+    assert verdict is not None
+    assert verdict.command[-1] == "runs/latest-14"
+
+
+def test_a_head_that_learns_from_written_rows_is_compared_even_if_the_prompt_has_none(
+    run_folder: Path,
+) -> None:
+    write(run_folder, "prompt/arm.json", {"combine": "real"})
+    table = [candidate("tfidf", 0.7, 1.0), candidate("tfidf+written", 0.8, 0.25)]
+    scores(run_folder, choice="tfidf", candidates=table, prompt={"accuracy": 0.5, "n": 4})
+    assert "hurt logistic regression on TF-IDF by 75.0 points" in text_of(run_folder, "written")
+
+
 def test_a_run_from_python_has_commands_too(run_folder: Path) -> None:
     write(run_folder, "run.json", RUN | {"command": []})
     verdict = found(run_folder, "written")

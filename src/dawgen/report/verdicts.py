@@ -23,6 +23,7 @@ CONFUSED = 0.3
 FEWEST_CONFUSED = 5
 _NOT_ALONE = ("prompt", "noisy-channel", "average", "zero-shot")
 """Candidates that are not tuned on the shots alone, beside those with written rows."""
+_DEFAULT_OUT = "runs/latest"
 _ONCE = {"--out", "--test", "--max-hours", "--max-kwh"}
 """Options that a change replaces in the run's own command, or that `dawgen tune` has not."""
 
@@ -72,7 +73,9 @@ def _drop(words: list[str], option: str) -> None:
 def place(files: RunFiles) -> str:
     """The run folder as it was named in the command, else its name."""
     own = _own_command(files)
-    return own[own.index("--out") + 1] if "--out" in own[:-1] else files.name
+    if "--out" in own[:-1]:
+        return own[own.index("--out") + 1]
+    return _DEFAULT_OUT if own[:2] == ["dawgen", "run"] else files.name
 
 
 def _own_command(files: RunFiles) -> list[str]:
@@ -121,6 +124,7 @@ def _choice(scores: dict[str, Any]) -> Iterator[Verdict]:
 # --- whether the written rows helped ---------------------------------------------------
 
 
+_PROMPT = "the prompt"
 _Pair = tuple[str, Result, Result, str]
 """What was compared, with written rows, without, and the rows that it was scored on."""
 
@@ -130,7 +134,7 @@ def _written(files: RunFiles, pair: _Pair | None) -> Iterator[Verdict]:
     scores = files.scores
     if not files.ledger or not is_number(scores.get("accuracy")):
         return
-    if files.arm.get("combine") == "real":
+    if files.arm.get("combine") == "real" and (pair is None or pair[0] == _PROMPT):
         text = "Written rows were not used to tune the prompt: tuning.combine is real."
         yield Verdict("written", text, ("-s", "tuning.combine=surgery"))
         return
@@ -151,8 +155,8 @@ def _written(files: RunFiles, pair: _Pair | None) -> Iterator[Verdict]:
         did = "helped" if gap > 0 else "hurt"
         text = f"Written rows {did} {what} by {abs(gap):.1f} points"
         text += f": {figures} instead of {less.accuracy:.1%}{doubt}."
-        worse = () if gap > 0 else ("-s", "tuning.combine=real")
-        yield Verdict("written", text, _another_seed(files) if doubt else worse)
+        without = ("-s", "tuning.combine=real") if gap < 0 and what == _PROMPT else ()
+        yield Verdict("written", text, _another_seed(files) if doubt else without)
 
 
 def _doubt(one: Result, other: Result) -> str:
@@ -176,8 +180,8 @@ def _head_pair(scores: dict[str, Any]) -> _Pair | None:
     if not less or not more or "test_accuracy" not in less or "test_accuracy" not in more:
         return None
     n = int(scores["n"])
-    results_ = [_result(part["test_accuracy"], n) for part in (more, less)]
-    return title(head), results_[0], results_[1], scores.get("scored_on", "test rows")
+    with_rows, without = (_result(part["test_accuracy"], n) for part in (more, less))
+    return title(head), with_rows, without, scores.get("scored_on", "test rows")
 
 
 def _prompt_pair(scores: dict[str, Any]) -> _Pair | None:
@@ -190,7 +194,7 @@ def _prompt_pair(scores: dict[str, Any]) -> _Pair | None:
     baseline = scores.get("baseline") or {}
     if is_number(baseline.get("accuracy")):
         less = _result(baseline["accuracy"], int(baseline.get("n", n)), baseline.get("accuracy_95"))
-        return "the prompt", more, less, scored_on
+        return _PROMPT, more, less, scored_on
     alone = [
         each
         for each in scores.get("candidates") or []
@@ -202,7 +206,7 @@ def _prompt_pair(scores: dict[str, Any]) -> _Pair | None:
         return None
     best = max(alone, key=lambda each: float(each["held_out_accuracy"]))
     less = _result(best["test_accuracy"], n, name=title(best["name"]))
-    return "the prompt", more, less, scored_on
+    return _PROMPT, more, less, scored_on
 
 
 def _result(accuracy: float, n: int, interval: list[float] | None = None, name: str = "") -> Result:
@@ -217,8 +221,8 @@ def _honesty(files: RunFiles) -> Iterator[Verdict]:
     scores = files.scores
     if scores.get("scored_on") == "development shots":
         text = (
-            f"There are no test rows: the {scores['n']:,} rows scored are those by which the "
-            "checkpoint was chosen, so the figures flatter."
+            f"There are no test rows: the {scores['n']:,} rows scored had a part in the choice of "
+            "the classifier, so the figures flatter."
         )
         yield Verdict("test", text, ("--test", "HELD-OUT.csv"))
     if overlap := files.run.get("overlap"):

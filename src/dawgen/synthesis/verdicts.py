@@ -81,4 +81,5 @@ def _given_away(quality: Mapping[str, Any]) -> Iterator[Verdict]:
             "alone",
             f"Written rows give their label away: text2 alone tells it for {accuracy:.1%} of them "
             f"(chance {chance:.1%}), so a classifier need not read text1.",
+            ("-s", "synthesis.choose.by=reader", "-s", "synthesis.oversample=2"),
         )
