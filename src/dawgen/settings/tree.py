@@ -125,8 +125,8 @@ class SynthesisSettings(DecodingSettings):
     """Sentences of a corpus that may be first sentences. `task`: those of the same kind as in the
     few shots."""
     shots_in_context: Annotated[int, Field(ge=0)] = 0
-    """Few shots of the label that a causal model reads as earlier turns before it writes a row
-    (ours, not published)."""
+    """Few shots of the label that a causal model reads as earlier turns before it writes a row, the
+    words of its label prompt in front of each (ours, not published)."""
     engine: Literal["auto", "transformers", "ctranslate2"] = "auto"
     """Decoding engine. With `transformers`, a row depends on its own seed only; with
     `ctranslate2`, also on the other rows of its batch, the machine and the number of threads.
