@@ -162,7 +162,7 @@ def test_a_read_only_cache_serves_what_it_has(
 ) -> None:
     with monkeypatch.context() as locked:
         locked.setattr(fetch, "turn", read_only)
-        with pytest.raises(UserError, match="the disk can only be read"):
+        with pytest.raises(UserError, match="the disk is read-only"):
             get_backbone(toy)
     folder = get_backbone(toy)
     monkeypatch.setattr(fetch, "turn", read_only)
@@ -174,7 +174,7 @@ def test_a_cache_that_cannot_be_a_folder_is_said(
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("DAWGEN_CACHE", str(tmp_path / "file" / "cache"))
-    with pytest.raises(UserError, match="a file lies where a folder is to be"):
+    with pytest.raises(UserError, match="a file is where a folder should be"):
         get_backbone(toy)
 
 

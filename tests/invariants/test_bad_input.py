@@ -90,17 +90,19 @@ def test_one_label_only(job: SmallJob, tmp_path: Path) -> None:
     assert_refused(outcome, tmp_path / "run", "train.jsonl", "one label only", "'same'")
 
 
-def test_fewer_shots_than_asked(job: SmallJob, tmp_path: Path) -> None:
+def test_fewer_shots_than_are_needed(job: SmallJob, tmp_path: Path) -> None:
+    write_rows(job.data("train"), rows(0, 6))
     outcome = job.run(tmp_path / "run", shots=5)
-    assert_refused(outcome, tmp_path / "run", "train.jsonl", "4 rows", "5")
+    assert_refused(outcome, tmp_path / "run", "train.jsonl", "3 rows", "the 4 that are needed")
 
 
 def test_too_few_rows_to_draw_both_sets_from(job: SmallJob, tmp_path: Path) -> None:
+    write_rows(job.data("train"), rows(0, 6))
     arguments = job.arguments()
     place = arguments.index("--dev")
     del arguments[place : place + 2]
     outcome = dawgen("run", job.card, *arguments, "--out", tmp_path / "run")
-    assert_refused(outcome, tmp_path / "run", "4 different rows", "need 8")
+    assert_refused(outcome, tmp_path / "run", "3 different rows", "need 4")
 
 
 def test_development_rows_that_are_training_rows(job: SmallJob, tmp_path: Path) -> None:

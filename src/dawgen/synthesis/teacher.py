@@ -206,7 +206,7 @@ def rows_of(content: str, card: TaskCard, label: str) -> Iterator[SyntheticRow]:
         if None in texts:
             yield empty.rejected(NO_ROW)
             continue
-        first, second = (*[str(text) for text in texts], None)[:2]
+        first, second = str(texts[0]), str(texts[1]) if card.is_pair else None
         row = SyntheticRow(first, second, label)
         own = label_text(item.get(card.columns["label"], item.get("label")))
         yield row if own.casefold() == label.casefold() else row.rejected(OTHER_LABEL)
