@@ -48,6 +48,37 @@ def test_without_dev_rows_both_are_drawn_apart() -> None:
     assert not set(drawn.train) & set(drawn.dev)
 
 
+def test_one_file_of_sixteen_per_label_is_enough(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = _rows(16)
+    train, dev = _shots(rows, shots=16)
+    assert Counter(row.label for row in train) == {"good": 10, "bad": 10}
+    assert sorted([*train, *dev], key=str) == sorted(rows, key=str)
+    assert (
+        "16 rows per label: 20 rows are learned from, and the other 12" in capsys.readouterr().err
+    )
+    assert _shots(rows, shots=16) == (train, dev) != _shots(rows, shots=16, seed=21)
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "train", "dev"),
+    [(4, 4, (2, 2), (2, 2)), (5, 40, (3, 16), (2, 16)), (31, 9, (16, 6), (15, 3))],
+)
+def test_unequal_labels_are_used_in_full(
+    good: int, bad: int, train: tuple[int, int], dev: tuple[int, int]
+) -> None:
+    rows = [*_rows(50)]
+    of = {label: [row for row in rows if row.label == label] for label in CARD.labels}
+    drawn = _shots([*of["good"][:good], *of["bad"][:bad]], shots=16)
+    for part, counts in zip(drawn, (train, dev), strict=True):
+        assert tuple(Counter(row.label for row in part)[c] for c in CARD.labels) == counts
+    assert not set(drawn.train) & set(drawn.dev)
+
+
+def test_files_of_fewer_rows_than_shots_are_taken_as_they_are() -> None:
+    train, dev = [*_rows(5), Row("one more", None, "good")], _rows(4, 10)
+    assert _shots(train, dev, shots=16) == (train, dev)
+
+
 @pytest.mark.parametrize(
     ("train", "dev", "words"),
     [
@@ -61,6 +92,18 @@ def test_without_dev_rows_both_are_drawn_apart() -> None:
 def test_too_little_is_refused(train, dev, words: str) -> None:
     with pytest.raises(UserError, match=words):
         _shots(train, dev)
+
+
+@pytest.mark.parametrize(
+    ("dev", "words"),
+    [
+        (_rows(9, 10), "3 rows of label 'good', fewer than the 4 that are needed"),
+        (None, "only 3 different rows of label 'good', but .* need 4"),
+    ],
+)
+def test_three_rows_per_label_are_too_few(dev: list[Row] | None, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        _shots(_rows(3), dev, shots=16)
 
 
 def test_rows_that_stand_there_twice_are_drawn_once(capsys: pytest.CaptureFixture[str]) -> None:

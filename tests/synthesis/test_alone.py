@@ -10,7 +10,7 @@ import pytest
 from dawgen.streams import Streams
 from dawgen.synthesis.measures import ALONE_LEAST as LEAST
 from dawgen.synthesis.measures import ALONE_MOST as MOST
-from dawgen.synthesis.measures import text2_alone
+from dawgen.synthesis.measures import text2_alone, told_alone
 from dawgen.tasks import Row
 
 LABELS = ["x", "y"]
@@ -74,3 +74,17 @@ def test_labelling_rows_imports_neither_the_measure_nor_scikit_learn() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_rows_whose_words_tell_their_label_have_the_higher_share() -> None:
+    telling, plain = rows(40, {"x": " not"}), rows(40, {})
+    shares = told_alone([*telling, *plain])
+    assert sum(shares[:80]) / 80 > sum(shares[80:]) / 80 + 0.1
+    assert all(0 <= share <= 1 for share in shares)
+
+
+@pytest.mark.parametrize(
+    "some", [[], rows(4, {}), rows(40, {})[::2], [Row("a", None, label) for label in LABELS * 9]]
+)
+def test_few_rows_of_one_label_and_single_texts_tell_nothing(some: list[Row]) -> None:
+    assert told_alone(some) == [0.0] * len(some)

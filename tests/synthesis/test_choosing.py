@@ -18,7 +18,7 @@ from dawgen.settings.choosing import ChoosingSettings
 from dawgen.streams import Streams
 from dawgen.synthesis import SyntheticRow, load_synthetic, stage, synthesize
 from dawgen.synthesis.choosing import Chooser, choose_rows, margins, reader_agreement
-from dawgen.synthesis.cleaner import READER_DISAGREES
+from dawgen.synthesis.cleaner import READER_DISAGREES, TELLS
 from dawgen.tasks import Row
 from tests.synthesis.helpers import random_prompts, read_shards
 from tests.synthesis.test_stage import Stopped, check_account, content
@@ -130,13 +130,10 @@ def test_what_is_kept_is_what_the_reader_chooses_of_the_shards_clean_rows(run, p
     rows = check_account(run())
     for number in (0, 1):
         shard = [row for row in rows if row.shard == number]
-        clean = [r for r in shard if r.kept or r.reason in (READER_DISAGREES, LOWER)]
+        clean = [r for r in shard if r.kept or r.reason in (READER_DISAGREES, TELLS)]
         labels = [pair_card.label_index(row.label) for row in clean]
         agrees = (margins(coin(clean), labels, calibrate=True) >= 0).tolist()
         assert [row.reason != READER_DISAGREES for row in clean] == agrees
-
-
-LOWER = "lower label ratio than others"
 
 
 def test_calibration_changes_the_choice(run):
@@ -163,7 +160,7 @@ def test_a_tuned_prompt_reads(run, writer, pair_card):
     assert any(row.reason == READER_DISAGREES for row in rows)
     for number in (0, 1):
         clean = [r for r in rows if r.shard == number and r.label_ratio is not None]
-        clean = [r for r in clean if r.kept or r.reason in (READER_DISAGREES, LOWER)]
+        clean = [r for r in clean if r.kept or r.reason in (READER_DISAGREES, TELLS)]
         labels = [pair_card.label_index(row.label) for row in clean]
         agrees = (margins(reader(clean), labels, calibrate=True) >= 0).tolist()
         assert agrees == [row.reason != READER_DISAGREES for row in clean]
@@ -271,7 +268,7 @@ def test_agreement_is_counted_before_any_further_cut():
     rows = [
         SyntheticRow("a", "b", "x"),
         SyntheticRow("a", "c", "x", False, READER_DISAGREES),
-        SyntheticRow("a", "d", "x", False, LOWER),
+        SyntheticRow("a", "d", "x", False, TELLS),
         SyntheticRow("a", "e", "x", False, "empty"),
     ]
     assert reader_agreement(rows, ["x", "y"]) == {"x": round(2 / 3, 4), "y": None}

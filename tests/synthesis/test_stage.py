@@ -62,6 +62,7 @@ def check_account(out) -> list[SyntheticRow]:
         "near-duplicate",
         "low label ratio",
         "lower label ratio than others",
+        "text2 alone tells the label more than others",
         "more rows than the other labels",
         "reader disagrees",
         None,

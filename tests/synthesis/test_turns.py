@@ -54,7 +54,9 @@ def test_single_texts_read_shots_of_their_label_drawn_anew_for_some_attempts() -
     for request in requests:
         label = SINGLE.labels[request.label]
         assert len(set(request.turns)) == 4
-        assert all(not text1 and text.startswith(label) for text1, text in request.turns)
+        words = SINGLE.label_prompts[label]
+        assert request.source == words
+        assert all(said == words and text.startswith(label) for said, text in request.turns)
         draws.setdefault(request.label, []).append(request.turns)
     for turns in draws.values():
         groups = [turns[i : i + TURNS_SHARED_BY] for i in range(0, len(turns), TURNS_SHARED_BY)]
@@ -67,9 +69,12 @@ def test_pairs_read_pairs_and_first_texts_read_first_texts() -> None:
     shots = [Row(f"first {n}", f"{c} {n}", c) for c in PAIRS.labels for n in range(2)]
     for request in asked(PAIRS, shots, GENERATED, 4):  # more than there are
         label = PAIRS.labels[request.label]
-        pairs = {(f"first {n}", f"{label} {n}") for n in range(2)}
-        firsts = {("", f"first {n}") for n in range(2)}
-        assert set(request.turns) == (pairs if request.source else firsts)
+        words = PAIRS.label_prompts[label]
+        pairs = {(f"{words} first {n}", f"{label} {n}") for n in range(2)}
+        firsts = {(words, f"first {n}") for n in range(2)}
+        behind_a_first_text = request.source == f"{words} word"
+        assert behind_a_first_text or request.source == words
+        assert set(request.turns) == (pairs if behind_a_first_text else firsts)
 
 
 def test_without_the_setting_there_are_no_turns() -> None:

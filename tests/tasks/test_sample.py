@@ -103,5 +103,5 @@ def test_given_shots_are_checked() -> None:
         check_shots(SICK, shots_of(SICK, neutral=40), 4, name="t.csv")
     with pytest.raises(UserError, match="no row with the label 'entailment'"):
         check_shots(SICK, shots_of(SICK, neutral=40, contradiction=9), 4)
-    with pytest.raises(UserError, match=r"3 rows of label 'neutral', fewer than the 4 shots"):
+    with pytest.raises(UserError, match=r"3 rows of label 'neutral', fewer than the 4 that"):
         check_shots(SICK, shots_of(SICK, entailment=4, neutral=3, contradiction=5), 4)

@@ -125,8 +125,8 @@ class SynthesisSettings(DecodingSettings):
     """Sentences of a corpus that may be first sentences. `task`: those of the same kind as in the
     few shots."""
     shots_in_context: Annotated[int, Field(ge=0)] = 0
-    """Few shots of the label that a causal model reads as earlier turns before it writes a row
-    (ours, not published)."""
+    """Few shots of the label that a causal model reads as earlier turns before it writes a row, the
+    words of its label prompt in front of each (ours, not published)."""
     engine: Literal["auto", "transformers", "ctranslate2"] = "auto"
     """Decoding engine. With `transformers`, a row depends on its own seed only; with
     `ctranslate2`, also on the other rows of its batch, the machine and the number of threads.
@@ -139,7 +139,8 @@ class SynthesisSettings(DecodingSettings):
     max_attempts_factor: Annotated[float, Field(ge=1)] = 10.0
     """Stop generating for a label after this many attempts per row of `rows_per_label`."""
     oversample: Annotated[float, Field(ge=1)] = 1.0
-    """Write this many clean rows per wanted one and keep those of the highest label ratio."""
+    """Write this many clean rows per wanted one and keep those of the highest label ratio; with a
+    reader (`synthesis.choose.by`), those whose label the second text alone tells least."""
     min_label_ratio: Share = 0.0
     """Reject rows with a smaller label ratio: the generator's p(text | label), divided by its sum
     over all labels."""

@@ -13,6 +13,7 @@ from dawgen.tasks import Row, TaskCard
 
 LOW_LABEL_RATIO = "low label ratio"
 NOT_AMONG_BEST = "lower label ratio than others"
+TELLS = "text2 alone tells the label more than others"
 NOT_ASKED_FOR = "more rows than asked for"
 READER_DISAGREES = "reader disagrees"
 
@@ -110,20 +111,25 @@ class Cleaner:
 
 
 def keep_best(
-    rows: Sequence[SyntheticRow], quota: int, reason: str = NOT_AMONG_BEST
+    rows: Sequence[SyntheticRow],
+    quota: int,
+    reason: str = NOT_AMONG_BEST,
+    worth: Sequence[float] | None = None,
 ) -> list[SyntheticRow]:
-    """Marks all but each label's ``quota`` kept rows of the highest label ratio as rejected.
+    """Marks all but each label's ``quota`` best kept rows as rejected; order stays.
 
-    Order stays; of equal ratios, or where there are none, the earlier row wins.
+    Args:
+        worth: of each row; the label ratio without. Of equal ones the earlier row wins.
     """
+    worth = worth or [row.label_ratio or 0.0 for row in rows]
     marked, left = list(rows), Counter(dict.fromkeys((row.label for row in rows), quota))
     kept = [i for i, row in enumerate(rows) if row.kept]
-    for i in sorted(kept, key=lambda i: -(rows[i].label_ratio or 0.0)):
+    for i in sorted(kept, key=lambda i: -worth[i]):
         left[rows[i].label] -= 1
         if left[rows[i].label] < 0:
             marked[i] = rows[i].rejected(reason)
     return marked
 
 
-PASSED = (None, READER_DISAGREES, NOT_AMONG_BEST)
+PASSED = (None, READER_DISAGREES, NOT_AMONG_BEST, TELLS)
 """Reasons of rows that the cleaner had let pass: the choice came later."""

@@ -159,12 +159,29 @@ def text2_alone(
     for label, own in texts.items():
         x += [own[i] for i in sorted(rng.choice(len(own), size, replace=False).tolist())]
         y += [label] * size
-    accuracy = round(_accuracy(x, y), 4)
+    predicted = _predicted(x, y, "predict")
+    accuracy = round(sum(a == b for a, b in zip(predicted, y, strict=True)) / len(y), 4)
     return {"accuracy": accuracy, "chance": round(1 / len(labels), 4), "rows": len(x)}
 
 
-def _accuracy(texts: Sequence[str], labels: Sequence[str]) -> float:
-    """Over all folds; scikit-learn takes a second to import, and nothing else here needs it."""
+def told_alone(rows: Sequence[Row]) -> list[float]:
+    """How far text2 alone tells each row's label, 0 to 1: the probability of it to a TF-IDF and
+    logistic regression that has not seen the row; 0 for single texts, and where there are few rows.
+    """
+    counts = Counter(row.label for row in rows)
+    if any(row.text2 is None for row in rows) or len(counts) < 2 or min(counts.values()) < 5:
+        return [0.0] * len(rows)
+    labels = [str(row.label) for row in rows]
+    shares = _predicted([str(row.text2) for row in rows], labels, "predict_proba")
+    order = sorted(set(labels))
+    return [float(share[order.index(label)]) for share, label in zip(shares, labels, strict=True)]
+
+
+def _predicted(texts: Sequence[str], labels: Sequence[str], method: str) -> Any:
+    """By a model that has not seen the text, over five folds.
+
+    scikit-learn takes a second to import, and nothing else here needs it.
+    """
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
@@ -173,5 +190,4 @@ def _accuracy(texts: Sequence[str], labels: Sequence[str]) -> float:
     words = TfidfVectorizer(token_pattern=r"\w+|[^\w\s]", ngram_range=(1, 2))
     model = make_pipeline(words, LogisticRegression(max_iter=1000))
     folds = StratifiedKFold(5, shuffle=True, random_state=0)
-    predicted = cross_val_predict(model, list(texts), list(labels), cv=folds)
-    return sum(a == b for a, b in zip(predicted, labels, strict=True)) / len(labels)
+    return cross_val_predict(model, list(texts), list(labels), cv=folds, method=method)

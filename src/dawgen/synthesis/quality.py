@@ -226,8 +226,8 @@ def measure_lines(report: Mapping[str, Any]) -> list[str]:
     if by_label := report.get("reader_agreement"):
         shares = ", ".join(f"{shown(name)} {_percent(share)}" for name, share in by_label.items())
         lines.append(
-            "A prompt tuned on the few shots alone agrees with the label of this share of the "
-            f"clean rows, and only those were kept: {shares}."
+            "The reader, which learned from the few shots alone, confirms the label of this share "
+            f"of the clean rows, and only those were kept: {shares}."
         )
     if alone := report.get("text2_alone"):
         lines.append(

@@ -18,10 +18,11 @@ from dawgen.errors import UserError
 from dawgen.settings import SynthesisSettings
 from dawgen.streams import Streams, repeatable
 from dawgen.synthesis.choosing import NEXT_STEPS, Chooser, Reader
-from dawgen.synthesis.cleaner import PASSED, READER_DISAGREES, Cleaner, keep_best
+from dawgen.synthesis.cleaner import PASSED, READER_DISAGREES, TELLS, Cleaner, keep_best
 from dawgen.synthesis.first_sentences import choose_first_sentences
 from dawgen.synthesis.folder import describe, finished_shard, keep_shard, write_rows
 from dawgen.synthesis.ledger import LabelAccount, Ledger
+from dawgen.synthesis.measures import told_alone
 from dawgen.synthesis.provenance import Provenance
 from dawgen.synthesis.rows import SyntheticRow
 from dawgen.synthesis.scoring import Scorer
@@ -91,7 +92,8 @@ def synthesize(
     Shard by shard: clean rows are collected for each label, ``oversample`` times as many as
     the shard wants, and those of the highest label ratio are kept. With ``choose.by`` reader a
     row counts as soon as the reader agrees with its label, calibrated over the clean rows that
-    the shard has so far (:class:`~dawgen.synthesis.choosing.Chooser`). A label that has used up
+    the shard has so far (:class:`~dawgen.synthesis.choosing.Chooser`), and those are kept whose
+    label text2 alone tells least. A label that has used up
     ``max_attempts_factor`` attempts for every row it wants, or ``HOPELESS`` without a single
     one, is left short, with a warning.
 
@@ -151,6 +153,15 @@ def _quotas(settings: SynthesisSettings) -> list[int]:
     """Rows per label of each shard: full ones, then the rest."""
     full, rest = divmod(settings.rows_per_label, settings.shard_rows)
     return [settings.shard_rows] * full + ([rest] if rest else [])
+
+
+def _hidden(rows: Sequence[SyntheticRow]) -> list[float]:
+    """The worth of kept rows: the more, the less text2 alone tells their label."""
+    kept = [i for i, row in enumerate(rows) if row.kept]
+    worth = [0.0] * len(rows)
+    for i, share in zip(kept, told_alone([rows[i] for i in kept]), strict=True):
+        worth[i] = -share
+    return worth
 
 
 class _Stage:
@@ -221,7 +232,10 @@ class _Stage:
             done = sum(min(quota, count * quota // wanted) for count in good)
             advance(max(0, done - shown))  # a later round may unchoose a row; the bar stays
             shown = max(shown, done)
-        chosen = keep_best(chosen, quota)
+        if self.reader is None:
+            chosen = keep_best(chosen, quota)
+        else:
+            chosen = keep_best(chosen, quota, TELLS, _hidden(chosen))
         for row in chosen:
             self.ledger.enter(row)
         return chosen

@@ -88,23 +88,34 @@ class Writer:
 
     def _generate(self, attempts: Sequence[Attempt], sources: Sequence[str]) -> list[Generation]:
         requests = [
-            Request(source, attempt.label, attempt.seed, self._turns(attempt, source))
+            self._request(attempt, source)
             for attempt, source in zip(attempts, sources, strict=True)
         ]
         texts = self.engine.generate(requests) if requests else []
         self.tokens += sum(text.tokens for text in texts)
         return texts
 
-    def _turns(self, attempt: Attempt, source: str) -> tuple[Turn, ...]:
-        """Few shots of the attempt's label, drawn anew for every ``TURNS_SHARED_BY`` attempts."""
+    def _request(self, attempt: Attempt, source: str) -> Request:
+        """The attempt's text, behind few shots of its label where it reads any.
+
+        They are drawn anew for every ``TURNS_SHARED_BY`` attempts, and the label prompt's words
+        stand in front of every first text: of what is read, not only of what is tuned.
+        """
         if not self.turns:
-            return ()
+            return Request(source, attempt.label, attempt.seed)
         label = self.card.labels[attempt.label]
         rows = [row for row in self.shots if row.label == label]
         group = str(attempt.number // TURNS_SHARED_BY)
         order = self.streams.numpy("synthesis", "turns", label, group).permutation(len(rows))
-        drawn = [rows[i] for i in order[: self.turns]]
-        return tuple((row.text1, row.text2 or "") if source else ("", row.text1) for row in drawn)
+        words = self.card.label_prompts[label]
+
+        def turn(row: Row) -> Turn:
+            if not source:
+                return words, row.text1
+            return f"{words} {row.text1}", row.text2 or ""
+
+        turns = tuple(turn(rows[i]) for i in order[: self.turns])
+        return Request(f"{words} {source}".strip(), attempt.label, attempt.seed, turns)
 
     def _row(self, attempt: Attempt, text: Candidate, failed: str | None) -> SyntheticRow:
         label = self.card.labels[attempt.label]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 from dawgen.errors import UserError
@@ -12,6 +12,9 @@ from dawgen.tasks.row import Row, row_key
 from dawgen.terminal.progress import say, warn
 
 Item = TypeVar("Item")
+FEWEST = 4
+"""Different rows per label that a run needs at least, for training and development together where
+both come from one file."""
 
 
 class Shots(NamedTuple):
@@ -32,19 +35,22 @@ def prepare_shots(
 ) -> Shots:
     """The few shots from the user's rows.
 
-    Exactly ``shots`` rows per label are used as they are; from more, ``shots`` different ones are
-    drawn by the seed. Without ``dev`` both sets are drawn, disjoint, from ``train``.
+    Up to ``shots`` rows per label are used as they are; from more, ``shots`` different ones are
+    drawn by the seed. Without ``dev`` both sets come, disjoint, from ``train``: ``shots`` rows per
+    label each, or of a label with fewer rows five eighths and three eighths.
 
     Args:
         names: names of the training and the development rows in messages.
 
     Raises:
-        UserError: one label only, too few different rows of one, or rows that are in both sets.
+        UserError: one label only, fewer than ``FEWEST`` different rows of one, or rows that are in
+            both sets.
     """
-    check_shots(card, train, None if dev is None else shots, name=names[0])
+    fewest = min(FEWEST, shots)
+    check_shots(card, train, None if dev is None else fewest, name=names[0])
     if dev is None:
-        return sample_shots(card, train, shots, seed, name=names[0])
-    check_shots(card, dev, shots, name=names[1])
+        return _split(card, train, shots, seed, names[0])
+    check_shots(card, dev, fewest, name=names[1])
     train_keys = {row_key(row) for row in train}
     both = sum(row_key(row) in train_keys for row in dev)
     if both:
@@ -56,6 +62,48 @@ def prepare_shots(
         _draw(card, train, shots, seed, "train", names[0]),
         _draw(card, dev, shots, seed, "dev", names[1]),
     )
+
+
+def _split(card: TaskCard, rows: Sequence[Row], shots: int, seed: int, name: str) -> Shots:
+    """All rows, or ``2 * shots`` per label of more, in two disjoint sets."""
+    pools = _pools(card, rows)
+    label, pool = min(pools.items(), key=lambda item: len(item[1]))
+    if len(pool) >= 2 * shots:
+        return sample_shots(card, rows, shots, seed, name=name)
+    if len(pool) < (fewest := min(FEWEST, 2 * shots)):
+        raise UserError(
+            f"{name} has only {len(pool)} different rows of label {label!r}, but training and "
+            f"development together need {fewest}; {_advice(len(pool) // 2)}."
+        )
+    train: list[Row] = []
+    dev: list[Row] = []
+    for label, pool in pools.items():
+        drawn = _shuffled(list(pool), seed, label)[: 2 * shots]
+        place = min(shots, len(drawn) - (3 * len(drawn) + 4) // 8)
+        train += drawn[:place]
+        dev += drawn[place : place + shots]
+    say(
+        f"{name} has {_per_label(pools)} rows per label: {len(train)} rows are learned from, and "
+        f"the other {len(dev)} choose the checkpoint."
+    )
+    return Shots(train, dev)
+
+
+def _per_label(pools: Mapping[str, Sequence[Row]]) -> str:
+    least, most = (pick(map(len, pools.values())) for pick in (min, max))
+    return f"{least}" if least == most else f"{least} to {most}"
+
+
+def _pools(card: TaskCard, rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """Each label's different rows: texts that differ in case and spacing only count once."""
+    pools: dict[str, list[Row]] = {label: [] for label in card.labels}
+    seen = set()
+    for row in rows:
+        key = row_key(row)
+        if row.label is not None and key not in seen:
+            seen.add(key)
+            pools[row.label].append(row)
+    return pools
 
 
 def sample_shots(
@@ -72,13 +120,7 @@ def sample_shots(
     Raises:
         UserError: a label has fewer than ``2 * shots`` different rows.
     """
-    pools: dict[str, dict[object, Row]] = {label: {} for label in card.labels}
-    seen = set()
-    for row in rows:
-        key = row_key(row)
-        if row.label is not None and key not in seen:
-            seen.add(key)
-            pools[row.label][key] = row
+    pools = _pools(card, rows)
     label, pool = min(pools.items(), key=lambda item: len(item[1]))
     if len(pool) < 2 * shots:
         raise UserError(
@@ -88,7 +130,7 @@ def sample_shots(
     train: list[Row] = []
     dev: list[Row] = []
     for label, pool in pools.items():
-        drawn = _shuffled(list(pool.values()), seed, label)
+        drawn = _shuffled(pool, seed, label)
         train += drawn[:shots]
         dev += drawn[shots : 2 * shots]
     return Shots(train, dev)
@@ -117,8 +159,8 @@ def check_shots(
         raise UserError(f"{name} has no row with the label {label!r}.")
     if shots is not None and counts[label] < shots:
         raise UserError(
-            f"{name} has {counts[label]} rows of label {label!r}, fewer than the {shots} "
-            f"shots of the settings; {_advice(counts[label])}."
+            f"{name} has {counts[label]} rows of label {label!r}, fewer than the {shots} that are "
+            f"needed; {_advice(counts[label])}."
         )
 
 
@@ -132,14 +174,14 @@ def _draw(
     """``shots`` rows per label, in the file's order; all of them if there are no more."""
     counts = Counter(row.label for row in rows)
     different = list({(row_key(row), row.label): row for row in reversed(rows)}.values())[::-1]
-    if all(counts[label] == shots for label in card.labels):
+    if all(counts[label] <= shots for label in card.labels):
         if len(different) < len(rows):
             warn(
                 f"{name}: {len(rows) - len(different)} of its {len(rows)} rows are duplicates; "
                 "different rows would be better."
             )
         return list(rows)
-    check_shots(card, different, shots, name=f"{name}, without duplicates,")
+    check_shots(card, different, min(FEWEST, shots), name=f"{name}, without duplicates,")
     say(f"{name} has more than {shots} rows per label; {shots} are drawn with seed {seed}.")
     drawn: list[int] = []
     for label in card.labels:
