@@ -11,7 +11,12 @@ from torch import Tensor
 
 from dawgen.backbone.packed import SharedPrompts
 from dawgen.backbone.recompute import kept, recompute
-from dawgen.backbone.threads import differentiable, side_by_side
+from dawgen.backbone.threads import (
+    differentiable,
+    jobs_at_once,
+    side_by_side,
+    threads_for_jobs,
+)
 from tests.backbone.test_packed import LENGTH, packed
 
 
@@ -67,6 +72,14 @@ def test_jobs_run_at_once_with_one_thread_each() -> None:
         return torch.get_num_threads()
 
     assert side_by_side([job, job]) == [1, 1]
+
+
+def test_between_jobs_there_is_one_thread_and_within_them_no_others() -> None:
+    with threads_for_jobs():
+        assert (torch.get_num_threads(), jobs_at_once()) == (1, 2)
+        test_jobs_run_at_once_with_one_thread_each()
+        assert side_by_side([jobs_at_once] * 2) == [1, 1]
+    assert (torch.get_num_threads(), jobs_at_once()) == (2, 2)
 
 
 def scored(threads: int, again: bool = False, tuned: bool = False) -> list[Tensor]:

@@ -26,6 +26,7 @@ class ToyBackbone:
     dtype = torch.float32
     name = "tests/toy"
     is_encoder_decoder = True
+    is_packed = False
 
     def __init__(self, words: Sequence[str]) -> None:
         self.vocabulary = {word: i for i, word in enumerate(["<end>", *words])}

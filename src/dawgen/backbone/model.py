@@ -26,7 +26,7 @@ from dawgen.backbone.linear import quicken
 from dawgen.backbone.packed import Prompts, SharedPrompts, shared
 from dawgen.backbone.recompute import kept
 from dawgen.backbone.text import BackboneText
-from dawgen.backbone.threads import differentiable
+from dawgen.backbone.threads import differentiable, jobs_at_once
 from dawgen.backbone.words import Read, beginnings_to_read, behind_rows, word_log_probs
 
 
@@ -395,7 +395,7 @@ class Backbone(BackboneText):
     def _calls_at_once(self) -> int:
         """PyTorch's threads where each takes a call: rows are read end to end, weights frozen."""
         tuned = any(weight.requires_grad for weight in self.model.parameters())
-        return torch.get_num_threads() if self.is_packed and not tuned else 1
+        return jobs_at_once() if self.is_packed and not tuned else 1
 
     def _token_log_probs(
         self,

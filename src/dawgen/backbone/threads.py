@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from contextvars import copy_context
+from contextvars import ContextVar, copy_context
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
@@ -18,14 +18,33 @@ from torch.autograd.function import once_differentiable
 
 T = TypeVar("T")
 Grads = tuple[Tensor | None, ...]
+_AT_ONCE: ContextVar[int] = ContextVar("jobs at once", default=0)
+
+
+def jobs_at_once() -> int:
+    """How many jobs run side by side here: PyTorch's threads; one within a job."""
+    return _AT_ONCE.get() or torch.get_num_threads()
+
+
+@contextmanager
+def threads_for_jobs() -> Iterator[None]:
+    """Only jobs take PyTorch's threads meanwhile: what is between them is too small to share, and
+    threads that wait for a share of it keep a core busy."""
+    before = _AT_ONCE.set(jobs_at_once())
+    try:
+        with _one_thread():
+            yield
+    finally:
+        _AT_ONCE.reset(before)
 
 
 def side_by_side(jobs: Sequence[Callable[[], T]]) -> list[T]:
     """The jobs' results in order; each runs on a thread of its own, with PyTorch on one thread."""
-    graph, threads = torch.is_grad_enabled(), torch.get_num_threads()
+    graph, threads = torch.is_grad_enabled(), jobs_at_once()
 
     def run(job: Callable[[], T]) -> T:
         torch.set_num_threads(1)
+        _AT_ONCE.set(1)
         with torch.set_grad_enabled(graph):
             return job()
 

@@ -32,6 +32,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from dawgen.backbone.choose_frame import frame_for
+from dawgen.backbone.threads import threads_for_jobs
 from dawgen.errors import UserError
 from dawgen.generator import meta, objectives
 from dawgen.generator.examples import Batch, Shot, epoch_batches, make_shots, steps_per_epoch
@@ -200,6 +201,10 @@ class Tuner:
         Args:
             first: of an epoch; plain computes the figures of (3) then only.
         """
+        with threads_for_jobs() if self.backbone.is_packed else nullcontext():
+            return self._step(batch, first)
+
+    def _step(self, batch: Batch, first: bool) -> dict[str, float]:
         labels = batch.labels.to(self.backbone.device)
         with self._own_attention():
             own = score_own(self.backbone, self.prompts, batch.examples, labels)
