@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
             page.wait_for_timeout(300)
             path = IMAGES / f"{name}.png"
             page.screenshot(path=path)
-            Image.open(path).convert("P", palette=Image.Palette.ADAPTIVE, colors=64).save(
+            Image.open(path).convert("P", palette=Image.Palette.ADAPTIVE, colors=160).save(
                 path, optimize=True
             )
             print(path)

@@ -44,7 +44,7 @@ def open_page(chromium: Any) -> Iterator[Opener]:
             "request",
             lambda request: (
                 None
-                if request.url.startswith("file:")
+                if request.url.startswith(("file:", "blob:"))  # the page itself, and what it saves
                 else complaints.append(f"request: {request.url}")
             ),
         )

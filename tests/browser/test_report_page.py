@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from dawgen.report import write_bench_report, write_comparison, write_report
+from dawgen.synthesis import load_synthetic
+from dawgen.tasks import load_card
+from dawgen.terminal.harmless import separated_line
 from tests.browser.conftest import Opener
-from tests.report.folder import HOSTILE, ROWS, synthetic_row, write_run
+from tests.report.folder import HOSTILE, ROWS, SCORES, synthetic_row, write_run
 from tests.report.test_pages import write_cells
 
 pytestmark = pytest.mark.browser
@@ -100,6 +104,115 @@ def test_the_table_goes_by_keyboard(open_page: Opener, report: Path) -> None:
     assert page.get_attribute("#table", "aria-activedescendant") == "row-6"
 
 
+def test_test_rows_begin_with_the_surest_mistake(open_page: Opener, report: Path) -> None:
+    page = open_page(report)
+    texts = page.locator("#test-table .row .texts").all_inner_texts()
+    assert [text.split("\n")[0] for text in texts] == ["c", HOSTILE, "a", "g"]
+    page.select_option("#test-label", label="yes")
+    assert page.inner_text("#test-found") == "2 of 4 rows"
+    page.locator("#test-table .row").first.click()
+    assert "answer\nno\nconfidence\n0.6" in page.inner_text("#test-detail").replace("\n\n", "\n")
+    page.click("#test-next")
+    assert page.locator("#test-detail .text").first.inner_text() == "a"
+    assert page.inner_text("#found") == "7 of 7 rows"  # the other table is as it was
+
+
+def test_a_cell_of_the_confusion_shows_its_rows(open_page: Opener, report: Path) -> None:
+    page = open_page(report)
+    page.locator(".confusion a").nth(2).click()  # no, answered yes
+    assert page.inner_text("#test-found") == "1 of 4 rows"
+    assert page.locator("#test-table .row .texts p").first.inner_text() == "c"
+    assert page.url.endswith("#tests")
+
+
+def test_edited_rows_are_saved_as_tune_reads_them(
+    open_page: Opener, report: Path, tmp_path: Path
+) -> None:
+    """Drop a row, relabel one, keep a rejected one; the file is what the card's columns say."""
+    page = open_page(report)
+
+    def edit(words: str, control: str, label: str | None = None) -> None:
+        page.fill("#search", words)
+        page.locator("#table .row").first.click()
+        if label is None:
+            page.click(control)
+        else:
+            page.select_option(control, label=label)
+        page.click("#close")
+
+    edit("0.9", "#drop")
+    edit("0.7", "#relabel", "no")
+    edit("0.2", "#keep")
+    assert page.inner_text("#edited") == "3 changed by hand"
+    page.fill("#search", "")
+    page.select_option("#state", "edited")
+    assert page.inner_text("#found") == "3 of 7 rows"
+    with page.expect_download() as download:
+        page.click("#save")
+    path = tmp_path / download.value.suggested_filename
+    download.value.save_as(path)
+    assert path.name == "edited.csv"
+    assert path.read_text("utf-8").splitlines()[0] == '"premise","text2","label"'
+    rows = load_synthetic(path, load_card(str(report.parent / "task.yaml")))
+    assert [(row.text1, row.text2, row.label) for row in rows] == [
+        ("A dog runs.", "An animal moves 0.5.", "yes"),
+        ("A dog runs.", "An animal moves 0.7.", "no"),
+        ("A dog runs.", HOSTILE, "no"),
+        ("A dog runs.", "An animal moves 0.2.", "no"),
+    ]
+
+
+def test_taking_an_edit_back_leaves_nothing_changed(open_page: Opener, report: Path) -> None:
+    page = open_page(report)
+    page.locator("#table .row").first.click()
+    page.click("#drop")
+    assert page.get_attribute("#drop", "aria-pressed") == "true"
+    page.click("#keep")
+    assert page.inner_text("#edited") == ""
+
+
+def test_a_saved_file_holds_no_formula(open_page: Opener, tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "formula")
+    (folder / "synthetic" / "shard-00001.parquet").unlink()
+    text = '=HYPERLINK("x"), a\n-2'
+    rows = [synthetic_row("yes", 0.5, text2=text)]
+    pq.write_table(pa.Table.from_pylist(rows), folder / "synthetic" / "shard-00000.parquet")
+    page = open_page(write_report(folder))
+    with page.expect_download() as download:
+        page.click("#save")
+    download.value.save_as(tmp_path / "edited.csv")
+    content = (tmp_path / "edited.csv").read_text("utf-8")
+    line = separated_line([None, text])
+    assert content.splitlines(keepends=True)[1].startswith('"A dog runs.","' + "'=HYPERLINK")
+    assert line.removeprefix(",").removesuffix("\n") in content  # as `dawgen predict` writes it
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_seventy_seven_labels_fit(
+    open_page: Opener, tmp_path: Path, width: int, scheme: str
+) -> None:
+    folder = write_run(tmp_path / "many")
+    names = [f"a label of some length {n}" for n in range(77)]
+    confusion = {
+        name: {
+            other: 9 if other == name else int((i + 3) % 77 == j) for j, other in enumerate(names)
+        }
+        for i, name in enumerate(names)
+    }
+    parts = {name: {"precision": 0.9, "recall": 0.9, "f1": 0.9, "n": 10} for name in names}
+    scores = SCORES | {"confusion": confusion, "labels": parts}
+    (folder / "scores.json").write_text(json.dumps(scores))
+    page = open_page(write_report(folder), width=width, color_scheme=scheme)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate(CONTRAST) == []
+    head = page.locator(".confusion thead th").first.bounding_box()
+    assert head["height"] > 2 * head["width"]  # turned
+    row = page.locator(".confusion tbody tr").first.bounding_box()
+    assert row["height"] < 30
+    if width == 1280:  # a quarter of the columns at least is in view
+        assert page.locator(".confusion tbody td").first.bounding_box()["width"] < 30
+
+
 def test_pointing_at_a_token_tells_its_figures(open_page: Opener, report: Path) -> None:
     page = open_page(report)
     token = page.locator(".tokens span").first
@@ -134,8 +247,8 @@ def test_the_map_tells_and_hides_rows(open_page: Opener, report: Path) -> None:
     assert box is not None
     page.mouse.move(box["x"] + 14, box["y"] + box["height"] - 14)  # (0, 0), the lower left corner
     assert "a point that is synthetic" in page.inner_text("#tip")
-    assert "synthetic · yes" in page.inner_text("#point")
-    page.get_by_role("button", name="synthetic rows").click()
+    assert "written · yes" in page.inner_text("#point")
+    page.get_by_role("button", name="written rows").click()
     page.mouse.move(box["x"] + 15, box["y"] + box["height"] - 15)
     assert page.locator("#tip").is_hidden()
     canvas.focus()

@@ -244,6 +244,22 @@ def test_the_card_says_how_well_and_with_which_seed(tiny_bart: Backbone, tmp_pat
     assert "| columns | premise, hypothesis |" in card.text
 
 
+def test_the_card_says_whether_written_rows_helped(tiny_bart: Backbone, tmp_path: Path) -> None:
+    run = write_run(tmp_path, tiny_bart)
+    scores = json.loads((run / "scores.json").read_text())
+    scores["baseline"] = {"accuracy": 0.5, "accuracy_95": [0.2, 0.8], "n": 8}
+    (run / "scores.json").write_text(json.dumps(scores))
+    (run / "synthetic").mkdir(exist_ok=True)
+    account = {"attempted": 100, "kept": 90, "rejected": 10, "reasons": {}}
+    labels = {"a | b": account, "c": account | {"kept": 2}}
+    ledger = {"attempted": 200, "kept": 92, "rejected": 108, "reasons": {}, "labels": labels}
+    (run / "synthetic" / "ledger.json").write_text(json.dumps(ledger))
+    card = ModelCard.load(export_run(run, "peft", tmp_path / "export") / "README.md")
+    part = card.text.split("## The written rows\n\n")[1].split("\n\n")[0].splitlines()
+    assert part[0].startswith("- Written rows helped the prompt by 12.5 points: 62.5% of 8")
+    assert part[1].startswith("- Label c has 2 written rows of 100 tries")
+
+
 @pytest.mark.parametrize("to", KINDS)
 def test_no_export_claims_a_classification_head(
     exported: tuple[Path, list[tuple[str, str]]], to: str

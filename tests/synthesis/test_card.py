@@ -162,3 +162,22 @@ def test_samples_show_three_rows_a_label(kind, pair_card, single_card, tiny_bart
     text = text_of(card, rows, tiny_bart, ledger=Ledger(card.labels))
     assert text.count("thing") == 6
     assert ("second" in text.partition("## Columns")[0].partition("first rows")[2]) == card.is_pair
+
+
+def test_what_stands_out_is_said_first(pair_card):
+    """Of twelve rows one is of the second label, and all are far longer than the shots."""
+    long = "one two three four five six seven eight nine"
+    labels = ["follows"] * 11 + ["does_not"]
+    rows = [
+        SyntheticRow(f"a {n}", f"{long} {n}", label, first_sentence=f"captions:{n}")
+        for n, label in enumerate(labels)
+    ]
+    text = text_of(pair_card, rows)
+    first = text.split("## What to know first\n\n")[1].split("\n\n")[0].splitlines()
+    assert first[0].startswith(r"- Label does\_not has 1 written rows of 1 tries")
+    assert first[1] == "- Written rows look unlike yours: they have a mean of 10 words, yours 2."
+    plain_rows = [
+        SyntheticRow("a", f"it {word}", label, first_sentence="captions:1")
+        for word, label in (("runs", "follows"), ("sleeps", "does_not"))
+    ]
+    assert "What to know first" not in text_of(pair_card, plain_rows)

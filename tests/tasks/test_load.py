@@ -71,6 +71,18 @@ def test_an_index_column_a_byte_order_mark_and_windows_line_ends_do_no_harm(
     assert load_rows(SST2, tmp_path / "bom.jsonl") == [Row("a", None, "positive")]
 
 
+@pytest.mark.parametrize("column", ["text", "text1", "sentence"])
+def test_a_single_text_is_read_from_the_usual_columns(tmp_path: Path, column: str) -> None:
+    path = write_jsonl(tmp_path / "r.jsonl", {"id": 7, column: "a film", "label": "positive"})
+    assert load_rows(SST2, path) == [Row("a film", None, "positive")]
+    assert streamed(SST2, path) == [Row("a film", None, None)]
+
+
+def test_of_two_usual_columns_none_is_guessed(tmp_path: Path) -> None:
+    record = {"text": "a", "sentence": "b", "label": "positive"}
+    assert "has no column 'text1'" in error_of(SST2, write_jsonl(tmp_path / "r.jsonl", record))
+
+
 def test_lone_quotes_in_tsv_are_plain_characters(tmp_path: Path) -> None:
     path = tmp_path / "glue.tsv"
     path.write_text('text1\tlabel\n"Unfinished\tpositive\n6" tall\tnegative\n""\tnegative\n')

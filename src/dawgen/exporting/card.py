@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from huggingface_hub import EvalResult, ModelCardData
 
 from dawgen.backbone.registry import known_backbone
+from dawgen.report.read import read_run
+from dawgen.report.verdicts import about_rows
 from dawgen.storage.reading import as_dawgen_writes, read_json
 from dawgen.synthesis.card import plain, table
 from dawgen.synthesis.provenance import model_licence, model_name
@@ -56,6 +58,7 @@ def model_card(run: Path, card: TaskCard, settings: Settings, backbone: Backbone
             f"# {plain(card.name)}: {_LOADING[to]}\n",
             _introduction(card, settings, backbone, record),
             _scores(card, scores),
+            _written_rows(run),
             _use(card, backbone, to),
             _LIMITS,
         ]
@@ -129,6 +132,12 @@ def _scores(card: TaskCard, scores: dict[str, Any]) -> str:
         "or another seed move these figures by points; the interval is of the rows only."
     )
     return "\n".join(["## Scores\n", note, "", *table(head, rows), ""])
+
+
+def _written_rows(run: Path) -> str:
+    """What the run's report says of the written rows."""
+    found = [f"- {plain(verdict.text)}" for verdict in about_rows(read_run(run))]
+    return "\n".join(["## The written rows\n", *found, ""]) if found else ""
 
 
 def _use(card: TaskCard, backbone: Backbone, to: str) -> str:

@@ -7,25 +7,27 @@ from typing import Any
 
 from rich.cells import cell_len
 
-from dawgen.report import candidates
 from dawgen.report.read import RunFiles, read_run
 from dawgen.report.results import (
     MAJORITY,
     OURS,
     PLAIN,
     ZERO_SHOT,
-    Result,
     duration,
     results,
     shipped,
 )
 from dawgen.report.rows import samples
+from dawgen.report.verdicts import verdicts
 from dawgen.terminal.harmless import in_shell
 from dawgen.terminal.progress import shown
 from dawgen.terminal.screen import Line, height, shortened
 
 MOST_LINES = 30
+MOST_VERDICTS = 3
 ROWS_PER_LABEL = 3
+_FEWEST_ROWS = 6
+"""Written rows that a verdict leaves room for: one per label, at most so many."""
 _LABEL_COLUMNS = 20
 _INTERVALS_FROM = 70
 """Narrower terminals get the accuracies without their intervals."""
@@ -44,19 +46,22 @@ _NAMES = {
 def summary(folder: Path, columns: int) -> list[Line]:
     """The lines, which take at most ``MOST_LINES`` rows of a terminal so many columns wide.
 
-    Fewer written rows are shown on narrow terminals and where there are many labels. Paths and
-    commands are never cut; only where these alone are longer, the lines are too.
+    Fewer verdicts and written rows are shown on narrow terminals and where there are many labels.
+    Paths and commands are never cut; only where these alone are longer, the lines are too.
 
     Raises:
         UserError: a file of the run folder is damaged.
     """
     files = read_run(folder)
-    above = [*_outcome(files), Line(), *_comparison(files, columns), Line()]
-    below = _next_steps(folder)
-    room = MOST_LINES - height([*above, *below], columns)
+    above = [*_outcome(files), Line(), *_comparison(files, columns)]
     heading = Line(f"Written rows, in {in_shell(folder / 'synthetic')}", "bold")
-    rows = _written_rows(files, columns, room - height([heading, Line()], columns))
-    return [*above, *([heading, *rows, Line()] if rows else []), *below]
+    below = _next_steps(folder)
+    room = MOST_LINES - height([*above, Line(), heading, Line(), *below], columns)
+    found = _verdicts(files)
+    while found and room - height(found, columns) < min(len(files.ledger["labels"]), _FEWEST_ROWS):
+        found.pop()
+    rows = _written_rows(files, columns, room - height(found, columns))
+    return [*above, *found, Line(), *([heading, *rows, Line()] if rows else []), *below]
 
 
 def _outcome(files: RunFiles) -> list[Line]:
@@ -97,35 +102,12 @@ def _comparison(files: RunFiles, columns: int) -> list[Line]:
         if columns >= _INTERVALS_FROM:
             line += f"   {100 * method.low:.1f} to {_percent(method.high)}"
         lines.append(Line(line))
-    lines += [Line(sentence) for sentence in candidates.words(scores)]
-    lines.append(Line(_verdict(methods[OURS], methods.get(PLAIN), combine)))
-    lines += [Line(line, "yellow") for line in _better_untuned(methods, shipped(scores))]
-    if scores["scored_on"] == "development shots":
-        warning = "The checkpoint was chosen on these very rows; name test rows with --test."
-        lines.append(Line(warning, "yellow"))
     return lines
 
 
-def _verdict(ours: Result, shots_alone: Result | None, combine: str) -> str:
-    """Whether the written rows helped."""
-    if combine == "real":
-        return "The written rows were not used: tuning.combine is real."
-    if shots_alone is None:
-        return "Whether the written rows helped is not known: tuning.baseline is off."
-    gap = 100 * (ours.accuracy - shots_alone.accuracy)
-    if abs(gap) < 0.05:
-        return "The written rows made no difference to the prompt."
-    overlap = ours.low <= shots_alone.high and shots_alone.low <= ours.high
-    doubt = " (may be chance: the intervals overlap)" if overlap else ""
-    did = "helped the prompt by" if gap > 0 else "cost the prompt"
-    return f"The written rows {did} {abs(gap):.1f} points{doubt}."
-
-
-def _better_untuned(methods: dict[str, Result], ships: str) -> list[str]:
-    """A warning where no tuning at all does better than what is shipped."""
-    ours, untuned = methods[ships], methods.get(ZERO_SHOT)
-    gap = 100 * (untuned.accuracy - ours.accuracy) if untuned else 0.0
-    return [f"Zero-shot is better here, by {gap:.1f} points."] if gap >= 0.05 else []
+def _verdicts(files: RunFiles) -> list[Line]:
+    """The first of what follows from the figures; commands are in the report."""
+    return [Line(f"- {shown(verdict.text)}") for verdict in verdicts(files, MOST_VERDICTS)]
 
 
 def _percent(share: float) -> str:

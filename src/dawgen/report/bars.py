@@ -35,13 +35,17 @@ from dawgen.report.charts import (
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One named share in [0, 1] with its interval and a note such as its n."""
+    """One named share in [0, 1] with its interval, a note such as its n, and a kind of the style.
+
+    Without a kind every bar has its own.
+    """
 
     name: str
     value: float
     low: float
     high: float
     note: str
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,7 @@ def bar_chart(title: str, bars: Sequence[Bar]) -> Markup:
     shapes = []
     for number, bar in enumerate(bars):
         top = number * row
-        note, kind = f"{bar.value:.1%} · {bar.note}", f"s{number % COLOURS}"
+        note, kind = f"{bar.value:.1%} · {bar.note}", bar.kind or f"s{number % COLOURS}"
         box: dict[str, Any] = {"x": left, "y": top + 19}
         low, high = left + bar.low * width, left + bar.high * width
         shapes += [
@@ -169,19 +173,20 @@ def dots_chart(
     dots: Sequence[Dot],
     *,
     keys: Sequence[str] = (),
+    kind: str = "s",
     labels: tuple[str, str] | None = None,
 ) -> Markup | None:
     """Points in a plane, with axes where they have ``labels``; None without points.
 
     Args:
-        keys: names of the kinds s0, s1, ..., for the legend.
+        keys: names of the kinds s0, s1, ..., for the legend; ``kind`` stands for the s.
     """
     if not dots:
         return None
     x_range, y_range = _padded([dot.x for dot in dots]), _padded([dot.y for dot in dots])
     shapes = list(axes(x_range, y_range, *labels)) if labels else []
     shapes += _marks(dots, x_range, y_range)
-    below = legend(key(f"s{number % COLOURS}", name) for number, name in enumerate(keys))
+    below = legend(key(f"{kind}{number % COLOURS}", name) for number, name in enumerate(keys))
     return figure(title, HEIGHT, shapes, below)
 
 

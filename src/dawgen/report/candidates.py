@@ -1,4 +1,4 @@
-"""What a run says of the classifiers that it has compared, and of the one that it ships."""
+"""The classifiers that a run has compared, and the one that it ships."""
 
 from __future__ import annotations
 
@@ -33,33 +33,3 @@ def table(scores: dict[str, Any]) -> list[dict[str, Any]]:
     """The candidates, the most accurate on held-out rows first."""
     found = [{**each, "title": title(each["name"])} for each in scores.get("candidates") or []]
     return sorted(found, key=lambda each: -each["held_out_accuracy"])
-
-
-def words(scores: dict[str, Any]) -> list[str]:
-    """Which candidate is shipped and how it compares; whether written rows helped its kind."""
-    by_name = {each["name"]: each for each in scores.get("candidates") or []}
-    ours = by_name.get(shipped(scores))
-    if ours is None:
-        return []
-    sentences = [
-        f"Shipped: {title(ours['name'])}, right on {ours['held_out_accuracy']:.1%} of "
-        f"{ours['held_out_rows']:,} held-out rows; the best of {len(by_name)}."
-    ]
-    prompt = by_name.get("prompt")
-    if prompt and prompt is not ours:
-        sentences.append(
-            f"Of the held-out rows, {prompt['shipped_better']} are right by it alone and "
-            f"{prompt['shipped_worse']} by the tuned prompt alone (p = {prompt['p']:.2g})."
-        )
-    return [*sentences, *_written(by_name, ours["name"].removesuffix(WRITTEN))]
-
-
-def _written(by_name: dict[str, dict[str, Any]], head: str) -> list[str]:
-    """What written rows did to a linear head."""
-    plain, more = by_name.get(head), by_name.get(head + WRITTEN)
-    if not plain or not more:
-        return []
-    figure = "test_accuracy" if "test_accuracy" in plain else "held_out_accuracy"
-    gap = 100 * (more[figure] - plain[figure])
-    rows = "test" if figure == "test_accuracy" else "held-out"
-    return [f"Written rows change {title(head)} by {gap:+.1f} points on {rows} rows."]

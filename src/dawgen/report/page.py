@@ -9,6 +9,7 @@ from dawgen.report import candidates, results, rows, training
 from dawgen.report.environment import render_page
 from dawgen.report.read import RunFiles, read_run
 from dawgen.report.tokens import shot_texts
+from dawgen.report.verdicts import tune_command, verdicts
 from dawgen.storage.folder import write_text
 from dawgen.storage.reading import as_dawgen_writes
 from dawgen.synthesis.quality import measure_lines
@@ -26,7 +27,7 @@ def write_report(folder: Path) -> Path:
     path = folder / "report.html"
     with as_dawgen_writes(folder):
         context = _context(read_run(folder))
-        write_text(path, render_page("report.html.j2", context, ("map.js", "rows.js")))
+        write_text(path, render_page("report.html.j2", context, ("map.js", "viewer.js", "rows.js")))
     return path
 
 
@@ -44,9 +45,11 @@ def _context(files: RunFiles) -> dict[str, Any]:
         "run": run,
         "scores": scores,
         "words": results.words(files),
+        "verdicts": verdicts(files),
         "key_figures": results.key_figures(files),
+        "scored_on": scores.get("scored_on", "test rows"),
         "results": compared,
-        "results_chart": results.results_chart(compared, seed),
+        "results_chart": results.results_chart(compared, results.shipped(scores), seed),
         "confusion": results.confusion(scores),
         "reliability": results.reliability_figure(files.predictions, seed),
         "wrong": results.wrong(files.predictions),
@@ -56,6 +59,7 @@ def _context(files: RunFiles) -> dict[str, Any]:
         "shot_texts": shot_texts(files),
         "generator_charts": training.generator_charts(files.generator_log),
         "tuning_charts": training.tuning_charts(files.tuning_log, files.baseline_log, shots),
+        "tuning_details": training.tuning_details(files.tuning_log, files.baseline_log),
         "candidates": candidates.table(files.scores),
         "shipped": candidates.shipped(files.scores),
         "ledger": account,
@@ -70,6 +74,9 @@ def _context(files: RunFiles) -> dict[str, Any]:
         "lengths": rows.lengths_chart(files),
         "phrases": rows.phrase_charts(files),
         "table": table,
+        "tests": rows.scored_data(files),
+        "predicted_count": len(files.predictions),
+        "tune_command": tune_command(files),
         "map": rows.map_data(files, table["labels"]),
         "static_map": rows.static_map(files, table["labels"]),
     }

@@ -8,7 +8,7 @@ from typing import Any
 from dawgen.errors import UserError
 from dawgen.evaluation.output import output_names
 from dawgen.storage.reading import parse_json, read_json, read_text
-from dawgen.tasks import load_card
+from dawgen.tasks import TaskCard, load_card
 from dawgen.tasks.bounds import loaded
 from dawgen.tasks.parquet import parquet_records
 from dawgen.terminal.harmless import hide_secrets, without_secrets
@@ -21,13 +21,18 @@ class RunFiles:
     """The files of a run folder that the page shows, read once."""
 
     def __init__(self, folder: Path) -> None:
-        config = folder / "config.yaml"
+        config, task = folder / "config.yaml", folder / "task.yaml"
         generator, synthetic = folder / "generator", folder / "synthetic"
         self.name = folder.resolve().name
         self.run = hide_secrets(read_json(folder / "run.json"))
         self.settings = without_secrets(read_text(config)) if config.is_file() else ""
         self.scores = read_json(folder / "scores.json")
-        self.predictions = _read_predictions(folder)
+        card = load_card(str(task)) if task.is_file() else None
+        self.labels = list(card.labels) if card else []
+        self.columns: dict[str, str] = {"text1": "text1", "text2": "text2", "label": "label"}
+        """What the card calls them."""
+        self.columns |= card.columns if card else {}
+        self.predictions = _read_predictions(folder, card)
         self.arm = read_json(folder / "prompt" / "arm.json")
         self.tuning_log = _read_lines(folder / "prompt" / "log.jsonl")
         self.baseline_log = _read_lines(folder / "baseline" / "log.jsonl")
@@ -74,19 +79,17 @@ def _other_weights(folder: Path, method: str) -> dict[str, Rows]:
     return found
 
 
-def _read_predictions(folder: Path) -> Rows:
+def _read_predictions(folder: Path, card: TaskCard | None) -> Rows:
     """Rows with text1, text2, label, prediction and confidence, whatever the card's columns."""
-    path = folder / "task.yaml"
     rows = _read_shards(folder, "predictions.parquet")
-    if not rows or not path.is_file():
+    if not rows or card is None:
         return []
-    card = load_card(str(path))
     chances = [f"p_{label}" for label in card.labels]
     names = output_names(card)
     if not {*chances, "prediction", names["text1"]} <= rows[0].keys():
         raise UserError(
-            f"{folder / 'predictions.parquet'} is not of the columns and labels that {path} has; "
-            "run the command that made the run again."
+            f"{folder / 'predictions.parquet'} is not of the columns and labels that "
+            f"{folder / 'task.yaml'} has; run the command that made the run again."
         )
     return [
         {role: row.get(names.get(role, role)) for role in ("text1", "text2", "label")}

@@ -72,11 +72,14 @@ def results(scores: dict[str, Any]) -> list[Result]:
     return found
 
 
-def results_chart(found: Sequence[Result], seed: object) -> Markup | None:
-    """The headline figure, None where nothing was scored."""
+def results_chart(found: Sequence[Result], ships: str, seed: object) -> Markup | None:
+    """The headline figure, the shipped one in its own colour; None where nothing was scored."""
     if not found:
         return None
-    bars = [Bar(r.name, r.accuracy, r.low, r.high, f"n = {r.n:,}") for r in found]
+    bars = [
+        Bar(r.name, r.accuracy, r.low, r.high, f"n = {r.n:,}", "s0" if r.name == ships else "s7")
+        for r in found
+    ]
     return bar_chart(f"Accuracy, with 95 % intervals; seed {seed}", bars)
 
 
@@ -118,7 +121,7 @@ def wrong(predictions: Rows, most: int = 6) -> Rows:
 
 
 def words(files: RunFiles) -> list[str]:
-    """The run in sentences; each only where the run has what it says."""
+    """What was made and how good it is; :mod:`dawgen.report.verdicts` has what follows."""
     seed = files.run.get("seed", files.scores.get("seed"))
     sentences = []
     if files.ledger:
@@ -128,60 +131,15 @@ def words(files: RunFiles) -> list[str]:
         sentences.append(
             f"{start} wrote {attempted:,} candidate rows and kept {kept:,} of them (seed {seed})."
         )
-    return sentences + _words_on_scores(files.scores, seed)
-
-
-def _words_on_scores(scores: dict[str, Any], seed: object) -> list[str]:
-    found = {result.name: result for result in results(scores)}
-    ours = found.get(OURS)
-    if not ours:
-        return []
-    scored_on = scores.get("scored_on", "test rows")
-    sentences = candidates.words(scores)
-    if (best := found.get(shipped(scores))) and best is not ours:
+    found = {result.name: result for result in results(files.scores)}
+    if ours := found.get(shipped(files.scores)):
         sentences.append(
-            f"It answers {best.accuracy:.1%} of {best.n:,} {scored_on} correctly "
-            f"(95 % interval {best.low:.1%} to {best.high:.1%}, seed {seed})."
+            f"The {'prompt' if ours.name == OURS else 'classifier'} that it ships answers "
+            f"{ours.accuracy:.1%} of {ours.n:,} {files.scores.get('scored_on', 'test rows')} "
+            f"correctly (95 % interval {ours.low:.1%} to {ours.high:.1%}, seed {seed}). "
+            "Other shots or another seed move this by points."
         )
-    sentences += [
-        f"The tuned prompt answers {ours.accuracy:.1%} of {ours.n:,} {scored_on} correctly "
-        f"(95 % interval {ours.low:.1%} to {ours.high:.1%}, seed {seed})."
-    ]
-    if plain := found.get(PLAIN):
-        sentences.append(
-            f"That is {_compared(ours, plain)} prompt tuning on the real shots alone, which "
-            f"reaches {plain.accuracy:.1%} (n = {plain.n:,}, seed {seed}), "
-            f"{_overlapping(ours, plain)}."
-        )
-    if untuned := found.get(ZERO_SHOT):
-        sentences.append(
-            f"It is {_compared(ours, untuned)} the backbone without any tuning "
-            f"({untuned.accuracy:.1%}), {_overlapping(ours, untuned)}."
-        )
-    if majority := found.get(MAJORITY):
-        sentences.append(
-            f"It is {_compared(ours, majority)} always giving the most frequent label "
-            f"({majority.accuracy:.1%})."
-        )
-    if scored_on == "development shots":
-        sentences.append(
-            "The checkpoint was chosen on these very rows, so the figures flatter: "
-            "name test rows with --test for honest ones."
-        )
-    sentences.append("One seed says little with so few shots: compare several.")
     return sentences
-
-
-def _compared(ours: Result, other: Result) -> str:
-    gap = (ours.accuracy - other.accuracy) * 100
-    if abs(gap) < 0.05:
-        return "the same as"
-    return f"{abs(gap):.1f} points {'more' if gap > 0 else 'less'} than"
-
-
-def _overlapping(ours: Result, other: Result) -> str:
-    apart = ours.low > other.high or ours.high < other.low
-    return "and the intervals lie apart" if apart else "and the intervals overlap"
 
 
 def key_figures(files: RunFiles) -> list[KeyFigure]:
@@ -209,8 +167,6 @@ def key_figures(files: RunFiles) -> list[KeyFigure]:
     energy: Any = (run.get("energy") or {}).get("kwh")
     if is_number(energy):
         figures.append(("energy", f"{1000 * energy:.1f} Wh", "codecarbon"))
-    elif run:
-        figures.append(("energy", "–", "not measured: install dawgen[energy]"))
     return [KeyFigure(*figure) for figure in figures]
 
 

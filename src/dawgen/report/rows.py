@@ -103,10 +103,9 @@ def _words_by_set(files: RunFiles, label: str | None = None) -> tuple[Words, Wor
 
 def lengths_chart(files: RunFiles) -> Markup | None:
     """Words of the written texts, real and synthetic."""
-    names = ("real", "synthetic")
-    words = zip(names, _words_by_set(files), strict=True)
-    series = {name: [len(text) for text in texts] for name, texts in words}
-    return histogram("Length of the texts, real and synthetic", series, "words")
+    real, ours = _words_by_set(files)
+    series = {"written": [len(text) for text in ours], "real": [len(text) for text in real]}
+    return histogram("Length of the texts, written and real", series, "words")
 
 
 def phrase_charts(files: RunFiles, most: int = 8) -> list[Markup]:
@@ -153,8 +152,9 @@ def table_data(files: RunFiles) -> dict[str, Any]:
     rows = [*spread(files.synthetic, MOST_ROWS)]
     if all(row["kept"] for row in files.synthetic):
         rows += [row | {"kept": False} for row in files.rejected]
-    labels = _names(row["label"] for row in [*rows, *files.points])
+    labels = _labels(files, [*rows, *files.points])
     reasons = _names(row["reason"] for row in rows if not row["kept"])
+    pair = any(row.get("text2") is not None for row in rows)
     return {
         "labels": labels,
         "reasons": reasons,
@@ -165,6 +165,22 @@ def table_data(files: RunFiles) -> dict[str, Any]:
         "ratio": [_short(row.get("label_ratio")) for row in rows],
         "likelihood": [_short(row.get("log_likelihood")) for row in rows],
         "first": [row.get("first_sentence") or "" for row in rows],
+        "columns": [name for role, name in files.columns.items() if role != "text2" or pair],
+    }
+
+
+def scored_data(files: RunFiles) -> dict[str, Any]:
+    """The scored rows column by column, as :func:`table_data`; label -1 where there is none."""
+    rows = spread(files.predictions, MOST_ROWS)
+    labels = _labels(files, rows)
+    place = {label: n for n, label in enumerate(labels)}
+    return {
+        "labels": labels,
+        "text1": [row["text1"] for row in rows],
+        "text2": [row["text2"] for row in rows],
+        "label": [place.get(row["label"], -1) for row in rows],
+        "answer": [place[row["prediction"]] for row in rows],
+        "confidence": [_short(row["confidence"]) for row in rows],
     }
 
 
@@ -175,7 +191,7 @@ def map_data(files: RunFiles, labels: Sequence[str]) -> dict[str, Any] | None:
         return None
     kinds = ["synthetic", *REAL]
     return {
-        "kinds": kinds,
+        "kinds": ["written", *REAL],
         "x": [_short(row["x"]) for row in points],
         "y": [_short(row["y"]) for row in points],
         "label": [labels.index(row["label"]) if row["label"] in labels else -1 for row in points],
@@ -192,12 +208,17 @@ def static_map(files: RunFiles, labels: Sequence[str]) -> Markup | None:
             row["x"],
             row["y"],
             f"{row['kind']}, {row['label']}: {written(row)}",
-            f"s{place % COLOURS}" + (" hollow" if row["kind"] in REAL else ""),
+            f"l{place % COLOURS}" + (" hollow" if row["kind"] in REAL else ""),
         )
         for row in spread(files.points, MOST_STATIC_DOTS)
         for place in [labels.index(row["label"]) if row["label"] in labels else 7]
     ]
-    return dots_chart("Written rows (filled) and real ones (rings)", dots, keys=labels)
+    return dots_chart("Written rows (filled) and real ones (rings)", dots, keys=labels, kind="l")
+
+
+def _labels(files: RunFiles, rows: Rows) -> list[str]:
+    """The card's, so that every part of the page has the same colours, and what else rows have."""
+    return list(dict.fromkeys([*files.labels, *_names(row["label"] for row in rows)]))
 
 
 def _names(values: Iterable[Any]) -> list[str]:

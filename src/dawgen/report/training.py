@@ -10,6 +10,7 @@ from dawgen.report.charts import Line, Span, line_chart
 from dawgen.report.read import Rows, is_number
 
 _SHARES = (0.0, 1.0)
+_ALONE = "real shots alone"
 
 
 def log_line(log: Rows, key: str, name: str) -> Line:
@@ -62,34 +63,56 @@ def generator_charts(log: Rows) -> list[Markup]:
 
 
 def tuning_charts(log: Rows, baseline: Rows, shots: int | None = None) -> list[Markup]:
-    """Development accuracy, losses, how the two gradients agree, and the prompt's size, by step.
+    """Development accuracy and losses by step.
 
     Args:
         shots: how many development shots there are.
     """
-
-    def both(key: str, ours: str = "dawgen") -> list[Line]:
-        return [log_line(log, key, ours), log_line(baseline, key, "real shots alone")]
-
-    def chart(
-        title: str, y_label: str, lines: Sequence[Line], y_range: Span | None = None
-    ) -> Markup | None:
-        return line_chart(title, lines, x_label="tuning step", y_label=y_label, y_range=y_range)
-
     n = f" (n = {shots:,})" if shots else ""
-    real, plain = both("real_loss", "real rows")
-    synthetic = log_line(log, "synthetic_loss", "synthetic rows")
-    dev = log_line(log, "dev_loss", "development shots")
-    cosine = log_line(log, "cosine", "cosine")
-    conflicts = log_line(log, "conflict_share", "conflicts")
+    losses = [
+        log_line(log, "real_loss", "real rows"),
+        log_line(log, "synthetic_loss", "written rows"),
+        log_line(baseline, "real_loss", _ALONE),
+        log_line(log, "dev_loss", "development shots"),
+    ]
     return _filled(
-        chart(f"Accuracy on the development shots{n}", "accuracy", both("dev_accuracy"), _SHARES),
-        chart("Loss", "cross-entropy", [real, synthetic, plain, dev]),
-        chart("Cosine of the real and the synthetic gradient", "cosine", [cosine]),
-        chart("Share of steps so far with gradients in conflict", "share", [conflicts], _SHARES),
-        chart("Norm of the prompt", "L2", both("prompt_norm")),
-        chart("How far the prompt moved", "L2", both("distance")),
+        _by_step(
+            f"Accuracy on the development shots{n}",
+            "accuracy",
+            _both(log, baseline, "dev_accuracy"),
+            _SHARES,
+        ),
+        _by_step("Loss", "cross-entropy", losses),
     )
+
+
+def tuning_details(log: Rows, baseline: Rows) -> list[Markup]:
+    """How the two gradients agree, and the prompt's size, by step."""
+    return _filled(
+        _by_step(
+            "Cosine of the real and the synthetic gradient",
+            "cosine",
+            [log_line(log, "cosine", "cosine")],
+        ),
+        _by_step(
+            "Share of steps so far with gradients in conflict",
+            "share",
+            [log_line(log, "conflict_share", "conflicts")],
+            _SHARES,
+        ),
+        _by_step("Norm of the prompt", "L2", _both(log, baseline, "prompt_norm")),
+        _by_step("How far the prompt moved", "L2", _both(log, baseline, "distance")),
+    )
+
+
+def _both(log: Rows, baseline: Rows, key: str) -> list[Line]:
+    return [log_line(log, key, "dawgen"), log_line(baseline, key, _ALONE)]
+
+
+def _by_step(
+    title: str, y_label: str, lines: Sequence[Line], y_range: Span | None = None
+) -> Markup | None:
+    return line_chart(title, lines, x_label="tuning step", y_label=y_label, y_range=y_range)
 
 
 def _filled(*charts: Markup | None) -> list[Markup]:

@@ -21,6 +21,7 @@ from dawgen.synthesis.provenance import (
     source_name,
 )
 from dawgen.synthesis.rows import SyntheticRow
+from dawgen.synthesis.verdicts import of_rows
 from dawgen.tasks import TaskCard
 from dawgen.tasks.job import rows_hash
 
@@ -62,6 +63,7 @@ def dataset_card(
     parts = [
         f"---\n{front}---\n",
         _introduction(made, len(kept)),
+        *_verdicts(report, ledger),
         _counts(ledger),
         _provenance(made, sources),
         _overlap(report["overlap"]),
@@ -126,6 +128,12 @@ from datasets import load_dataset
 rows = load_dataset("path/to/this/folder", split="train"){only_kept}
 ```
 """
+
+
+def _verdicts(report: Mapping[str, Any], ledger: Ledger) -> list[str]:
+    """What is wrong with the rows, if anything stands out."""
+    found = [f"- {plain(verdict.text)}" for verdict in of_rows(report, ledger.as_json())]
+    return ["\n".join(["## What to know first\n", *found, ""])] if found else []
 
 
 def _counts(ledger: Ledger) -> str:

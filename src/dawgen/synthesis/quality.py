@@ -16,6 +16,7 @@ from dawgen.synthesis.measures import Tokens, tokens
 from dawgen.synthesis.provenance import Provenance
 from dawgen.synthesis.rows import SyntheticRow
 from dawgen.synthesis.text import normalise, pair_key
+from dawgen.synthesis.verdicts import of_rows
 from dawgen.tasks import Row
 from dawgen.terminal.progress import shown
 
@@ -212,6 +213,12 @@ def quality_lines(report: Report) -> list[str]:
             f"equal, {part['words_running']:,} with {overlap['words_running']} words running"
         )
     lines += measure_lines(report)
+    if alone := report.get("text2_alone"):
+        lines.append(
+            f"text2 alone tells the label of {_percent(alone['accuracy'])} of the rows "
+            f"(chance {_percent(alone['chance'])})"
+        )
+    lines += [shown(verdict.text) for verdict in of_rows(report, {})]
     if report["agreement"]:
         lines.append(
             f"{shown(report['agreement']['classifier'])} gives the row's own label to "
@@ -221,19 +228,13 @@ def quality_lines(report: Report) -> list[str]:
 
 
 def measure_lines(report: Mapping[str, Any]) -> list[str]:
-    """A sentence each on the reader's agreement and on what text2 alone predicts."""
+    """The reader's agreement, in a sentence."""
     lines = []
     if by_label := report.get("reader_agreement"):
         shares = ", ".join(f"{shown(name)} {_percent(share)}" for name, share in by_label.items())
         lines.append(
             "The reader, which learned from the few shots alone, confirms the label of this share "
             f"of the clean rows, and only those were kept: {shares}."
-        )
-    if alone := report.get("text2_alone"):
-        lines.append(
-            f"From the second text alone, counts of words tell the label of "
-            f"{_percent(alone['accuracy'])} of the kept rows (chance {_percent(alone['chance'])}); "
-            "far above the figure of real rows, the rows give their label away."
         )
     return lines
 

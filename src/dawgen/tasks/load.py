@@ -13,7 +13,7 @@ A source is the path of a file, or one of
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,9 @@ from dawgen.tasks.files import Table, read_file
 from dawgen.tasks.labels import LabelReader, is_unlabelled
 from dawgen.tasks.row import Row
 from dawgen.terminal.progress import say
+
+_USUAL = ("text", "text1", "sentence")
+"""Columns in which the texts of a single-text task usually are."""
 
 
 def packaged_data(card: TaskCard) -> dict[str, str]:
@@ -65,7 +68,8 @@ def load_rows(
     if is_hub(name):
         table, columns = _read_hub(card, name, split)
     else:
-        table, columns = read_file(name), card.columns
+        table = read_file(name)
+        columns = columns_in(card, table.columns)
     label_column = columns["label"]
     for role in (*card.roles, *(["label"] if labelled else [])):
         check_column(table, columns[role], role)
@@ -107,6 +111,14 @@ def read_table(source: str) -> Table:
         return read_file(source)
     path, config, split = _parse_hub(source)
     return _download(path, config, split or "train")
+
+
+def columns_in(card: TaskCard, present: Sequence[str]) -> Mapping[str, str]:
+    """The card's columns by role; a single text that is under another usual name is read there."""
+    usual = [name for name in _USUAL if name in present]
+    if card.is_pair or card.columns["text1"] in present or len(usual) != 1:
+        return card.columns
+    return {**card.columns, "text1": usual[0]}
 
 
 def check_column(table: Table, column: str, role: str) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from dawgen.tasks.card import TaskCard
 from dawgen.tasks.files import Table, stream_file
-from dawgen.tasks.load import check_column, is_hub, load_rows, row_of
+from dawgen.tasks.load import check_column, columns_in, is_hub, load_rows, row_of
 from dawgen.tasks.row import Row
 from dawgen.terminal.progress import warn
 
@@ -50,18 +50,20 @@ def _read(card: TaskCard, source: str, allow_empty: bool) -> Iterator[tuple[Row,
             yield row, {card.columns[role]: getattr(row, role) for role in card.roles}
         return
     columns: list[str] = []
+    by_role: Mapping[str, str] = card.columns
     warned = False
     for number, record in enumerate(stream_file(source), start=1):
         where = f"{source}, row {number}"
         if number == 1:
             columns = list(record)
+            by_role = columns_in(card, columns)
             for role in card.roles:
-                check_column(Table(source, columns, []), card.columns[role], role)
+                check_column(Table(source, columns, []), by_role[role], role)
         elif not warned and (more := [name for name in record if name not in columns]):
             warned = True
             warn(
                 f"{where} has {more[0]!r}, which row 1 does not have; the output has the columns "
                 "of row 1."
             )
-        row = row_of(card, record, card.columns, where, allow_empty=allow_empty)
+        row = row_of(card, record, by_role, where, allow_empty=allow_empty)
         yield row, {name: record.get(name) for name in columns}

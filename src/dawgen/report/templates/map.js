@@ -107,7 +107,7 @@
     });
     keys.append(button);
   };
-  labels.forEach((name, place) => key("label", place, name, `s${place % 8}`));
+  labels.forEach((name, place) => key("label", place, name, `l${place % 8}`));
   data.kinds.forEach((name, place) => {
     if (shown.kind[place]) key("kind", place, name === "shot" ? "few shots" : `${name} rows`, place === 0 ? "filled" : "ring");
   });

@@ -1,127 +1,115 @@
 "use strict";
-// The table of rows: filtered and sorted as lists of places; only rows in view are elements.
+// Test rows: mistakes first, and a cell of the confusion table shows its rows.
 (() => {
-  const view = byId("table");
-  if (!view) return;
+  if (!byId("test-table")) return;
+  const data = JSON.parse(byId("tests-data").textContent);
+  const answerOf = (row) => data.labels[data.answer[row]];
+  const right = (row) => data.label[row] === data.answer[row];
+  const surest = (a, b) => data.confidence[b] - data.confidence[a];
+  options(byId("test-label"), data.labels);
+  options(byId("test-answer"), data.labels);
+  const tests = viewer("test-", data, {
+    kind: (row) => (data.label[row] < 0 || right(row) ? "" : "mistake"),
+    facts: (row) => [
+      ...(data.label[row] < 0 ? [] : [labelChip(data.labels[data.label[row]], data.label[row])]),
+      ...meterOf(data.confidence[row], `sure ${data.confidence[row].toFixed(2)}`),
+      element("span", right(row) ? "verdict good" : "verdict bad", `answered ${answerOf(row)}`),
+    ],
+    details: (row) => [
+      ["label", data.labels[data.label[row]] ?? null],
+      ["answer", answerOf(row)],
+      ["confidence", data.confidence[row]],
+    ],
+    matches: (row, wanted) => (wanted.label === "" || data.label[row] === +wanted.label)
+      && (wanted.answer === "" || data.answer[row] === +wanted.answer)
+      && (wanted.result === "" || right(row) === (wanted.result === "right")),
+    orders: {
+      wrong: (a, b) => right(a) - right(b) || surest(a, b),
+      unsure: (a, b) => -surest(a, b),
+    },
+  });
+  document.querySelectorAll("a[data-cell]").forEach((cell) => {
+    cell.addEventListener("click", () => {
+      const [label, answer] = cell.dataset.cell.split(" ");
+      tests.show({ label, answer });
+    });
+  });
+})();
+
+// Written rows: kept, dropped and relabelled by hand, and saved as a file for `dawgen tune`.
+(() => {
+  if (!byId("table")) return;
   const data = JSON.parse(byId("rows-data").textContent);
-  const [spacer, shelf] = view.children;
-  const [search, label, state, reason, order] = ["search", "label", "state", "reason", "order"].map(byId);
-  const all = data.text1.map((_, row) => row);
-  let found = all;
-  let active = 0;
-  let lower = null; // texts in lower case, made when they are first searched
-
-  const option = (list, name, value) => {
-    const one = element("option", "", name);
-    one.value = String(value);
-    list.append(one);
-  };
-  data.labels.forEach((name, place) => option(label, name, place));
-  data.reasons.forEach((name, place) => option(reason, name, place));
-
-  const height = () => parseFloat(getComputedStyle(view).getPropertyValue("--row"));
-  const stateOf = (row) => (data.reason[row] < 0 ? "kept" : "rejected");
-
-  const build = (row, place) => {
-    const line = element("div", `row ${stateOf(row)}`);
-    line.id = `row-${place}`;
-    line.role = "option";
-    line.ariaSelected = String(place === active);
-    line.ariaPosInSet = place + 1;
-    line.ariaSetSize = found.length;
-    const texts = element("div", "texts");
-    texts.append(element("p", "", data.text1[row]));
-    if (data.text2[row] !== null) texts.append(element("p", "", data.text2[row]));
-    const facts = element("div", "facts");
-    facts.append(element("span", `chip s${data.label[row] % 8}`, data.labels[data.label[row]]));
-    const ratio = data.ratio[row];
-    if (ratio !== null) {
-      const meter = element("span", "meter");
-      meter.style.setProperty("--share", ratio);
-      facts.append(meter, element("span", "number", `ratio ${ratio.toFixed(2)}`));
-    }
-    if (data.reason[row] >= 0) facts.append(element("span", "why", data.reasons[data.reason[row]]));
-    line.append(texts, facts);
-    line.addEventListener("click", () => { active = place; draw(); open(); });
-    return line;
-  };
-
-  let waiting = false;
-  const draw = () => {
-    waiting = false;
-    const size = height();
-    spacer.style.height = `${found.length * size}px`;
-    const first = Math.max(0, Math.floor(view.scrollTop / size) - 4);
-    const last = Math.min(found.length, Math.ceil((view.scrollTop + view.clientHeight) / size) + 4);
-    shelf.style.transform = `translateY(${first * size}px)`;
-    shelf.replaceChildren(...found.slice(first, last).map((row, i) => build(row, first + i)));
-    if (active >= first && active < last) view.setAttribute("aria-activedescendant", `row-${active}`);
-    else view.removeAttribute("aria-activedescendant");
-  };
-  const soon = () => { if (!waiting) { waiting = true; requestAnimationFrame(draw); } };
-
-  const choose = () => {
-    const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
-    if (words.length && !lower) {
-      lower = all.map((row) => `${data.text1[row]}\n${data.text2[row] ?? ""}`.toLowerCase());
-    }
-    found = all.filter((row) =>
-      (label.value === "" || data.label[row] === +label.value)
-      && (state.value === "" || stateOf(row) === state.value)
-      && (reason.value === "" || data.reason[row] === +reason.value)
-      && words.every((word) => lower[row].includes(word)));
-    if (order.value !== "written") {
-      const sign = order.value === "high" ? -1 : 1;
-      const key = (row) => data.ratio[row] ?? (sign < 0 ? -1 : 2); // unscored rows last
-      found = found.toSorted((a, b) => sign * (key(a) - key(b)));
-    }
-    byId("found").textContent = `${found.length.toLocaleString("en")} of ${all.length.toLocaleString("en")} rows`;
-    active = 0;
-    view.scrollTop = 0;
-    soon();
-  };
-
-  const dialog = byId("detail");
-  const open = () => {
-    const row = found[active];
-    if (row === undefined) return;
-    const body = dialog.firstElementChild;
-    const facts = [
-      ["label", data.labels[data.label[row]]],
-      ["state", data.reason[row] < 0 ? "kept" : `rejected: ${data.reasons[data.reason[row]]}`],
+  const edits = new Map(); // row -> {kept, label}
+  let saved = true;
+  const written = (row) => ({ kept: data.reason[row] < 0, label: data.label[row] });
+  const now = (row) => edits.get(row) ?? written(row);
+  const stateOf = (row) => (now(row).kept ? "kept" : edits.has(row) && written(row).kept ? "dropped" : "rejected");
+  options(byId("label"), data.labels);
+  options(byId("reason"), data.reasons);
+  options(byId("relabel"), data.labels);
+  const ratio = (row, none) => data.ratio[row] ?? none; // unscored rows last
+  const rows = viewer("", data, {
+    kind: (row) => (now(row).kept ? "" : "rejected"),
+    facts: (row) => [
+      labelChip(data.labels[now(row).label], now(row).label),
+      ...(data.ratio[row] === null ? [] : meterOf(data.ratio[row], `ratio ${data.ratio[row].toFixed(2)}`)),
+      ...(now(row).kept ? [] : [element("span", "verdict bad",
+        stateOf(row) === "dropped" ? "dropped by hand" : data.reasons[data.reason[row]])]),
+      ...(now(row).kept && edits.has(row) ? [element("span", "verdict good", "changed by hand")] : []),
+    ],
+    details: (row) => [
+      ["label", data.labels[now(row).label]],
+      ["state", stateOf(row) === "rejected" ? `rejected: ${data.reasons[data.reason[row]]}` : stateOf(row)],
       ["label ratio", data.ratio[row]],
       ["log-likelihood", data.likelihood[row]],
       ["first sentence", data.first[row]],
-    ].filter(([, value]) => value !== null && value !== "");
-    const list = element("dl", "facts");
-    facts.forEach(([name, value]) => list.append(element("dt", "", name), element("dd", "", String(value))));
-    const texts = [data.text1[row], data.text2[row]].filter((text) => text !== null);
-    body.replaceChildren(...texts.map((text) => element("p", "text", text)), list);
-    dialog.showModal();
-  };
-  dialog.querySelector("button").addEventListener("click", () => dialog.close());
-  dialog.addEventListener("close", () => view.focus({ preventScroll: true }));
-
-  view.addEventListener("keydown", (event) => {
-    const page = Math.max(1, Math.floor(view.clientHeight / height()) - 1);
-    const next = {
-      ArrowDown: active + 1, ArrowUp: active - 1, PageDown: active + page, PageUp: active - page,
-      Home: 0, End: found.length - 1,
-    }[event.key];
-    if (event.key === "Enter") { event.preventDefault(); open(); }
-    if (next === undefined || !found.length) return;
-    event.preventDefault();
-    active = Math.min(Math.max(next, 0), found.length - 1);
-    const size = height();
-    if (active * size < view.scrollTop) view.scrollTop = active * size;
-    if ((active + 1) * size > view.scrollTop + view.clientHeight) {
-      view.scrollTop = (active + 1) * size - view.clientHeight;
-    }
-    draw();
+    ],
+    matches: (row, wanted) => (wanted.label === "" || now(row).label === +wanted.label)
+      && (wanted.state === "" || (wanted.state === "edited" ? edits.has(row) : stateOf(row) === wanted.state))
+      && (wanted.reason === "" || data.reason[row] === +wanted.reason),
+    orders: {
+      high: (a, b) => ratio(b, -1) - ratio(a, -1),
+      low: (a, b) => ratio(a, 2) - ratio(b, 2),
+    },
+    opened: (row) => {
+      byId("keep").setAttribute("aria-pressed", String(now(row).kept));
+      byId("drop").setAttribute("aria-pressed", String(!now(row).kept));
+      byId("relabel").value = String(now(row).label);
+    },
   });
-  view.addEventListener("scroll", soon, { passive: true });
-  addEventListener("resize", soon);
-  search.addEventListener("input", choose);
-  [label, state, reason, order].forEach((one) => one.addEventListener("change", choose));
-  choose();
+  const edit = (change) => {
+    const row = rows.row();
+    const { kept, label } = { ...now(row), ...change };
+    const before = written(row);
+    if (kept === before.kept && label === before.label) edits.delete(row);
+    else edits.set(row, { kept, label });
+    saved = edits.size === 0;
+    byId("edited").textContent = edits.size ? `${edits.size.toLocaleString("en")} changed by hand` : "";
+    rows.fill();
+    rows.draw();
+  };
+  byId("keep").addEventListener("click", () => edit({ kept: true }));
+  byId("drop").addEventListener("click", () => edit({ kept: false }));
+  byId("relabel").addEventListener("change", (event) => edit({ label: +event.target.value, kept: true }));
+
+  // As `dawgen predict` writes CSV: an apostrophe before what a spreadsheet takes for a formula.
+  const formula = new RegExp("^(?=[ \\u00a0\\u3000\\ufeff]*[\\t\\r])"
+    + "|(^|[;\\t\\n\\r\\v\\f\\x1c-\\x1e\\x85\\u2028\\u2029])"
+    + "(?=[ \\u00a0\\u3000\\ufeff]*[=+\\-@\\uff1d\\uff0b\\uff0d\\uff20](?!\\)))", "g");
+  const cell = (text) => `"${text.replace(formula, (_, mark) => `${mark ?? ""}'`).replaceAll('"', '""')}"`;
+  byId("save").addEventListener("click", () => {
+    const pair = data.columns.length === 3;
+    const lines = data.text1.map((text, row) => row).filter((row) => now(row).kept).map((row) => [
+      data.text1[row], ...(pair ? [data.text2[row] ?? ""] : []), data.labels[now(row).label],
+    ]);
+    const text = [data.columns, ...lines].map((cells) => `${cells.map(cell).join(",")}\n`).join("");
+    const link = element("a");
+    link.href = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
+    link.download = "edited.csv";
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+    saved = true;
+  });
+  addEventListener("beforeunload", (event) => { if (!saved) event.preventDefault(); });
 })();

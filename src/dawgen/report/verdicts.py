@@ -1,0 +1,297 @@
+"""What a run's own figures say, most important first, each with the command that follows.
+
+This is the one place for such sentences: the report, the last screen and the cards take them from
+here. docs/report.md explains every rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from dawgen.evaluation.metrics import wilson_interval
+from dawgen.report.candidates import WRITTEN, shipped, title
+from dawgen.report.read import RunFiles, is_number
+from dawgen.report.results import MAJORITY, ZERO_SHOT, Result, results
+from dawgen.report.results import shipped as shipped_result
+from dawgen.synthesis.verdicts import Verdict, of_rows
+
+MOST = 5
+CONFUSED = 0.3
+"""Share of a label's rows that get one other label."""
+FEWEST_CONFUSED = 5
+_NOT_ALONE = ("prompt", "noisy-channel", "average", "zero-shot")
+"""Candidates that are not tuned on the shots alone, beside those with written rows."""
+_DEFAULT_OUT = "runs/latest"
+_ONCE = {"--out", "--test", "--max-hours", "--max-kwh"}
+"""Options that a change replaces in the run's own command, or that `dawgen tune` has not."""
+
+
+def verdicts(files: RunFiles, most: int | None = MOST) -> list[Verdict]:
+    """What is to be said of a run, at most so many; pure, and each only where its files have it."""
+    scores = files.scores
+    found = [
+        *_choice(scores),
+        *_written(files, _head_pair(scores) or _prompt_pair(scores)),
+        *_honesty(files),
+        *_never(scores),
+        *_no_better(scores),
+        *of_rows(files.quality, files.ledger),
+        *_step(files),
+        *_confused(scores),
+    ]
+    return [_completed(verdict, files) for verdict in found[:most]]
+
+
+def about_rows(files: RunFiles) -> list[Verdict]:
+    """What concerns the written rows, and what they did to the tuned prompt; for the cards."""
+    return [*_written(files, _prompt_pair(files.scores)), *of_rows(files.quality, files.ledger)]
+
+
+def _completed(verdict: Verdict, files: RunFiles) -> Verdict:
+    """With the run's own command and the change; else the command that opens the report."""
+    if verdict.command:
+        return verdict
+    if not verdict.change:
+        return replace(verdict, command=("dawgen", "report", place(files), "--open"))
+    own = _own_command(files)
+    if own[:2] != ["dawgen", "run"]:  # it was run from Python
+        own = ["dawgen", "run", "TASK.yaml", "--train", "ROWS.csv", "--out", place(files)]
+    for option in _ONCE & set(verdict.change):
+        _drop(own, option)
+    return replace(verdict, command=(*own, *verdict.change))
+
+
+def _drop(words: list[str], option: str) -> None:
+    """Take an option and its value out of a command."""
+    if option in words:
+        at = words.index(option)
+        del words[at : at + 2]
+
+
+def place(files: RunFiles) -> str:
+    """The run folder as it was named in the command, else its name."""
+    own = _own_command(files)
+    if "--out" in own[:-1]:
+        return own[own.index("--out") + 1]
+    return _DEFAULT_OUT if own[:2] == ["dawgen", "run"] else files.name
+
+
+def _own_command(files: RunFiles) -> list[str]:
+    """Its words, the value of every option apart."""
+    found: list[str] = []
+    for word in map(str, files.run.get("command") or ()):
+        name, equals, value = word.partition("=")
+        found += [name, value] if equals and name in _ONCE else [word]
+    return found
+
+
+def tune_command(files: RunFiles) -> list[str]:
+    """The run's own data and settings, to tune on rows that were edited by hand."""
+    own = _own_command(files)
+    if own[:2] != ["dawgen", "run"]:
+        own = ["dawgen", "run", "TASK.yaml", "--train", "ROWS.csv"]
+    for option in _ONCE:
+        _drop(own, option)
+    out = f"{place(files)}-edited"
+    return ["dawgen", "tune", *own[2:], "--synthetic", "edited.csv", "--out", out]
+
+
+# --- what is shipped -------------------------------------------------------------------
+
+
+def _choice(scores: dict[str, Any]) -> Iterator[Verdict]:
+    """Which candidate, and by how much it leads the prompt."""
+    by_name = {each["name"]: each for each in scores.get("candidates") or []}
+    ours, prompt = by_name.get(shipped(scores)), by_name.get("prompt")
+    if ours is None or len(by_name) < 2:
+        return
+    text = (
+        f"Shipped: {title(ours['name'])}, chosen among {len(by_name)} candidates, right on "
+        f"{ours['held_out_accuracy']:.1%} of {ours['held_out_rows']:,} held-out rows"
+    )
+    if prompt is None or prompt is ours:
+        yield Verdict("choice", f"{text}.")
+        return
+    yield Verdict(
+        "choice",
+        f"{text}; it alone is right on {prompt['shipped_better']} of them, the tuned prompt alone "
+        f"on {prompt['shipped_worse']} (p = {prompt['p']:.2g}).",
+    )
+
+
+# --- whether the written rows helped ---------------------------------------------------
+
+
+_PROMPT = "the prompt"
+_Pair = tuple[str, Result, Result, str]
+"""What was compared, with written rows, without, and the rows that it was scored on."""
+
+
+def _written(files: RunFiles, pair: _Pair | None) -> Iterator[Verdict]:
+    """With written rows against without, of one classifier."""
+    scores = files.scores
+    if not files.ledger or not is_number(scores.get("accuracy")):
+        return
+    if files.arm.get("combine") == "real" and (pair is None or pair[0] == _PROMPT):
+        text = "Written rows were not used to tune the prompt: tuning.combine is real."
+        yield Verdict("written", text, ("-s", "tuning.combine=surgery"))
+        return
+    if pair is None:
+        text = "Whether written rows helped is not known: nothing was tuned on the shots alone."
+        yield Verdict("written", text, ("-s", "tuning.baseline=true"))
+        return
+    what, more, less, scored_on = pair
+    gap = 100 * (more.accuracy - less.accuracy)
+    doubt = _doubt(more, less)
+    figures = f"{more.accuracy:.1%} of {more.n:,} {scored_on}"
+    if less.name:
+        text = f"{what} reaches {figures}, {less.name} without written rows {less.accuracy:.1%}"
+        yield Verdict("written", f"With written rows {text}{doubt}.", _another_seed(files))
+    elif abs(gap) < 0.05:
+        yield Verdict("written", f"Written rows made no difference to {what}: {figures}.")
+    else:
+        did = "helped" if gap > 0 else "hurt"
+        text = f"Written rows {did} {what} by {abs(gap):.1f} points"
+        text += f": {figures} instead of {less.accuracy:.1%}{doubt}."
+        without = ("-s", "tuning.combine=real") if gap < 0 and what == _PROMPT else ()
+        yield Verdict("written", text, _another_seed(files) if doubt else without)
+
+
+def _doubt(one: Result, other: Result) -> str:
+    """Said of two accuracies whose intervals overlap."""
+    apart = one.low > other.high or other.low > one.high
+    return "" if apart else " (may be chance: the intervals overlap)"
+
+
+def _another_seed(files: RunFiles) -> tuple[str, ...]:
+    """The same with another seed, in a folder of its own."""
+    seed = files.run.get("seed")
+    other = seed + 1 if isinstance(seed, int) else 21
+    return ("-s", f"seed={other}", "--out", f"{place(files)}-{other}")
+
+
+def _head_pair(scores: dict[str, Any]) -> _Pair | None:
+    """The shipped linear head, with and without written rows."""
+    head = shipped(scores).removesuffix(WRITTEN)
+    by_name = {each["name"]: each for each in scores.get("candidates") or []}
+    less, more = by_name.get(head), by_name.get(head + WRITTEN)
+    if not less or not more or "test_accuracy" not in less or "test_accuracy" not in more:
+        return None
+    n = int(scores["n"])
+    with_rows, without = (_result(part["test_accuracy"], n) for part in (more, less))
+    return title(head), with_rows, without, scores.get("scored_on", "test rows")
+
+
+def _prompt_pair(scores: dict[str, Any]) -> _Pair | None:
+    """The prompt against the one of the shots alone; else the best candidate of the shots alone."""
+    prompt, scored_on = scores.get("prompt") or scores, scores.get("scored_on", "test rows")
+    if not is_number(prompt.get("accuracy")):
+        return None
+    n = int(prompt.get("n", scores.get("n", 0)))
+    more = _result(prompt["accuracy"], n, prompt.get("accuracy_95"))
+    baseline = scores.get("baseline") or {}
+    if is_number(baseline.get("accuracy")):
+        less = _result(baseline["accuracy"], int(baseline.get("n", n)), baseline.get("accuracy_95"))
+        return _PROMPT, more, less, scored_on
+    alone = [
+        each
+        for each in scores.get("candidates") or []
+        if not each["name"].endswith(WRITTEN)
+        and each["name"] not in _NOT_ALONE
+        and "test_accuracy" in each
+    ]
+    if not alone:
+        return None
+    best = max(alone, key=lambda each: float(each["held_out_accuracy"]))
+    less = _result(best["test_accuracy"], n, name=title(best["name"]))
+    return _PROMPT, more, less, scored_on
+
+
+def _result(accuracy: float, n: int, interval: list[float] | None = None, name: str = "") -> Result:
+    low, high = interval or wilson_interval(round(accuracy * n), n)
+    return Result(name, accuracy, low, high, n)
+
+
+# --- whether the figures can be trusted ------------------------------------------------
+
+
+def _honesty(files: RunFiles) -> Iterator[Verdict]:
+    scores = files.scores
+    if scores.get("scored_on") == "development shots":
+        text = (
+            f"There are no test rows: the {scores['n']:,} rows scored had a part in the choice of "
+            "the classifier, so the figures flatter."
+        )
+        yield Verdict("test", text, ("--test", "HELD-OUT.csv"))
+    if overlap := files.run.get("overlap"):
+        text = f"{overlap:,} of the test rows repeat a few-shot row, so the accuracy flatters."
+        yield Verdict("overlap", text, ("--test", "OTHER-ROWS.csv"))
+
+
+def _no_better(scores: dict[str, Any]) -> Iterator[Verdict]:
+    """Where no tuning, or no model at all, does better than what is shipped."""
+    found = {result.name: result for result in results(scores)}
+    ours = found.get(shipped_result(scores))
+    if ours is None:
+        return
+    for name, what in (
+        (ZERO_SHOT, "The untuned backbone is better"),
+        (MAJORITY, "Always giving the most frequent label is better"),
+    ):
+        other = found.get(name)
+        if other and other is not ours and other.accuracy - ours.accuracy >= 0.0005:
+            gap = 100 * (other.accuracy - ours.accuracy)
+            text = (
+                f"{what} by {gap:.1f} points: {other.accuracy:.1%} of {other.n:,} rows against "
+                f"{ours.accuracy:.1%}{_doubt(other, ours)}."
+            )
+            yield Verdict("no better", text, ("-s", "selection.candidates=all"))
+            return
+
+
+# --- labels ----------------------------------------------------------------------------
+
+
+def _never(scores: dict[str, Any]) -> Iterator[Verdict]:
+    """Labels that rows have and that are never answered."""
+    labels = scores.get("labels") or {}
+    never = [name for name, part in labels.items() if part["n"] and part.get("predicted") == 0]
+    if never:
+        n, more = labels[never[0]]["n"], len(never) - 1
+        others = f", and {more} labels more" if more > 1 else ", and one label more" if more else ""
+        yield Verdict("never", f"Label {never[0]} is never answered ({n:,} rows have it){others}.")
+
+
+def _confused(scores: dict[str, Any]) -> Iterator[Verdict]:
+    """The label and the other label that it gets most often by mistake."""
+    pairs = [
+        (count / n, count, n, label, other)
+        for label, row in (scores.get("confusion") or {}).items()
+        if (n := sum(row.values()))
+        for other, count in row.items()
+        if other != label and count >= FEWEST_CONFUSED
+    ]
+    if pairs and (worst := max(pairs))[0] >= CONFUSED:
+        share, count, n, label, other = worst
+        text = f"{count:,} of {n:,} rows of label {label} are answered {other} ({share:.0%})."
+        yield Verdict("confused", text)
+
+
+# --- tuning ----------------------------------------------------------------------------
+
+
+def _step(files: RunFiles) -> Iterator[Verdict]:
+    """Whether the chosen step is at an end of the tuning."""
+    looked = [row["step"] for row in files.tuning_log if is_number(row.get("dev_accuracy"))]
+    best, rate = files.arm.get("best_step"), files.arm.get("learning_rate")
+    if best is None or not looked:
+        return
+    if best == max(looked) > 0:
+        text = f"The last step, {best:,}, was the best one: the prompt may still get better."
+        yield Verdict("step", text, ("-s", f"tuning.steps={2 * best}"))
+    elif best <= min(looked) and is_number(rate):
+        start = "the untuned start" if best == 0 else f"step {best:,}, the first one looked at"
+        text = f"Tuning made the prompt no better than {start}, on the development shots."
+        yield Verdict("step", text, ("-s", f"tuning.learning_rate={rate / 3:.1g}"))
