@@ -38,17 +38,21 @@ HOW = """\
 - **Causal models without padding.** On a processor, Llama, Mistral, Qwen, SmolLM and Gemma 3 read a
   call's rows end to end as one sequence, and each soft prompt once for all rows that share it.
   Attention is the only part of a layer that sees where a row ends (`backbone/packed.py`). Calls run
-  side by side, one on each of PyTorch's threads. `python -m benchmarks.causal` compares SmolLM2's
-  shape with plain transformers and with the rate of the machine's own matrix products.
+  side by side, one on each of PyTorch's threads, and so do the derivatives through them
+  (`backbone/threads.py`). `python -m benchmarks.causal` compares SmolLM2's shape with plain
+  transformers and with the rate of the machine's own matrix products.
 - **Label words only.** The head is computed for the label words, at one position. If words have
   several tokens, a causal model reads each row once, and then the words after its keys and values.
   This is 2 times as fast with 3 words and 15 times with 20 (`backbone/words.py`; GPT-2 shape,
   8 layers of 384, rows of 50 tokens, one core).
 - **Meta-step.** The derivative of the token losses goes back through the look-ahead's own gradient.
   The outer loss is computed in pieces of a few rows (`generator/meta.py`, `generator/outer.py`).
+  With C labels, a step passes its rows forward 2·C + 1 times and back C + 2 times, the derivative
+  included; `generator/fit.py` lists them. `plain` does both once. It scores the rows under the
+  other labels in the first step of an epoch, for the report.
 - **No stored logits.** A token's log-probability is computed together with its gradient by the
-  hidden state, a few rows at a time. Nothing as wide as the vocabulary is stored
-  (`backbone/readout.py`).
+  hidden state, some rows at a time: enough that the last layer's weight is not read too often.
+  Nothing as wide as the vocabulary is stored (`backbone/readout.py`).
 
 Two things are not used. `torch.compile` was no faster on a CPU than PyTorch's eager layers, slower
 than oneDNN's, and took two minutes to compile. The log has the figures; it was not measured on a

@@ -29,6 +29,7 @@ def last_layer(request: pytest.FixtureRequest) -> Readout:
 def in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two rows at once, so that seven make four pieces."""
     monkeypatch.setattr(module, "_AT_ONCE", {"cpu": 2 * 17})
+    monkeypatch.setattr(module, "_FEWEST", 1)
 
 
 HIDDEN = torch.randn(7, 6, generator=torch.Generator().manual_seed(4))
@@ -118,3 +119,17 @@ def test_a_target_is_read_in_fp32_where_the_model_is_in_bf16() -> None:
     found = log_probs(Readout(weight, None, 1.0, None), hidden.expand(50, -1), targets)
     apart = logits[targets] - logits[targets[0]]
     torch.testing.assert_close(found - found[0], apart, atol=1e-4, rtol=0)
+
+
+def test_a_large_vocabulary_is_not_read_anew_for_every_few_rows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """2^20 logits at once would be four rows of it."""
+    monkeypatch.undo()
+    rows, weight = [], torch.zeros(2**18, 1)
+    inner = module._with_gradient
+    monkeypatch.setattr(
+        module, "_with_gradient", lambda *how: rows.append(len(how[1])) or inner(*how)
+    )
+    log_probs(Readout(weight, None, 1.0, None), torch.zeros(70, 1), torch.zeros(70).long())
+    assert rows == [64, 6]

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from dawgen.backbone import Backbone
+from dawgen.backbone.threads import jobs_at_once
 from dawgen.generator import meta, objectives
 from dawgen.generator.examples import Batch, make_shots
 from dawgen.generator.fit import fit_generator, label_prompt_start
@@ -107,3 +108,24 @@ def test_a_generator_is_tuned(backbone: Backbone) -> None:
     settings = GeneratorSettings(prompt_length=3, batch_size=2, epochs=4, learning_rate=0.05)
     found = fit_generator(CARD, ROWS, backbone, settings, Streams(0), write_first=True)
     assert found.history[-1]["gen_loss"] < found.history[0]["gen_loss"]
+
+
+def test_a_step_takes_threads_for_its_calls_only(
+    tiny_llama: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int, int]] = []
+
+    def watched(*given):  # type: ignore[no-untyped-def]
+        seen.append((torch.get_num_threads(), jobs_at_once()))
+        return distinction(*given)
+
+    monkeypatch.setattr("dawgen.generator.fit.distinction", watched)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        settings = GeneratorSettings(prompt_length=3, batch_size=2, epochs=1)
+        fit_generator(CARD, ROWS, tiny_llama, settings, Streams(0), write_first=True)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert set(seen) == {(1, 2)}

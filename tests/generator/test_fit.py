@@ -202,6 +202,24 @@ def test_every_step_is_logged_and_told(tiny_bart: Backbone) -> None:
     assert distances[0] > 0
 
 
+def test_plain_reads_rows_under_other_labels_once_an_epoch(
+    tiny_bart: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, rows = tiny_bart.token_log_probs, []
+
+    def counted(prompts, sources, targets) -> TokenScores:
+        rows.append(len(targets))
+        return whole(prompts, sources, targets)
+
+    monkeypatch.setattr(tiny_bart, "token_log_probs", counted)
+    plain = fit(tiny_bart, ROWS * 2, method="plain", epochs=2)
+    assert rows == [6, 12, 6] * 2  # two steps an epoch
+    of_every_step = ["step", "epoch", "gen_loss", "weighted_loss", "dist_loss", "entropy"]
+    for entry in plain.history:
+        more = set() if entry["step"] % 2 else {"disc_loss", "ratio"}
+        assert set(entry) == {*of_every_step, "distance", *more}
+
+
 def test_at_the_default_weight_the_look_ahead_is_heard(backbone: Backbone) -> None:
     """(4)'s direct part grows with λ, (3)'s part through the look-ahead does not."""
     default, full = (
@@ -299,7 +317,8 @@ def test_a_loss_that_is_not_finite_stops_with_step_task_and_rows(
         wrong = scores.log_probs * (math.nan if len(calls) > limit else 1.0)
         return TokenScores(wrong, scores.mask, scores.hidden)
 
-    limit, step = (4, 2) if method == "plain" else (6, 1)  # calls: 2 a step of plain, 6 of dawgen
+    # calls: 2 of plain's first step in an epoch, here all are, and 6 of dawgen's
+    limit, step = (4, 2) if method == "plain" else (6, 1)
     monkeypatch.setattr(tiny_bart, "token_log_probs", spoilt)
     with pytest.raises(UserError, match=rf"sick: .* became nan at step {step} \(few shots \d, \d"):
         fit(tiny_bart, method=method, epochs=9)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from dawgen.backbone.model import TokenScores
+from dawgen.backbone.packed import SharedPrompts, shared
 
 GAIN = 5.0
 LEAK = 0.1
@@ -26,6 +27,7 @@ class ToyBackbone:
     dtype = torch.float32
     name = "tests/toy"
     is_encoder_decoder = True
+    is_packed = False
 
     def __init__(self, words: Sequence[str]) -> None:
         self.vocabulary = {word: i for i, word in enumerate(["<end>", *words])}
@@ -58,12 +60,15 @@ class ToyBackbone:
         yield
 
     def token_log_probs(
-        self, prompts: Tensor, sources: Sequence[list[int]], targets: Sequence[list[int]]
+        self,
+        prompts: Tensor | SharedPrompts,
+        sources: Sequence[list[int]],
+        targets: Sequence[list[int]],
     ) -> TokenScores:
         width = max(map(len, targets))
         ids = torch.tensor([[*t, *[0] * (width - len(t))] for t in targets])
         mask = torch.tensor([[True] * len(t) + [False] * (width - len(t)) for t in targets])
-        tilt = prompts.mean(1)
+        tilt = shared(prompts).each().mean(1)
         log_probs = (GAIN * tilt).log_softmax(-1).gather(1, ids) * mask
         hidden = (torch.eye(self.hidden_size)[ids] + LEAK * tilt[:, None]) * mask[..., None]
         return TokenScores(log_probs, mask, hidden)

@@ -53,18 +53,26 @@ def tokens_at_once(device: torch.device, most: int) -> int:
     return min(most, CACHED_TOKENS) if device.type == "cpu" else most
 
 
-def runs(lengths: Sequence[int], most: int, side_by_side: int = 1) -> list[list[int]]:
+def runs(
+    lengths: Sequence[int],
+    most: int,
+    side_by_side: int = 1,
+    prompts: Sequence[int] | None = None,
+) -> list[list[int]]:
     """Cut rows that are read end to end, so without padding, into calls of about equal size.
 
     Args:
         lengths: tokens of each row; a prompt that rows share is not counted.
         most: about the most tokens of a call; a longer row is a call of its own.
         side_by_side: calls that run at once: as many, or a multiple, unless that is not worth it.
+        prompts: which prompt each row reads. Rows of a prompt then stay together, so that few
+            calls read it.
 
     Returns:
         Row numbers, call by call, shortest rows first.
     """
-    order = np.argsort(np.asarray(lengths, dtype=int), kind="stable")
+    first = np.zeros(len(lengths)) if prompts is None else np.asarray(prompts, dtype=int)
+    order = np.lexsort((np.asarray(lengths, dtype=int), first))
     ends = np.cumsum(np.asarray(lengths, dtype=int)[order])
     total = int(ends[-1]) if len(ends) else 0
     count = -(-total // most)

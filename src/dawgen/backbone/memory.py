@@ -9,10 +9,9 @@ from __future__ import annotations
 import ctypes
 import gc
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from contextvars import copy_context
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -20,6 +19,7 @@ import torch
 from dawgen.backbone.calls import call_cost, pieces, runs, tokens_at_once
 from dawgen.backbone.recompute import is_recomputed
 from dawgen.backbone.shape import shape_of
+from dawgen.backbone.threads import side_by_side
 from dawgen.errors import UserError, first_line
 from dawgen.machine.limits import free_bytes
 
@@ -98,35 +98,14 @@ def run_rows(
     threads = torch.get_num_threads()
     calls = runs(lengths, max(1, most_tokens(backbone, wanted * threads) // threads), threads)
     if threads > 1 and len(calls) > 1:
-        calls = _side_by_side(calls, work, threads)
+        calls = _refused(calls, work)
     run_calls(backbone, calls, sizes, work)
 
 
-def _side_by_side(
-    calls: Sequence[list[int]], work: Callable[[list[int]], object], threads: int
-) -> list[list[int]]:
-    """Work on calls, each on a thread; those that memory did not hold together are given back."""
-    graph = torch.is_grad_enabled()
-
-    def attempt(rows: list[int]) -> str | None:
-        torch.set_num_threads(1)
-        with torch.set_grad_enabled(graph):
-            return _attempt(work, rows)
-
-    with _one_thread(), ThreadPoolExecutor(threads) as pool:
-        waiting = [pool.submit(copy_context().run, attempt, rows) for rows in calls]
-        return [rows for rows, one in zip(calls, waiting, strict=True) if one.result() is not None]
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """PyTorch computes with one thread for a while."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+def _refused(calls: Sequence[list[int]], work: Callable[[list[int]], object]) -> list[list[int]]:
+    """Work on calls side by side; those that memory did not hold together are given back."""
+    said = side_by_side([partial(_attempt, work, rows) for rows in calls])
+    return [rows for rows, one in zip(calls, said, strict=True) if one is not None]
 
 
 def run_calls(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -26,6 +26,7 @@ from dawgen.backbone.linear import quicken
 from dawgen.backbone.packed import Prompts, SharedPrompts, shared
 from dawgen.backbone.recompute import kept
 from dawgen.backbone.text import BackboneText
+from dawgen.backbone.threads import differentiable, jobs_at_once
 from dawgen.backbone.words import Read, beginnings_to_read, behind_rows, word_log_probs
 
 
@@ -365,21 +366,36 @@ class Backbone(BackboneText):
         length = each.length
         sizes = [(length + len(s), len(t) + 1) for s, t in zip(sources, targets, strict=True)]
         most = tokens_at_once(self.device, sum(map(sum, sizes)))
+        threads = self._calls_at_once()
         if self.is_packed:
-            cut = runs([len(s) + len(t) for s, t in zip(sources, targets, strict=True)], most)
+            lengths = [len(s) + len(t) for s, t in zip(sources, targets, strict=True)]
+            cut = runs(lengths, most, threads, each.of if threads > 1 else None)
         else:
             cut = pieces(sizes, call_cost(self.device), most)
         if len(cut) < 2:
             return self._token_log_probs(prompts, sources, targets)
-        parts = [
-            self._token_log_probs(
-                each.some(piece),
-                [sources[row] for row in piece],
-                [targets[row] for row in piece],
+
+        def scores(piece: Sequence[int], soft: Tensor) -> TokenScores:
+            some = SharedPrompts(soft, each.of).some(piece)
+            return self._token_log_probs(
+                some, [sources[row] for row in piece], [targets[row] for row in piece]
             )
-            for piece in cut
-        ]
-        return _joined(parts, cut)
+
+        if threads < 2:
+            return _joined([scores(piece, each.prompts) for piece in cut], cut)
+        masks = [pad_right([targets[row] for row in piece], self.device).mask for piece in cut]
+
+        def job(piece: Sequence[int], soft: Tensor) -> tuple[Tensor, ...]:
+            found = scores(piece, soft)
+            return found.log_probs, found.hidden
+
+        found = differentiable([partial(job, piece) for piece in cut], each.prompts)
+        return _joined([TokenScores(p, m, h) for (p, h), m in zip(found, masks, strict=True)], cut)
+
+    def _calls_at_once(self) -> int:
+        """PyTorch's threads where each takes a call: rows are read end to end, weights frozen."""
+        tuned = any(weight.requires_grad for weight in self.model.parameters())
+        return jobs_at_once() if self.is_packed and not tuned else 1
 
     def _token_log_probs(
         self,

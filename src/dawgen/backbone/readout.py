@@ -16,8 +16,11 @@ from torch.autograd.function import once_differentiable
 
 from dawgen.backbone.linear import linear
 
-# Logits at once: 4 MiB of fp32 stay in a processor's cache.
+# Logits at once: 4 MiB of fp32 stay in a processor's cache. But the whole weight is read for each
+# such piece: with 49,152 words of 576 numbers in bf16, 85 rows at once take 0.64 times the seconds
+# of 21, so fewer rows than these never go together.
 _AT_ONCE = {"cpu": 2**20}
+_FEWEST = 64
 _AT_ONCE_ELSEWHERE = 2**27
 
 
@@ -77,7 +80,7 @@ class _TokenLogProbs(torch.autograd.Function):
         values = torch.empty(len(targets), device=hidden.device)
         gradient = torch.empty_like(hidden) if wanted else None
         most = _AT_ONCE.get(hidden.device.type, _AT_ONCE_ELSEWHERE)
-        at_once = max(1, most // len(readout.weight))
+        at_once = max(_FEWEST, most // len(readout.weight))
         for start in range(0, len(targets), at_once):
             rows = slice(start, start + at_once)
             some_values, by_hidden = _with_gradient(readout, hidden[rows], targets[rows], wanted)

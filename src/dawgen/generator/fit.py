@@ -5,6 +5,19 @@ One step of "dawgen", and what of it "fewgen" (λ = 0) and "plain" (W = 1) leave
     a. the tokens' losses at Q, once; L_wGen at the present weights → look-ahead Q(W)
     b. L_disc + λ L_dist at Q(W) over all C prompts → update the weight network   (not in plain)
     c. fresh weights; L_wGen + λ L_dist at Q → update Q           (the forward pass of a., reused)
+
+Passes over the step's B examples, one label's prompt before each:
+
+                                                        forward     backward
+    a. own labels at Q                                  1           1 (not in plain)
+       other labels at Q, what the weights look at      C - 1       none
+    b. own labels at Q(W), for (3) and (4) alike        1           1
+       other labels at Q(W)                             C - 1       C - 1
+       J v of the token losses, without the head        1           none
+    c. own labels at Q                                  that of a.  1
+
+With C = 3 these are 7 forward and 5 backward; of plain 1 and 1, and the other labels' C - 1 forward
+in the first step of an epoch, whose figures nothing but the report needs.
 """
 
 from __future__ import annotations
@@ -19,6 +32,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from dawgen.backbone.choose_frame import frame_for
+from dawgen.backbone.threads import threads_for_jobs
 from dawgen.errors import UserError
 from dawgen.generator import meta, objectives
 from dawgen.generator.examples import Batch, Shot, epoch_batches, make_shots, steps_per_epoch
@@ -72,7 +86,8 @@ def fit_generator(
         ``epoch``, ``gen_loss`` (1), ``weighted_loss`` (2), ``disc_loss`` (3) at the look-ahead
         (at Q for plain), ``dist_loss`` (4) at Q with the fresh weights, ``entropy`` of the weights
         (0..1), ``ratio`` (mean ratio of (3) at Q) and ``distance`` (mean over the
-        labels of ‖Q_l - start‖ / ‖start‖). Unless plain, it also holds
+        labels of ‖Q_l - start‖ / ‖start‖). Plain has ``disc_loss`` and ``ratio``, which it does not
+        learn from, in the first step of each epoch only. The others also have
         ``lookahead_share`` (0..1): how much of the gradient of the token weights comes through
         the look-ahead, which is (3)'s only way; the rest is (4)'s direct one.
 
@@ -110,7 +125,7 @@ def fit_generator(
             if place == 0 or not batches:
                 batches = list(epoch_batches(examples, settings.batch_size, streams, epoch))
             entry: dict[str, float] = {"step": step, "epoch": epoch}
-            entry |= tuner.step(batches[place])
+            entry |= tuner.step(batches[place], first=place == 0)
             _check_finite(entry, card, batches[place], settings)
             history.append(entry)
             if on_step is not None:
@@ -180,24 +195,33 @@ class Tuner:
             return {}
         return {k: v.detach().cpu().clone() for k, v in self.network.state_dict().items()}
 
-    def step(self, batch: Batch) -> dict[str, float]:
-        """One training step, a. to c.; gives back the step's figures."""
+    def step(self, batch: Batch, first: bool = True) -> dict[str, float]:
+        """One training step, a. to c.; gives back the step's figures.
+
+        Args:
+            first: of an epoch; plain computes the figures of (3) then only.
+        """
+        with threads_for_jobs() if self.backbone.is_packed else nullcontext():
+            return self._step(batch, first)
+
+    def _step(self, batch: Batch, first: bool) -> dict[str, float]:
         labels = batch.labels.to(self.backbone.device)
         with self._own_attention():
             own = score_own(self.backbone, self.prompts, batch.examples, labels)
         token_losses, mask = -own.log_probs, own.mask
-        with torch.no_grad():
-            log_probs = score_rest(
-                self.backbone, self.prompts, batch.examples, labels, own.log_probs.detach()
-            )
         weights = equal_weights(mask)
-        disc = objectives.discriminative_loss(log_probs, labels, mask)
-        balance: dict[str, Tensor] = {}
-        if self.network is not None:
-            disc, weights, share = self._update_weights(
-                token_losses, log_probs, mask, batch, labels
-            )
-            balance["lookahead_share"] = share
+        across: dict[str, Tensor] = {}  # what compares the labels
+        if first or self.network is not None:
+            with torch.no_grad():
+                log_probs = score_rest(
+                    self.backbone, self.prompts, batch.examples, labels, own.log_probs.detach()
+                )
+            across["disc_loss"] = objectives.discriminative_loss(log_probs, labels, mask)
+            across["ratio"] = -across["disc_loss"]
+            if self.network is not None:
+                across["disc_loss"], weights, across["lookahead_share"] = self._update_weights(
+                    token_losses, log_probs, mask, batch, labels
+                )
 
         weighted = objectives.weighted_generation_loss(token_losses, weights, mask)
         with nullcontext() if self.dist_weight else torch.no_grad():
@@ -210,15 +234,16 @@ class Tuner:
         figures = {
             "gen_loss": objectives.generation_loss(token_losses.detach(), mask),
             "weighted_loss": weighted.detach(),
-            "disc_loss": disc,
+            "disc_loss": across.get("disc_loss"),
             "dist_loss": dist.detach(),
             "entropy": objectives.weight_entropy(weights, mask),
-            "ratio": -objectives.discriminative_loss(log_probs, labels, mask),
+            "ratio": across.get("ratio"),
             "distance": (moved / self.start.flatten(1).norm(dim=1)).mean(),
-            **balance,
+            "lookahead_share": across.get("lookahead_share"),
         }
-        values = torch.stack([v.float() for v in figures.values()]).tolist()
-        return dict(zip(figures, values, strict=True))
+        known = {name: value for name, value in figures.items() if value is not None}
+        values = torch.stack([value.float() for value in known.values()]).tolist()
+        return dict(zip(known, values, strict=True))
 
     def _update_weights(
         self, token_losses: Tensor, log_probs: Tensor, mask: Tensor, batch: Batch, labels: Tensor

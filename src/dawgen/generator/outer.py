@@ -49,9 +49,7 @@ class OuterLoss:
             said = own.log_probs.detach().requires_grad_()
         value = torch.zeros((), device=prompts.device)
         for rows in _cut(self.examples, len(prompts)):
-            share = self._share(prompts, rows, None if said is None else said[rows])
-            share.backward()
-            value = value + share.detach()
+            value = value + self._share(prompts, rows, None if said is None else said[rows])
         self.disc = value
         if own is not None and said is not None:
             dist = self.dist_weight * distinction(weights, own.hidden, own.mask, self.batch)
@@ -60,7 +58,10 @@ class OuterLoss:
         return OuterValue(value, _gradient(prompts), _gradient(weights))
 
     def _share(self, prompts: Tensor, rows: Sequence[int], said: Tensor | None) -> Tensor:
-        """What some rows add to L_disc; ``said`` [b,T] is under their own labels, where known."""
+        """What some rows add to L_disc, differentiated, so that nothing of it stays in memory.
+
+        ``said`` [b,T] is under their own labels, where known.
+        """
         examples = [self.examples[row] for row in rows]
         labels = self.labels[rows]
         if said is None:
@@ -70,7 +71,9 @@ class OuterLoss:
             log_probs = score_rest(self.backbone, prompts, examples, labels, said[:, :longest])
         mask = pad_right([example.target for example in examples], prompts.device).mask
         ratio = objectives.label_ratio(log_probs, labels)
-        return -torch.where(mask, ratio, 0.0).sum() / self._valid
+        share = -torch.where(mask, ratio, 0.0).sum() / self._valid
+        share.backward()
+        return share.detach()
 
 
 def _cut(examples: Sequence[Example], parts: int) -> list[list[int]]:

@@ -89,7 +89,7 @@ class _Probe:
         batches = list(islice(every, GENERATOR_STEPS + 1))
         tuner.step(batches[0])
         timed = batches[1:] or batches
-        cost = self.cost(lambda: [tuner.step(batch) for batch in timed])
+        cost = self.cost(lambda: [tuner.step(batch, first=False) for batch in timed])
         return StagePlan("generator", cost, exactly(self.count.generator_steps() / len(timed)))
 
     def synthesis(self) -> StagePlan:
