@@ -60,7 +60,7 @@ def test_from_csv_to_classifier(
 ) -> None:
     settings = small(model_folder, **{"synthesis.first_sentences": "generator"})
     said = run("from-csv-to-classifier", {"work": tmp_path, "settings": settings})
-    assert "labels: the 2 values found there, negative (16), positive (16)" in said
+    assert "labels: the 2 values of that column, negative (16), positive (16)" in said
     assert "of 8, plain prompt tuning" in said
     assert (tmp_path / "run" / "report.html").is_file()
     assert (tmp_path / "hf" / "predict.py").is_file()
