@@ -267,7 +267,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(
         patch.setattr(stages, "fit_prompts", stop)
         outcome = job.run(out)
     assert outcome.code == 130
-    assert "goes on" in outcome.err
+    assert "resumes from it" in outcome.err
     assert not (out / "prompt").exists()
     assert not list(out.rglob("*.partial"))
 
