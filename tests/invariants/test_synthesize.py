@@ -277,9 +277,9 @@ def test_an_import_can_be_tuned_on_and_loads_as_a_dataset(job: SmallJob, tmp_pat
         (("--import", "nowhere.json"), "no file nowhere.json"),
         (("--import", "nowhere", "--generator", "none"), "no generator in none"),
         (("--generator", "none"), "no generator in none"),
-        (("-s", "synthesis.cleaning.skip=[bed end]"), "'bad end'"),
+        (("-s", "synthesis.cleaning.skip=[bed end]"), "one of empty, cut off"),
         (("--classifier", "none"), "none holds no classifier"),
-        (("-s", "synthesis.first_sentences={captions: 0}"), "more than 0"),
+        (("-s", "synthesis.first_sentences={captions: 0}"), "greater than 0"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(

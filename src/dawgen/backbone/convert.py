@@ -19,7 +19,7 @@ def convert_gguf(file: Path, target: Path) -> dict[str, Any]:
     import torch
 
     from dawgen.backbone.gguf import check_gguf, load_gguf, load_gguf_tokenizer
-    from dawgen.backbone.load import quiet
+    from dawgen.backbone.quiet import quiet
 
     header = check_gguf(file)
     with quiet():
@@ -34,7 +34,7 @@ def convert_folder(folder: Path, target: Path) -> dict[str, Any]:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from dawgen.backbone.load import quiet
+    from dawgen.backbone.quiet import quiet
 
     with quiet():
         model = AutoModelForCausalLM.from_pretrained(

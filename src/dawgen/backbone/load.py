@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from logging import CRITICAL
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +15,6 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
-from transformers.utils import logging
 
 from dawgen.backbone.cache import read_provenance
 from dawgen.backbone.fingerprint import fingerprint_of, model_files
@@ -32,6 +28,7 @@ from dawgen.backbone.gguf import (
 from dawgen.backbone.memory import is_out_of_memory
 from dawgen.backbone.model import Backbone
 from dawgen.backbone.place import model_device, model_place
+from dawgen.backbone.quiet import quiet
 from dawgen.backbone.recompute import recompute
 from dawgen.errors import UserError, first_line
 from dawgen.settings import BackboneSettings
@@ -168,20 +165,6 @@ def _check_weights(
             f"The tokenizer of {name!r} has {largest + 1} tokens, but the model embeds {rows}; "
             "they are not of one model."
         )
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep transformers' progress bar and remarks out of logs: we say what is wrong ourselves."""
-    shown, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
-    logging.disable_progress_bar()
-    logging.set_verbosity(CRITICAL)
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if shown:
-            logging.enable_progress_bar()
 
 
 def _tokenizer(

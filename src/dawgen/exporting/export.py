@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dawgen.backbone import load_backbone
-from dawgen.backbone.load import quiet
 from dawgen.backbone.place import model_place
+from dawgen.backbone.quiet import quiet
 from dawgen.backbone.text import answered
 from dawgen.decoding.baking import prompt_ids
 from dawgen.decoding.base import Decoding

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -15,7 +15,7 @@ from dawgen.machine.meter import Cost, Meter
 
 if TYPE_CHECKING:
     from dawgen.backbone import Backbone
-    from dawgen.pipeline.stage import Stage
+    from dawgen.backbone.shape import Work
     from dawgen.storage.folder import RunFolder
 
 
@@ -85,20 +85,25 @@ class Costs:
         return sum(known) if known else None
 
     def record(
-        self, stages: Sequence[Stage], run: RunFolder, backbone: Backbone, kept: int
+        self,
+        work: Mapping[str, Callable[[], Work] | None],
+        run: RunFolder,
+        backbone: Backbone,
+        kept: int,
     ) -> dict[str, Any]:
         """What ``run.json`` says of the whole, energy only of stages that this run made.
 
         The counted work of these goes into their own records.
 
         Args:
+            work: counts what each stage computed, by the stage's name.
             kept: how many synthetic rows.
         """
         peak = peak_flops(backbone.device, backbone.dtype)
-        for stage in stages:
-            record = run.stages[stage.name]
-            if stage.work and not record["skipped"]:
-                record["work"] = stage.work().record(float(record["seconds"]), peak)
+        for name, count in work.items():
+            record = run.stages[name]
+            if count and not record["skipped"]:
+                record["work"] = count().record(float(record["seconds"]), peak)
         return self.summary(run, peak, kept)
 
     def summary(self, run: RunFolder, peak: float, kept: int) -> dict[str, Any]:

@@ -148,7 +148,8 @@ def run(
         shared = _check_overlap(job)
         make_all(steps, context, track, costs)
         scores = _publish(folder.path)
-        spent = costs.record(steps, folder, backbone, len(rows()))
+        work = {stage.name: stage.work for stage in steps}
+        spent = costs.record(work, folder, backbone, len(rows()))
         record = run_record(context, settings, preset, command, shared)
         write_json(folder.path / "run.json", record | spent)
         write_report(folder.path)

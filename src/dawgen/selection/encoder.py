@@ -16,8 +16,8 @@ import torch
 from dawgen.backbone.cache import cached
 from dawgen.backbone.calls import call_cost, pieces
 from dawgen.backbone.fetch import get_backbone
-from dawgen.backbone.load import quiet
 from dawgen.backbone.place import model_device
+from dawgen.backbone.quiet import quiet
 from dawgen.backbone.registry import known_backbone
 from dawgen.errors import UserError
 from dawgen.storage.folder import folder_hash

@@ -16,7 +16,7 @@ from dawgen.settings.section import Positive, Rate, Section, Share
 from dawgen.settings.selection import SelectionSettings
 
 if TYPE_CHECKING:
-    from dawgen.tasks import TaskCard
+    from dawgen.tasks.card import TaskCard
 
 Combine = Literal[
     "surgery",
