@@ -223,7 +223,8 @@ def measured(home: Path, preset: str) -> dict[str, dict[str, float]]:
 
 
 def _overrides(home: Path) -> list[str]:
-    return [*COUNTS, f"backbone.path={home / 'model'}"]
+    own = (f"backbone.path={home / 'model'}", "selection.candidates=paper")
+    return [*COUNTS, *own]
 
 
 def compare(

@@ -122,7 +122,7 @@ def test_parquet_with_other_columns_is_not_taken_for_a_shard(tmp_path, pair_card
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('[{"text1": "a", "label": "follows"}]', "has no column 'text2'.* found are 'text1'"),
+        ('[{"text1": "a", "label": "follows"}]', "has no column 'text2'.* columns are 'text1'"),
         ('[{"text1": "a", "text2": "b", "label": "maybe"}]', "row 1: unknown label 'maybe'"),
         ('[{"text1": "a", "text2": "b", "label": "7"}]', "row 1: unknown label '7'"),
         ('["a"]', "row 1: each row must be a JSON object"),

@@ -237,7 +237,7 @@ class Backbone(BackboneText):
         perturbation: Tensor | None = None,
     ) -> _States:
         """A causal model's last hidden states."""
-        if self.is_packed:
+        if self.is_packed and all(rows):  # a row without tokens has no place among them
             soft = None if prompts is None else shared(prompts)
             return self._read_packed(soft, rows, perturbation)
         vectors, mask = self._with_prompts(prompts, rows, self.device, perturbation)
