@@ -116,7 +116,7 @@ def fit_generator(
         history += saved["history"]
         checkpoint.tell(len(history), total)
     with (
-        progress("tuning the generator", total, "step") as advance,
+        progress("tuning the generator", total, "steps") as advance,
         checkpoint.steps(lambda: {"tuner": tuner.state_dict(), "history": history}) as step_done,
     ):
         advance(len(history))
