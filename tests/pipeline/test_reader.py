@@ -69,6 +69,17 @@ def test_its_fingerprint_is_of_the_head(context: Context) -> None:
     assert reader_of(other, settings_of(["tfidf"])).fingerprint != first.fingerprint
 
 
+def test_a_head_reads_nothing_of_the_development_shots(context: Context) -> None:
+    """Else the rows that it chooses would know what the run is compared on."""
+    settings, job = settings_of(["tfidf"]), context.job
+    first = reader_of(context, settings)
+    dev = [Row(f"{row.text1} unseen{n}", None, row.label) for n, row in enumerate(job.shots.dev)]
+    other = Job(job.card, Shots(job.shots.train, dev), None)
+    again = reader_of(Context(context.folder, other, context.backbone, context.seed), settings)
+    assert isinstance(first, HeadReader)
+    assert again.fingerprint == first.fingerprint
+
+
 def test_paper_is_the_prompt_alone(context: Context) -> None:
     reader = reader_of(context, settings_of("paper"))
     assert isinstance(reader, PromptReader)

@@ -29,7 +29,7 @@ from dawgen.storage.seals import fingerprint, read_seal
 from dawgen.synthesis import SyntheticRow
 from dawgen.synthesis.choosing import choose_rows
 from dawgen.synthesis.provenance import prompts_hash
-from dawgen.tasks import Row, TaskCard
+from dawgen.tasks import Row, Shots, TaskCard
 from dawgen.terminal.progress import hushed, say
 
 BASELINE = "baseline"
@@ -102,7 +102,11 @@ def _logs(chances: npt.NDArray[np.floating[Any]]) -> torch.Tensor:
 
 def reader_of(context: Context, settings: Settings) -> RowReader:
     """The best of the run's prompt on the few shots alone and the linear heads that
-    ``selection.candidates`` names; with ``paper`` the prompt."""
+    ``selection.candidates`` names; with ``paper`` the prompt.
+
+    The reader learns from the training shots only, as the prompt does: rows that a reader of the
+    development shots has chosen would flatter everything that is compared on these.
+    """
     prompt = PromptReader.of(context, settings.evaluation.tokens_per_batch)
     names = [name for name in wanted(settings.selection) if name in HEADS]
     if not names:
@@ -115,7 +119,10 @@ def reader_of(context: Context, settings: Settings) -> RowReader:
     best = choose(able, gold)
     accuracy = right(best, gold)[best.known].mean()
     say(f"  rows are chosen by {best.name}, on held-out shots {accuracy:.0%} right")
-    return prompt if best.name == BASELINE else HeadReader(Choice(best.name, best.ship()))
+    if best.name == BASELINE:
+        return prompt
+    (head,) = candidates([best.name], Shots(shots.train, []), Made(), models, settings.seed)
+    return HeadReader(Choice(head.name, head.ship()))
 
 
 def chosen_rows(
