@@ -175,6 +175,6 @@ def load_frame(generator: Path) -> Frame | None:
     tree = {"again": "", **read_json(path)}  # a key that 0.1 did not write
     if set(tree) != set(Frame.__slots__) or {type(text) for text in tree.values()} != {str}:
         raise UserError(
-            f"{path} is not a generator's frame; tune it anew with 'dawgen fit-generator'."
+            f"{path} is not a generator's frame; tune it again with 'dawgen fit-generator'."
         )
     return Frame(**tree)

@@ -30,7 +30,7 @@ def score_rows(
         prompts: of the N rows, or None.
         tokens_per_batch: most tokens of a call, prompts and padding included (a row longer than
             that goes alone). Changes speed and memory; never which rows are cut.
-        advance: is told of every call's number of rows.
+        advance: receives every call's number of rows.
 
     Raises:
         UserError: memory does not hold one row.

@@ -38,7 +38,7 @@ def _write(folders: list[Path], out: Path | None) -> Path:
     if len(folders) > 1:
         return write_comparison(folders, out or folders[0].resolve().parent / "comparison.html")
     if out is not None:
-        raise UserError("--out is for the page of several runs; a run's own lies in its folder.")
+        raise UserError("--out is for the page of several runs; a run's own is in its folder.")
     (folder,) = folders
     if (folder / "cells").is_dir():
         return write_bench_report(folder)

@@ -80,11 +80,11 @@ class Generator:
         except FileNotFoundError as error:
             raise UserError(
                 f"{folder} is not a whole generator: {Path(error.filename).name} is missing; "
-                "tune it anew with 'dawgen fit-generator'."
+                "tune it again with 'dawgen fit-generator'."
             ) from None
         except (safetensors.SafetensorError, ValueError) as error:
             raise UserError(
-                f"The generator in {folder} cannot be read ({error}); tune it anew with "
+                f"The generator in {folder} cannot be read ({error}); tune it again with "
                 "'dawgen fit-generator'."
             ) from None
         return cls(prompts, weights, history, load_frame(folder))

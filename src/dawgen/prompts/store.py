@@ -87,7 +87,7 @@ def load_prompt(folder: Path, backbone: Backbone | None = None) -> Tensor:
             f"speaks of {length} prompt tokens: the two files are not from one adapter."
         )
     if not bool(weights.isfinite().all()):
-        raise UserError(f"{folder / WEIGHTS} holds numbers that are not finite; tune it anew.")
+        raise UserError(f"{folder / WEIGHTS} holds numbers that are not finite; tune it again.")
     if backbone is not None:
         _check_backbone(folder, config, weights.shape[1], backbone)
     return weights[:length].to(torch.float32)
@@ -114,7 +114,7 @@ def load_label_prompts(
     prompts = [load_prompt(folder / label_folder(label), backbone) for label in labels]
     if len({prompt.shape for prompt in prompts}) > 1:
         sizes = ", ".join(f"{la}: {list(p.shape)}" for la, p in zip(labels, prompts, strict=True))
-        raise UserError(f"The label prompts in {folder} differ in size ({sizes}); tune them anew.")
+        raise UserError(f"The label prompts in {folder} differ in size ({sizes}); tune them again.")
     return torch.stack(prompts)
 
 

@@ -98,7 +98,7 @@ class Writer:
     def _request(self, attempt: Attempt, source: str) -> Request:
         """The attempt's text, behind few shots of its label where it reads any.
 
-        They are drawn anew for every ``TURNS_SHARED_BY`` attempts, and the label prompt's words
+        They are drawn again for every ``TURNS_SHARED_BY`` attempts, and the label prompt's words
         stand in front of every first text: of what is read, not only of what is tuned.
         """
         if not self.turns:

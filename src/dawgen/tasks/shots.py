@@ -75,13 +75,7 @@ def _split(card: TaskCard, rows: Sequence[Row], shots: int, seed: int, name: str
             f"{name} has only {len(pool)} different rows of label {label!r}, but training and "
             f"development together need {fewest}; {_advice(len(pool) // 2)}."
         )
-    train: list[Row] = []
-    dev: list[Row] = []
-    for label, pool in pools.items():
-        drawn = _shuffled(list(pool), seed, label)[: 2 * shots]
-        place = min(shots, len(drawn) - (3 * len(drawn) + 4) // 8)
-        train += drawn[:place]
-        dev += drawn[place : place + shots]
+    train, dev = _draw_both(pools, shots, seed)
     say(
         f"{name} has {_per_label(pools)} rows per label: {len(train)} rows are learned from, and "
         f"the other {len(dev)} choose the checkpoint."
@@ -127,12 +121,19 @@ def sample_shots(
             f"{name} has only {len(pool)} different rows of label {label!r}, but {shots} for "
             f"training and {shots} for development need {2 * shots}; {_advice(len(pool) // 2)}."
         )
+    return _draw_both(pools, shots, seed)
+
+
+def _draw_both(pools: Mapping[str, Sequence[Row]], shots: int, seed: int) -> Shots:
+    """Up to ``shots`` rows per label for training, up to as many others for development; of a label
+    that has fewer than both, three eighths are for development."""
     train: list[Row] = []
     dev: list[Row] = []
     for label, pool in pools.items():
-        drawn = _shuffled(pool, seed, label)
-        train += drawn[:shots]
-        dev += drawn[shots : 2 * shots]
+        drawn = _shuffled(pool, seed, label)[: 2 * shots]
+        place = min(shots, len(drawn) - (3 * len(drawn) + 4) // 8)
+        train += drawn[:place]
+        dev += drawn[place : place + shots]
     return Shots(train, dev)
 
 

@@ -104,7 +104,7 @@ def load_run_prompt(folder: str | Path, backbone: Backbone) -> Tensor:
     if tuned_on not in (None, backbone.fingerprint):
         warn(
             f"the backbone {backbone.name} is not as it was when the prompt in {place} was tuned "
-            "(its files, backbone.dtype or backbone.max_length), so labels may differ; tune anew, "
+            "(its files, backbone.dtype or backbone.max_length), so labels may differ; tune again, "
             "or name the old one with -s backbone.path."
         )
     return prompt
