@@ -97,13 +97,16 @@ def run_rows(
         return
     threads = torch.get_num_threads()
     calls = runs(lengths, max(1, most_tokens(backbone, wanted * threads) // threads), threads)
-    if threads > 1 and len(calls) > 1:
-        calls = _refused(calls, work)
-    run_calls(backbone, calls, sizes, work)
+    run_calls(backbone, run_side_by_side(calls, work), sizes, work)
 
 
-def _refused(calls: Sequence[list[int]], work: Callable[[list[int]], object]) -> list[list[int]]:
-    """Work on calls side by side; those that memory did not hold together are given back."""
+def run_side_by_side(
+    calls: Sequence[list[int]], work: Callable[[list[int]], object]
+) -> list[list[int]]:
+    """Work on calls side by side; those that memory did not hold together are given back, and all
+    where there is only one call or one thread."""
+    if torch.get_num_threads() == 1 or len(calls) < 2:
+        return list(calls)
     said = side_by_side([partial(_attempt, work, rows) for rows in calls])
     return [rows for rows, one in zip(calls, said, strict=True) if one is not None]
 

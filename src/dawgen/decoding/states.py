@@ -102,8 +102,9 @@ class PromptCache:
 class CausalState:
     """Rows of a causal model behind their label prompts' cache: only sources are read.
 
-    Columns are [prompt ; gap ; last prompt vector ; source ; text]: the gap makes sources of
-    different lengths end in the same column, is masked, and takes no position.
+    Columns are [prompt ; gap ; last prompt vector ; opening ; gap ; rest of the source ; text]:
+    gaps make what has different lengths end in the same column, are masked, and take no position.
+    An opening, such as few shots in context, is read once for all rows that share it.
     """
 
     def __init__(
@@ -114,57 +115,116 @@ class CausalState:
             rows: B labels and sources.
             columns: most tokens of a text.
         """
-        device = backbone.device
+        self.backbone = backbone
         self.model: Any = backbone.model.base_model
-        distinct, place = _distinct(rows, device)
-        width = 1 + max(len(source) for _, source in distinct)
-        labels = torch.tensor([label for label, _ in distinct], device=device)
-        gaps = torch.tensor([width - 1 - len(source) for _, source in distinct], device=device)
-        ids = torch.tensor(
-            [[0] * (width - len(source)) + list(source) for _, source in distinct], device=device
+        distinct, place = _distinct(rows, backbone.device)
+        cuts = openings(distinct)
+        first, opening_of = _distinct(
+            [(label, ids[:cut]) for (label, ids), cut in zip(distinct, cuts, strict=True)],
+            backbone.device,
         )
-        vectors = backbone.embed(ids)
-        vectors[torch.arange(len(distinct), device=device), gaps] = prompts.last[labels].to(
-            vectors.dtype
-        )
-        at = torch.arange(width, device=device)
+        rests = [ids[cut:] for (_, ids), cut in zip(distinct, cuts, strict=True)]
+        width = 1 + max(len(opening) for _, opening in first) + max(map(len, rests))
+        labels = torch.tensor([label for label, _ in first], device=backbone.device)
         self.cache = prompts.start(labels, width + columns)
-        self.mask: Tensor | None = None
-        if bool(gaps.any()):
-            self.mask = torch.ones(
-                len(distinct), prompts.length + width + columns, dtype=torch.bool, device=device
-            )
-            self.mask[:, prompts.length : prompts.length + width] = at >= gaps[:, None]
-        self.seen = prompts.length + width
-        positions = (prompts.length + at - gaps[:, None]).clamp(min=0)
-        hidden = self._read(positions, inputs_embeds=vectors)
+        self.mask = torch.ones(
+            len(first), prompts.length + width + columns, dtype=torch.bool, device=backbone.device
+        )
+        self.gapless = True
+        self.seen = prompts.length
+        self.next = torch.full((len(first),), self.seen, device=backbone.device)
+        hidden = self._read_all([opening for _, opening in first], prompts.last[labels])
+        if any(rests):
+            self.keep(opening_of)
+            hidden = self._read_all(rests)
+        else:
+            place = opening_of[place]
         self.first = hidden[place]
-        self.next = positions[:, -1] + 1
-        if len(distinct) < len(rows):
+        if len(rows) != len(self.next):
             self.keep(place)
 
     def read(self, ids: Tensor) -> Tensor:
         """Tokens just written [B] -> last hidden states [B,H]."""
-        self.seen += 1
-        hidden = self._read(self.next[:, None], input_ids=ids[:, None])
-        self.next = self.next + 1
-        return hidden
+        return self._read(self.next[:, None], input_ids=ids[:, None])
 
-    def _read(self, positions: Tensor, **inputs: Tensor) -> Tensor:
+    def _read_all(self, rows: Sequence[Sequence[int]], before: Tensor | None = None) -> Tensor:
+        """Tokens of rows of any lengths -> last hidden states [B,H].
+
+        Args:
+            before: [B,H], a vector that each row reads before its tokens.
+        """
+        device, extra = self.next.device, int(before is not None)
+        width = extra + max(map(len, rows))
+        gaps = torch.tensor([width - extra - len(ids) for ids in rows], device=device)
+        padded = [[0] * (width - len(ids)) + list(ids) for ids in rows]
+        vectors = self.backbone.embed(torch.tensor(padded, device=device))
+        if before is not None:
+            vectors[torch.arange(len(rows), device=device), gaps] = before.to(vectors.dtype)
+        at = torch.arange(width, device=device)
+        self.mask[:, self.seen : self.seen + width] = at >= gaps[:, None]
+        self.gapless &= not bool(gaps.any())
+        return self._read(self.next[:, None] + (at - gaps[:, None]).clamp(min=0), vectors=vectors)
+
+    def _read(
+        self, positions: Tensor, vectors: Tensor | None = None, input_ids: Tensor | None = None
+    ) -> Tensor:
+        self.seen += positions.shape[1]
+        self.next = positions[:, -1] + 1
+        inputs = {"input_ids": input_ids} if vectors is None else {"inputs_embeds": vectors}
         out = self.model(
             **inputs,
             position_ids=positions,
-            attention_mask=None if self.mask is None else self.mask[:, : self.seen],
+            attention_mask=None if self.gapless else self.mask[:, : self.seen],
             past_key_values=self.cache,
             use_cache=True,
         )
-        return out.last_hidden_state[:, -1]
+        hidden: Tensor = out.last_hidden_state[:, -1]
+        return hidden
 
     def keep(self, rows: Tensor) -> None:
         """Rows [N] become rows 0 to N-1, the others are forgotten."""
         self.cache.batch_select_indices(rows)
-        self.next = self.next[rows]
-        self.mask = None if self.mask is None else self.mask[rows]
+        self.next, self.mask = self.next[rows], self.mask[rows]
+
+
+def openings(rows: Sequence[Source]) -> list[int]:
+    """How many of each row's first tokens are worth reading apart, once for all rows that share
+    them: all of its source where little is shared.
+
+    Of rows in order, those are taken together that share at least half of their tokens.
+    """
+    whole = [len(ids) for _, ids in rows]
+    if not all(whole):
+        return whole
+    cuts = [length - 1 for length in whole]  # of a row by itself: it has to go on from something
+    order = sorted(range(len(rows)), key=rows.__getitem__)
+    read, together = 0, order[:1]
+    common = rows[order[0]][1]
+    for i in order[1:]:
+        label, ids = rows[i]
+        length = _common(common, ids) if label == rows[together[0]][0] else 0
+        if 2 * length < max(len(ids), len(common)):
+            read += _close(together, len(common), cuts)
+            together, common = [i], ids
+        else:
+            together.append(i)
+            common = ids[:length]
+    read += _close(together, len(common), cuts)
+    return cuts if 4 * (sum(cuts) - read) >= sum(whole) else whole
+
+
+def _close(together: Sequence[int], common: int, cuts: list[int]) -> int:
+    """Set where the rows of a group are cut; the tokens that are read for them then."""
+    cut = min(common, *(cuts[i] for i in together), cuts[together[0]])
+    for i in together:
+        cuts[i] = cut
+    return cut
+
+
+def _common(one: Sequence[int], other: Sequence[int]) -> int:
+    """How many first tokens both have."""
+    pairs = zip(one, other, strict=False)
+    return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
 
 
 class PlainCausalState:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dawgen.backbone import Backbone
-from dawgen.backbone.memory import is_out_of_memory, run_calls
+from dawgen.backbone.memory import is_out_of_memory, run_calls, run_side_by_side
 from dawgen.decoding.base import (
     Decoding,
     Generation,
@@ -31,6 +31,8 @@ from dawgen.errors import UserError
 
 DROP = 1 / 8
 """Finished rows leave the batch when they are this share of it."""
+WORTHWHILE = 8
+"""Rows of a batch beside others: fewer are written together in about the same time."""
 
 
 class TransformersEngine:
@@ -38,9 +40,9 @@ class TransformersEngine:
 
     Counted in tokens through the model for N rows of S source and T text tokens behind a
     prompt of P: plain batched decoding reads N·(P+S) and then N·max(T), padding included. Here
-    a causal model reads C·P once, then N·S and the sum of T. The prompt of a
-    sequence-to-sequence model meets its source in the bidirectional encoder, so there it is
-    N·(P+S), less what rows share.
+    a causal model reads C·P once, then N·S, less what rows share of S, and the sum of T. The
+    prompt of a sequence-to-sequence model meets its source in the bidirectional encoder, so
+    there it is N·(P+S), less what rows share.
 
     A text depends on its request's seed only: not on its batch, nor on who left it when.
     """
@@ -99,9 +101,10 @@ class TransformersEngine:
         scores = backbone.token_log_probs(prompts, sources, [target, target])
         return by_steps.float(), scores.log_probs.view(2, len(target)).float()
 
-    @torch.inference_mode()
     def generate(self, requests: Sequence[Request]) -> list[Generation]:
         """One generation a request, in the requests' order.
+
+        On a processor, batches are decoded side by side, one on each of PyTorch's threads.
 
         Raises:
             UserError: memory does not hold a single row.
@@ -112,20 +115,22 @@ class TransformersEngine:
         sizes = [beside + len(source) for source in sources]
         written: dict[int, Generation] = {}
 
+        @torch.inference_mode()
         def work(batch: list[int]) -> None:
             ids = self._write([requests[i] for i in batch], [sources[i] for i in batch])
             texts = [read_ids(self.backbone, row, self.frame) for row in ids.tolist()]
             written.update(zip(batch, texts, strict=True))
 
-        run_calls(
-            self.backbone, list(self._batches([len(source) for source in sources])), sizes, work
-        )
+        calls = list(self._batches(requests, sources))
+        if self.backbone.device.type == "cpu":
+            calls = run_side_by_side(calls, work)
+        run_calls(self.backbone, calls, sizes, work)
         return [written[i] for i in range(len(requests))]
 
     def batches(self, requests: Sequence[Request]) -> list[list[int]]:
         """The requests' places, batch by batch as they are decoded."""
         sources = encode_sources(self.backbone, requests, self.prompts.shape[1], self.frame)
-        return list(self._batches([len(source) for source in sources]))
+        return list(self._batches(requests, sources))
 
     @torch.inference_mode()
     def log_probs(self, label: int, source: Sequence[int], target: Sequence[int]) -> list[float]:
@@ -150,18 +155,37 @@ class TransformersEngine:
             hidden = state.read(torch.tensor([token] * len(rows), device=self.backbone.device))
         return torch.stack(log_probs, dim=1)
 
-    def _batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:
-        """Indices in batches, shortest sources first."""
-        order = sorted(range(len(lengths)), key=lambda i: (lengths[i], i))
+    def _batches(
+        self, requests: Sequence[Request], sources: Sequence[Sequence[int]]
+    ) -> Iterator[list[int]]:
+        """Indices in batches, shortest sources first; requests that read the same turns stay
+        together, and count as long as the longest of them."""
+        groups = [(r.label, r.turns) if r.turns else (i,) for i, r in enumerate(requests)]
+        longest: dict[tuple[object, ...], int] = {}
+        for group, source in zip(groups, sources, strict=True):
+            longest[group] = max(len(source), longest.get(group, 0))
+        place = {group: number for number, group in enumerate(longest)}
+        order = sorted(
+            range(len(requests)),
+            key=lambda i: (longest[groups[i]], place[groups[i]], len(sources[i]), i),
+        )
+        size = self._batch_size(len(requests))
         batch: list[int] = []
         for i in order:
-            full = len(batch) == self.decoding.batch_size
-            if batch and (full or (self.one_length and lengths[i] != lengths[batch[0]])):
+            other = self.one_length and batch and len(sources[i]) != len(sources[batch[0]])
+            if len(batch) == size or other:
                 yield batch
                 batch = []
             batch.append(i)
         if batch:
             yield batch
+
+    def _batch_size(self, requests: int) -> int:
+        """Rows of a batch: such that there is one for every thread, if it is worth it."""
+        size, threads = self.decoding.batch_size, torch.get_num_threads()
+        if self.backbone.device.type != "cpu" or requests < threads * WORTHWHILE:
+            return size
+        return min(size, -(-requests // threads))
 
     def _write(self, requests: Sequence[Request], sources: Sequence[tuple[int, ...]]) -> Tensor:
         """Token ids [B,max_new_tokens] of a batch; behind an end mark they mean nothing."""

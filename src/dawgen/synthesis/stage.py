@@ -204,7 +204,11 @@ class _Stage:
         )
         engine = spread.engine(engine) if spread else engine
         turns = settings.shots_in_context
-        self.writer = Writer(card, engine, self.cleaner, scorer, streams, shots, turns)
+        # Where a reader chooses, label ratios choose nothing: only what is kept is scored.
+        self.score_late = settings.chooses and not settings.min_label_ratio
+        self.scorer = scorer
+        first = list if self.score_late else scorer
+        self.writer = Writer(card, engine, self.cleaner, first, streams, shots, turns)
         self.ledger = Ledger(card.labels)
         self.start = perf_counter()
         self.replayed = LabelAccount()
@@ -236,6 +240,9 @@ class _Stage:
             chosen = keep_best(chosen, quota)
         else:
             chosen = keep_best(chosen, quota, TELLS, _hidden(chosen))
+        if self.score_late:
+            scored = iter(self.scorer([row for row in chosen if row.kept]))
+            chosen = [next(scored) if row.kept else row for row in chosen]
         for row in chosen:
             self.ledger.enter(row)
         return chosen

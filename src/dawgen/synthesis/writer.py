@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from dawgen.backbone.frame import Turn
@@ -11,7 +11,6 @@ from dawgen.streams import Streams
 from dawgen.synthesis.cleaner import Cleaner
 from dawgen.synthesis.cleaning import Candidate
 from dawgen.synthesis.rows import SyntheticRow
-from dawgen.synthesis.scoring import Scorer
 from dawgen.synthesis.sources import GENERATED, FirstSentence
 from dawgen.tasks import Row, TaskCard
 
@@ -34,6 +33,7 @@ class Writer:
     """Writes rows by an engine, cleans them, and scores those that the text rules pass.
 
     Attributes:
+        scorer: adds label ratios; or gives rows back as they are, to be scored later.
         shots: few shots that rows of their label read as earlier turns.
         turns: how many of them a row reads; 0 is none.
         tokens: tokens written so far, end marks included.
@@ -42,7 +42,7 @@ class Writer:
     card: TaskCard
     engine: Engine
     cleaner: Cleaner
-    scorer: Scorer
+    scorer: Callable[[Sequence[SyntheticRow]], Sequence[SyntheticRow]]
     streams: Streams
     shots: Sequence[Row] = field(default=(), repr=False)
     turns: int = 0
