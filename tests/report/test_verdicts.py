@@ -171,6 +171,22 @@ def test_a_label_that_text2_gives_away(accuracy: float, said: bool) -> None:
     assert of_rows({"text2_alone": None}, {}) == []
 
 
+@pytest.mark.parametrize(
+    ("rows", "shots", "said"), [(0.9, 0.2, True), (0.5, 0.2, False), (0.9, 0.5, False)]
+)
+def test_a_label_that_a_word_gives_away(rows: float, shots: float, said: bool) -> None:
+    """Unless the few shots have at least half of the difference."""
+    part = {"word": "not", "rows": rows, "elsewhere": 0.1, "shots": shots, "shots_elsewhere": 0.0}
+    other = {"word": "a", "rows": 0.3, "elsewhere": 0.2, "shots": 0.0, "shots_elsewhere": 0.0}
+    found = of_rows({"telling_words": {"other": other, "against": part}}, {})
+    assert [verdict.name for verdict in found] == ["word"] * said
+    if said:
+        assert found[0].text == (
+            "Written rows of label against give it away by a word: 'not' is in 90.0% of them and "
+            "in 10.0% of the others (your examples: 20.0% and 0.0%)."
+        )
+
+
 def test_a_label_with_few_rows() -> None:
     (verdict,) = of_rows({}, labels(yes=90, no=10))
     assert verdict.text == (

@@ -1,4 +1,4 @@
-"""Figures of a set of rows that need no model: variety, distance, and what text2 alone predicts."""
+"""Figures of a set of texts that need no model: variety, and distance from others."""
 
 from __future__ import annotations
 
@@ -6,24 +6,16 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 
-from dawgen.streams import Streams
 from dawgen.synthesis.text import ngrams
-from dawgen.tasks import Row
 
 Tokens = Sequence[str]
 
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 _SMOOTHING = 0.1
 """Counted where no n-gram occurs again (Chen and Cherry 2014, method 1), as in Texygen."""
-ALONE_LEAST = 50
-"""Rows of every label that :func:`text2_alone` needs."""
-ALONE_MOST = 960
-"""Rows that it uses, over all labels: more rows give a higher figure, so sets of different size
-are compared at one size."""
 
 
 def tokens(text: str) -> list[str]:
@@ -134,60 +126,3 @@ def length_distance(one: Sequence[int], other: Sequence[int]) -> float | None:
     from scipy.stats import wasserstein_distance  # slow to load
 
     return float(wasserstein_distance(one, other))
-
-
-def text2_alone(
-    rows: Sequence[Row], labels: Sequence[str], streams: Streams
-) -> dict[str, Any] | None:
-    """Accuracy of TF-IDF (words, 1- and 2-grams) and logistic regression that see text2 only.
-
-    Five folds, as many rows of every label, drawn by the seed where there are more.
-
-    Returns:
-        ``accuracy`` and ``chance`` in 0..1, and ``rows``; None for single texts, or where a label
-        has fewer than ``ALONE_LEAST`` rows.
-    """
-    texts: dict[str, list[str]] = {label: [] for label in labels}
-    for row in rows:
-        if row.text2 is not None:
-            texts[str(row.label)].append(row.text2)
-    size = min(min(map(len, texts.values())), ALONE_MOST // len(labels))
-    if size < ALONE_LEAST:
-        return None
-    rng = streams.numpy("quality", "text2-alone")
-    x, y = [], []
-    for label, own in texts.items():
-        x += [own[i] for i in sorted(rng.choice(len(own), size, replace=False).tolist())]
-        y += [label] * size
-    predicted = _predicted(x, y, "predict")
-    accuracy = round(sum(a == b for a, b in zip(predicted, y, strict=True)) / len(y), 4)
-    return {"accuracy": accuracy, "chance": round(1 / len(labels), 4), "rows": len(x)}
-
-
-def told_alone(rows: Sequence[Row]) -> list[float]:
-    """How far text2 alone tells each row's label, 0 to 1: the probability of it to a TF-IDF and
-    logistic regression that has not seen the row; 0 for single texts, and where there are few rows.
-    """
-    counts = Counter(row.label for row in rows)
-    if any(row.text2 is None for row in rows) or len(counts) < 2 or min(counts.values()) < 5:
-        return [0.0] * len(rows)
-    labels = [str(row.label) for row in rows]
-    shares = _predicted([str(row.text2) for row in rows], labels, "predict_proba")
-    order = sorted(set(labels))
-    return [float(share[order.index(label)]) for share, label in zip(shares, labels, strict=True)]
-
-
-def _predicted(texts: Sequence[str], labels: Sequence[str], method: str) -> Any:
-    """By a model that has not seen the text, over five folds.
-
-    scikit-learn takes a second to import, and nothing else here needs it.
-    """
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import StratifiedKFold, cross_val_predict
-    from sklearn.pipeline import make_pipeline
-
-    words = TfidfVectorizer(token_pattern=r"\w+|[^\w\s]", ngram_range=(1, 2))
-    model = make_pipeline(words, LogisticRegression(max_iter=1000))
-    folds = StratifiedKFold(5, shuffle=True, random_state=0)
-    return cross_val_predict(model, list(texts), list(labels), cv=folds, method=method)

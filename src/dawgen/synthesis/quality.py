@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 
 from dawgen.streams import Streams
-from dawgen.synthesis import cleaning, measures
+from dawgen.synthesis import alone, cleaning, measures
 from dawgen.synthesis.choosing import reader_agreement
 from dawgen.synthesis.ledger import LabelAccount, Ledger
 from dawgen.synthesis.measures import Tokens, tokens
@@ -69,7 +69,10 @@ def quality(
         "from_few_shots": _distance(texts, shots) | _copied(texts, shots),
         "from_unlabelled": _distance(texts, plain) if plain else None,
         "overlap": _overlap(kept, made),
-        "text2_alone": measures.text2_alone(kept, list(ledger.labels), streams),
+        "text1_alone": alone.text_alone(kept, list(ledger.labels), streams, "text1"),
+        "text2_alone": alone.text_alone(kept, list(ledger.labels), streams),
+        "real_rows": alone.of_real_rows(made.card.name),
+        "telling_words": alone.telling_words(kept, made.shots, list(ledger.labels)),
         "reader_agreement": (
             reader_agreement(rows, list(ledger.labels)) if made.settings.chooses else None
         ),
@@ -213,11 +216,7 @@ def quality_lines(report: Report) -> list[str]:
             f"equal, {part['words_running']:,} with {overlap['words_running']} words running"
         )
     lines += measure_lines(report)
-    if alone := report.get("text2_alone"):
-        lines.append(
-            f"text2 alone tells the label of {_percent(alone['accuracy'])} of the rows "
-            f"(chance {_percent(alone['chance'])})"
-        )
+    lines += _alone_lines(report)
     lines += [shown(verdict.text) for verdict in of_rows(report, {})]
     if report["agreement"]:
         lines.append(
@@ -237,6 +236,25 @@ def measure_lines(report: Mapping[str, Any]) -> list[str]:
             f"of the clean rows, and only those were kept: {shares}."
         )
     return lines
+
+
+def _alone_lines(report: Mapping[str, Any]) -> Iterator[str]:
+    """What one text of a pair tells, beside real rows where that is known."""
+    real = report.get("real_rows") or {}
+    for side in ("text1", "text2"):
+        if told := report.get(f"{side}_alone"):
+            there = real.get(f"{side}_alone")
+            beside = "" if there is None else f", real rows {_percent(there)}"
+            yield (
+                f"{side} alone tells the label of {_percent(told['accuracy'])} of the rows "
+                f"(chance {_percent(told['chance'])}{beside})"
+            )
+    for label, part in (report.get("telling_words") or {}).items():
+        yield (
+            f"{shown(label)}: {shown(part['word'])!r} is in {_percent(part['rows'])} of the rows, "
+            f"in {_percent(part['elsewhere'])} of other labels' (few shots: "
+            f"{_percent(part['shots'])} and {_percent(part['shots_elsewhere'])})"
+        )
 
 
 def _distance_line(part: dict[str, Any], words: str) -> str:

@@ -17,12 +17,12 @@ from dawgen.decoding import choose_engine, decoding_of
 from dawgen.errors import UserError
 from dawgen.settings import SynthesisSettings
 from dawgen.streams import Streams, repeatable
+from dawgen.synthesis.alone import told_alone
 from dawgen.synthesis.choosing import NEXT_STEPS, Chooser, Reader
 from dawgen.synthesis.cleaner import PASSED, READER_DISAGREES, TELLS, Cleaner, keep_best
 from dawgen.synthesis.first_sentences import choose_first_sentences
 from dawgen.synthesis.folder import describe, finished_shard, keep_shard, write_rows
 from dawgen.synthesis.ledger import LabelAccount, Ledger
-from dawgen.synthesis.measures import told_alone
 from dawgen.synthesis.provenance import Provenance
 from dawgen.synthesis.rows import SyntheticRow
 from dawgen.synthesis.scoring import Scorer

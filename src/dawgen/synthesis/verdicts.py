@@ -10,6 +10,9 @@ UNLIKE = 1.5
 """Written texts whose mean length is that many times the few shots', or less than its inverse."""
 GIVEN_AWAY = 0.5
 """Of the way from chance to certainty: what counts of words may tell from text2 alone."""
+WORD = 0.5
+"""A word that stands in so much larger a share of a label's rows than of others gives it away,
+where the few shots have not half of that difference."""
 FEW = 0.25
 """Of the mean number of rows per label: a label with fewer has few."""
 
@@ -39,7 +42,7 @@ def of_rows(quality: Mapping[str, Any], ledger: Mapping[str, Any]) -> list[Verdi
         quality: quality.json, or a part of it.
         ledger: ledger.json.
     """
-    return [*_few(ledger), *_unlike(quality), *_given_away(quality)]
+    return [*_few(ledger), *_unlike(quality), *(_given_away(quality) or _word(quality))]
 
 
 def _few(ledger: Mapping[str, Any]) -> Iterator[Verdict]:
@@ -71,15 +74,38 @@ def _unlike(quality: Mapping[str, Any]) -> Iterator[Verdict]:
     )
 
 
-def _given_away(quality: Mapping[str, Any]) -> Iterator[Verdict]:
+def _given_away(quality: Mapping[str, Any]) -> list[Verdict]:
     alone = quality.get("text2_alone") or {}
     if not alone:
-        return
+        return []
     accuracy, chance = alone["accuracy"], alone["chance"]
-    if accuracy >= chance + GIVEN_AWAY * (1 - chance):
-        yield Verdict(
+    if accuracy < chance + GIVEN_AWAY * (1 - chance):
+        return []
+    return [
+        Verdict(
             "alone",
             f"Written rows give their label away: text2 alone tells it for {accuracy:.1%} of them "
             f"(chance {chance:.1%}), so a classifier need not read text1.",
             ("-s", "synthesis.choose.by=reader", "-s", "synthesis.oversample=2"),
         )
+    ]
+
+
+def _word(quality: Mapping[str, Any]) -> list[Verdict]:
+    """The label that a single word of text2 gives away most, unless it does so in the shots."""
+    words = quality.get("telling_words") or {}
+    if not words:
+        return []
+    label, part = max(words.items(), key=lambda item: item[1]["rows"] - item[1]["elsewhere"])
+    apart, there = part["rows"] - part["elsewhere"], part["shots"] - part["shots_elsewhere"]
+    if apart < WORD or there > apart / 2:
+        return []
+    return [
+        Verdict(
+            "word",
+            f"Written rows of label {label} give it away by a word: {part['word']!r} is in "
+            f"{part['rows']:.1%} of them and in {part['elsewhere']:.1%} of the others (your "
+            f"examples: {part['shots']:.1%} and {part['shots_elsewhere']:.1%}).",
+            ("-s", "synthesis.oversample=3"),
+        )
+    ]
