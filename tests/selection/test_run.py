@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 import dawgen
 from dawgen.errors import UserError
+from dawgen.pipeline import stages
 from tests.invariants.conftest import model_folder
 from tests.invariants.jobs import Outcome, SmallJob, files_of, write_job
 from tests.invariants.jobs import dawgen as command
@@ -56,6 +58,29 @@ def test_scores_are_the_shipped_ones_and_list_every_candidate(run: Run) -> None:
     assert by_name["tfidf"]["bytes"] > 0
     predictions = pq.read_table(folder / "predictions.parquet").to_pylist()
     assert all(row["prediction"] == row["verdict"] for row in predictions)
+
+
+def test_test_rows_that_were_read_in_choosing_are_not_read_again(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And those that were not, in a run that goes on after it was stopped, give the same scores."""
+    job, folder, _ = run
+    scores = (folder / "evaluation" / "scores.json").read_bytes()
+    read_again = []
+    whole = stages.predict
+
+    def counted(*rows: Any, **others: Any) -> Any:
+        read_again.append(rows)
+        return whole(*rows, **others)
+
+    monkeypatch.setattr(stages, "predict", counted)
+    job.run(job.folder / "again")
+    assert not read_again
+    assert (job.folder / "again" / "evaluation" / "scores.json").read_bytes() == scores
+    shutil.rmtree(job.folder / "again" / "evaluation")
+    job.run(job.folder / "again")
+    assert len(read_again) == 3  # the prompt, the one of the shots alone, zero-shot
+    assert (job.folder / "again" / "evaluation" / "scores.json").read_bytes() == scores
 
 
 def test_the_record_names_it_and_the_rows_it_has_learnt(run: Run) -> None:

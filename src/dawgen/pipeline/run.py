@@ -80,15 +80,16 @@ def stages_of(
     else:
         asking = [stages.teacher(context, teacher)] if teacher else []
         writing = [*asking, stages.imported(context, settings.synthesis, given, read)]
-    chosen = []
-    if settings.selection.candidates != "paper":
-        chosen = [selecting.selection(context, settings, arms, rows)]
+    evaluation = stages.evaluation(context, arms, tokens)
+    if settings.selection.candidates == "paper":
+        last = [evaluation.counting(count.evaluation)]
+    else:  # most test rows are read in choosing
+        last = [selecting.selection(context, settings, arms, rows), evaluation]
     return [
         *first,
         *writing,
         stages.tuning(context, settings, rows).counting(lambda: count.tuning(rows())),
-        *chosen,
-        stages.evaluation(context, arms, tokens).counting(count.evaluation),
+        *last,
         stages.row_map(context, rows, tokens),
     ]
 

@@ -70,6 +70,8 @@ def selection(
         for candidate, facts in zip(found.candidates, found.table, strict=True):
             began, shipped = perf_counter(), Choice(candidate.name, candidate.ship())
             chances = _scored(candidate, shipped, job)
+            if job.test is not None and (candidate.name == "zero-shot" or candidate.name in arms):
+                context.labelled[candidate.name] = chances
             scores = score(job.card, [row.label for row in job.scored], chances)
             if job.test is not None:
                 facts["test_accuracy"] = scores["accuracy"]

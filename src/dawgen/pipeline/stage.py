@@ -8,9 +8,11 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 import dawgen
 from dawgen.backbone import Backbone
@@ -31,12 +33,18 @@ FILES = ("config.yaml", "task.yaml", *OF_THE_WHOLE)
 
 @dataclass(frozen=True)
 class Context:
-    """What all stages of a run share."""
+    """What all stages of a run share.
+
+    Attributes:
+        labelled: p(label) [N,C] of the test rows by a tuned prompt, or by ``zero-shot``, that a
+            stage has computed and a later one needs too.
+    """
 
     folder: RunFolder
     job: Job
     backbone: Backbone
     seed: int
+    labelled: dict[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def path(self) -> Path:

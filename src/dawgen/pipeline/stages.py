@@ -335,8 +335,10 @@ def evaluation(context: Context, arms: Collection[str], tokens_per_batch: int) -
         return {"prompts": prompts, "rows": rows_hash(rows)}
 
     def scored(arm: str | None) -> tuple[np.ndarray, dict[str, Any]]:
-        prompt = load_prompt(context.path / arm, backbone) if arm else None
-        chances = predict(backbone, job.card, prompt, rows, tokens_per_batch=tokens_per_batch)
+        chances = context.labelled.pop(arm or "zero-shot", None)
+        if chances is None:
+            prompt = load_prompt(context.path / arm, backbone) if arm else None
+            chances = predict(backbone, job.card, prompt, rows, tokens_per_batch=tokens_per_batch)
         labels = [row.label for row in rows if row.label is not None]
         return chances, score(job.card, labels, chances)
 
