@@ -15,6 +15,7 @@ from dawgen.backbone.model import TokenScores
 from dawgen.errors import UserError
 from dawgen.generator import Generator, fit_generator, label_prompt_start, objectives, token_weights
 from dawgen.generator.examples import Batch, epoch_batches, make_shots
+from dawgen.generator.fit import Tuner
 from dawgen.prompts import cycle_tokens
 from dawgen.settings import GeneratorSettings
 from dawgen.streams import Streams
@@ -110,6 +111,30 @@ def test_plain_is_adam_on_equation_1(backbone: Backbone) -> None:
     # Adam's first step is the gradient's sign: what is near 0 may go either way
     close = torch.isclose(generator.prompts, prompts.detach(), atol=1e-3)
     assert close.float().mean() > 0.99
+
+
+def test_token_weights_may_be_updated_in_some_steps_only(
+    tiny_gpt2: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Steps in between weigh the tokens by the network as it is."""
+    seen: list[list[float]] = []
+    whole = Tuner._step
+
+    def watched(self: Tuner, *given: object) -> dict[str, float]:
+        figures = whole(self, *given)  # type: ignore[arg-type]
+        assert self.network is not None
+        seen.append([float(tensor.sum()) for tensor in self.network.state_dict().values()])
+        return figures
+
+    monkeypatch.setattr(Tuner, "_step", watched)
+    generator = fit(tiny_gpt2, epochs=5, weights_every=2)
+    changed = [seen[i] != seen[i - 1] for i in range(1, 5)]
+    assert changed == [False, True, False, True]
+    history = generator.history
+    assert ["lookahead_share" in entry for entry in history] == [True, False, True, False, True]
+    assert all(entry["disc_loss"] == -entry["ratio"] for entry in history[1::2])
+    assert all(entry["weighted_loss"] != entry["gen_loss"] for entry in history[1::2])
+    assert not equal(generator, fit(tiny_gpt2, epochs=5))
 
 
 def test_dawgen_without_lambda_is_fewgen(backbone: Backbone) -> None:

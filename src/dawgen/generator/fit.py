@@ -17,7 +17,8 @@ Passes over the step's B examples, one label's prompt before each:
     c. own labels at Q                                  that of a.  1
 
 With C = 3 these are 7 forward and 5 backward; of plain 1 and 1, and the other labels' C - 1 forward
-in the first step of an epoch, whose figures nothing but the report needs.
+in the first step of an epoch, whose figures nothing but the report needs. A step that does not
+update the weights (``weights_every``) leaves out b. and a.'s backward pass: 3 forward, 1 backward.
 """
 
 from __future__ import annotations
@@ -89,7 +90,8 @@ def fit_generator(
         labels of ‖Q_l - start‖ / ‖start‖). Plain has ``disc_loss`` and ``ratio``, which it does not
         learn from, in the first step of each epoch only. The others also have
         ``lookahead_share`` (0..1): how much of the gradient of the token weights comes through
-        the look-ahead, which is (3)'s only way; the rest is (4)'s direct one.
+        the look-ahead, which is (3)'s only way; the rest is (4)'s direct one. In steps that do
+        not update the weight network, ``disc_loss`` is at Q, and this is missing.
 
     Raises:
         UserError: a label has no usable row, or the loss is no longer finite.
@@ -125,7 +127,8 @@ def fit_generator(
             if place == 0 or not batches:
                 batches = list(epoch_batches(examples, settings.batch_size, streams, epoch))
             entry: dict[str, float] = {"step": step, "epoch": epoch}
-            entry |= tuner.step(batches[place], first=place == 0)
+            again = step % settings.weights_every == 0
+            entry |= tuner.step(batches[place], first=place == 0, again=again)
             _check_finite(entry, card, batches[place], settings)
             history.append(entry)
             if on_step is not None:
@@ -195,18 +198,19 @@ class Tuner:
             return {}
         return {k: v.detach().cpu().clone() for k, v in self.network.state_dict().items()}
 
-    def step(self, batch: Batch, first: bool = True) -> dict[str, float]:
+    def step(self, batch: Batch, first: bool = True, again: bool = True) -> dict[str, float]:
         """One training step, a. to c.; gives back the step's figures.
 
         Args:
             first: of an epoch; plain computes the figures of (3) then only.
+            again: update the weight network; without, step b. is left out.
         """
         with threads_for_jobs() if self.backbone.is_packed else nullcontext():
-            return self._step(batch, first)
+            return self._step(batch, first, again)
 
-    def _step(self, batch: Batch, first: bool) -> dict[str, float]:
+    def _step(self, batch: Batch, first: bool, again: bool) -> dict[str, float]:
         labels = batch.labels.to(self.backbone.device)
-        with self._own_attention():
+        with self._own_attention() if again else nullcontext():
             own = score_own(self.backbone, self.prompts, batch.examples, labels)
         token_losses, mask = -own.log_probs, own.mask
         weights = equal_weights(mask)
@@ -218,10 +222,14 @@ class Tuner:
                 )
             across["disc_loss"] = objectives.discriminative_loss(log_probs, labels, mask)
             across["ratio"] = -across["disc_loss"]
-            if self.network is not None:
+            if self.network is not None and again:
                 across["disc_loss"], weights, across["lookahead_share"] = self._update_weights(
                     token_losses, log_probs, mask, batch, labels
                 )
+            elif self.network is not None:
+                with torch.no_grad():
+                    inputs = objectives.discriminative_token_loss(log_probs, labels)
+                    weights = self.network(inputs, mask)
 
         weighted = objectives.weighted_generation_loss(token_losses, weights, mask)
         with nullcontext() if self.dist_weight else torch.no_grad():

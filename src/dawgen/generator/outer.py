@@ -48,7 +48,8 @@ class OuterLoss:
             own = score_own(self.backbone, prompts, self.examples, self.labels)
             said = own.log_probs.detach().requires_grad_()
         value = torch.zeros((), device=prompts.device)
-        for rows in _cut(self.examples, len(prompts)):
+        # as many rows at once as the batch has, each under every label that is not yet known
+        for rows in _cut(self.examples, len(prompts) - (said is not None)):
             value = value + self._share(prompts, rows, None if said is None else said[rows])
         self.disc = value
         if own is not None and said is not None:

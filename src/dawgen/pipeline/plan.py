@@ -85,12 +85,16 @@ class _Probe:
         """A few steps on real batches, after one that is not timed."""
         chosen, streams = self.settings.generator, Streams(self.settings.seed)
         tuner = Tuner(self.job.card, self.backbone, chosen, streams)
-        every = epoch_batches(self.count.shots(), chosen.batch_size, streams, 0)
-        batches = list(islice(every, GENERATOR_STEPS + 1))
+        epoch = epoch_batches(self.count.shots(), chosen.batch_size, streams, 0)
+        batches = list(islice(epoch, GENERATOR_STEPS + 1))
         tuner.step(batches[0])
         timed = batches[1:] or batches
-        cost = self.cost(lambda: [tuner.step(batch, first=False) for batch in timed])
-        return StagePlan("generator", cost, exactly(self.count.generator_steps() / len(timed)))
+        every = chosen.weights_every
+        steps = range(max(len(timed), every))
+        cost = self.cost(
+            lambda: [tuner.step(timed[i % len(timed)], False, i % every == 0) for i in steps]
+        )
+        return StagePlan("generator", cost, exactly(self.count.generator_steps() / len(steps)))
 
     def synthesis(self) -> StagePlan:
         """A few rows under the prompts that tuning starts from, of the few shots' length.

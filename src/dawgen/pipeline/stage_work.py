@@ -49,9 +49,9 @@ class Counter:
         """Tuning the label prompts: passes of step a. to c. over C·batch rows a step.
 
         Own prompt forward and backward, the C - 1 others forward, which plain does in the first
-        step of an epoch. With token weights also a backward for the look-ahead, all C forward and
-        backward at it, and the derivative: a forward pass's worth through the gradient's graph,
-        four by central differences.
+        step of an epoch. Where token weights are updated also a backward for the look-ahead, all C
+        forward and backward at it, and the derivative: a forward pass's worth through the
+        gradient's graph, four by central differences.
         """
         chosen, labels = self.settings.generator, len(self.job.card.labels)
         sizes = self._text_sizes()
@@ -60,8 +60,9 @@ class Counter:
         if chosen.method == "plain":
             row = row + others * (1 / steps_per_epoch(shots, chosen.batch_size))
         else:
-            row = row + others + backward + (forward + backward) * labels
-            row = row + forward * (1 if chosen.meta_gradient == "jvp" else 4)
+            again = backward + (forward + backward) * labels
+            again = again + forward * (1 if chosen.meta_gradient == "jvp" else 4)
+            row = row + others + again * (1 / chosen.weights_every)
         examples = sum(len(shot.examples) for shot in shots) / len(shots)
         rows = chosen.batch_size * labels * examples
         return row * (rows * (self.generator_steps() if steps is None else steps))

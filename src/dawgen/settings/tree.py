@@ -90,6 +90,9 @@ class GeneratorSettings(Section):
     """Hidden width of the token-weight network (FewGen: 1 -> 100 -> 1)."""
     weight_learning_rate: Rate = 1e-2
     """Learning rate of the token-weight network, with Adam (FewGen: 1e-2)."""
+    weights_every: Positive = 1
+    """Steps from one update of the token weights by (3) and (4) to the next (ours, not
+    published). Steps in between cost less than half."""
     lookahead_rate: Rate = 2e-2
     """Step size of the look-ahead prompt Q(W) in (3) (FewGen: 2e-2)."""
     dist_weight: Annotated[float, Field(ge=0)] = 0.1
