@@ -14,7 +14,19 @@ SMALL = "{tasks: [sick], seeds: [1], methods: [a, b], backbones: [{name: tiny}],
 
 
 def test_three_tables_are_shipped():
-    assert grid_names() == ["table1", "table2", "table3"]
+    paper = ["table1", "table2", "table3"]
+    assert grid_names() == ["gemma3-part", "smollm2-core", "smollm2-single", *paper]
+
+
+@pytest.mark.parametrize("name", ["gemma3-part", "smollm2-core", "smollm2-single"])
+def test_a_grid_of_a_small_model_names_methods_and_tasks_that_there_are(name):
+    grid = load_grid(name)
+    assert set(grid.tasks) <= set(card_names())
+    assert "dawgen-shipped" in grid.methods
+    assert set(grid.methods) <= set(METHODS)
+    (settings,) = grid_settings(grid).values()
+    assert settings.synthesis.chooses
+    assert settings.selection.candidates == "all"
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])

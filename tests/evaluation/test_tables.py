@@ -161,6 +161,26 @@ def test_tables_of_their_own_name_and_all_seven_tasks(tmp_path):
     assert "| DawGen, (Real,Syn) | t5-large | – |" in empty
 
 
+def test_what_whole_runs_chose_from_is_a_table_of_its_own(out):
+    for seed, heads in ((13, 0.5), (21, 0.7)):
+        write(out, "dawgen-shipped", "sick", seed, 6)
+        path = out / "cells" / "my_model" / "sick" / f"dawgen-shipped-{seed}.json"
+        cell = json.loads(path.read_text())
+        found = {"prompt": 0.4, "tfidf": heads}
+        cell["details"] = {
+            "candidates": [{"name": name, "test_accuracy": a} for name, a in found.items()]
+        }
+        path.write_text(json.dumps(cell))
+    text = show(out, "--format", "markdown").out
+    table = text[text.index("What whole runs chose from") :]
+    assert "| method | by | sick | average |" in table
+    names = [line.split(" | ")[0] for line in table.splitlines() if "my_model" in line]
+    assert names == ["| shipped", "| tfidf", "| prompt"]
+    (line,) = lines_of(table, "| tfidf | my_model |")
+    assert "60.0 ± 14.1" in line
+    assert "candidates,tfidf,ours,my_model,sick,13,50.00" in show(out, "--format", "csv").out
+
+
 def test_only_some_tasks(out):
     text = show(out, "--format", "markdown", "--tasks", "sick").out
     assert "| method | by | sick | average |" in text

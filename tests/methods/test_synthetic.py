@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,6 +70,19 @@ def test_only_what_asks_for_smoothing_smooths(
         amounts[way] = job.arm.label_smoothing
     assert (amounts.pop("mixed"), amounts.pop("mixed-smoothed")) == (0.0, 0.15)
     assert set(amounts.values()) == {setting}
+
+
+def test_a_whole_run_hands_over_what_dawgen_run_does(job: SmallJob, tmp_path: Path) -> None:
+    job.settings["selection.candidates"] = "[tfidf, zero-shot, baseline, prompt]"
+    found = evaluate(job, "dawgen-shipped", tmp_path / "out")
+    assert job.run(tmp_path / "run").code == 0
+    whole = json.loads((tmp_path / "run" / "scores.json").read_text())
+    assert found["confusion"] == whole["confusion"]
+    details: Any = found["details"]
+    assert details["choice"] == whole["choice"]
+    assert details["candidates"] == whole["candidates"]
+    assert details["written"]["kept"] == 12
+    assert details["quality"].keys() >= {"text2_alone", "telling_words"}
 
 
 @pytest.mark.parametrize("method", ["fewgen-paired", "dawgen-selected", "tfidf", "in-context"])

@@ -16,7 +16,9 @@ Tasks = Annotated[str | None, typer.Option(help="Only these tasks, separated by 
 
 
 def bench(
-    grid: Annotated[str, typer.Argument(help="table1, table2, table3, or path to a grid (YAML).")],
+    grid: Annotated[
+        str, typer.Argument(help="Shipped grid, such as table1, or path to a grid (YAML).")
+    ],
     data: Annotated[
         Path | None, typer.Option(help="Folder with TASK/train.jsonl and TASK/test.jsonl.")
     ] = None,

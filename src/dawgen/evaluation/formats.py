@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from dawgen.evaluation.tables import Figure, Table
+from dawgen.evaluation.tables import CANDIDATES, FURTHER, Figure, Table
 from dawgen.terminal.harmless import separated_line
 
 _MISSING, _FAILED, _SINGLE = "–", "!", "†"
@@ -25,6 +25,7 @@ _LATEX = {
     "–": "--",
 }
 _NO_TERMINAL_WIDTH = 220
+_CSV_NAMES: dict[int, str] = {FURTHER: "further", CANDIDATES: "candidates"}
 
 
 def as_text(figure: Figure | None, ours: bool) -> str:
@@ -55,7 +56,7 @@ def heading(table: Table) -> list[str]:
 
 def title(table: Table) -> str:
     """What stands above a table."""
-    return f"Table {table.number}: {table.caption}" if table.number else table.caption
+    return f"Table {table.number}: {table.caption}" if table.number > 0 else table.caption
 
 
 def body(table: Table, seeds: bool) -> list[list[str]]:
@@ -121,7 +122,12 @@ def as_csv(tables: Sequence[Table], seeds: bool) -> str:
     for table in tables:
         for line in table.lines:
             by = "ours" if line.ours else "paper"
-            start = [table.number or "further", line.method, by, line.backbone]
+            start = [
+                _CSV_NAMES.get(table.number, str(table.number)),
+                line.method,
+                by,
+                line.backbone,
+            ]
             for task, figure in line.figures.items():
                 lines += [separated_line([*start, task, *e]) for e in _csv_entries(figure)]
     return "".join(lines)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ class CellResult:
         test: hash of the test rows.
         settings: hash of the settings.
         seconds, memory_mib, energy_kwh: what it cost; no energy where it was not measured.
+        candidates: test accuracy, 0..1, of each candidate that a whole run chose from.
     """
 
     accuracy: float
@@ -35,6 +36,7 @@ class CellResult:
     seconds: float = 0.0
     memory_mib: float = 0.0
     energy_kwh: float | None = None
+    candidates: dict[str, float] = field(default_factory=dict)
 
 
 Pair = tuple[CellResult, CellResult]
@@ -64,6 +66,22 @@ class Results:
     def seeds(self, backbone: str, method: str, task: str) -> dict[int, CellResult]:
         """Finished cells by seed, in the seeds' order."""
         return dict(sorted(self.done.get((backbone, method, task), {}).items()))
+
+    def of_candidates(self, shipped: str) -> Results:
+        """What whole runs chose from, each candidate as a method, and what they chose.
+
+        Args:
+            shipped: what the choice is called among them.
+        """
+        found = Results()
+        for (backbone, _, task), cells in self.done.items():
+            for seed, cell in cells.items():
+                if not cell.candidates:
+                    continue
+                for name, accuracy in {shipped: cell.accuracy, **cell.candidates}.items():
+                    one = replace(cell, accuracy=accuracy, candidates={})
+                    found.done.setdefault((backbone, name, task), {})[seed] = one
+        return found
 
     def pairs(self, ours: Side, theirs: Side) -> dict[tuple[str, int], Pair]:
         """The cells of the same task and seed, by both."""
@@ -98,6 +116,7 @@ def read_results(out: Path) -> Results:
 
 
 def _cell(tree: dict[str, Any]) -> CellResult:
+    candidates = (tree.get("details") or {}).get("candidates", ())
     right = np.array(tree["gold"].split()) == np.array(tree["predicted"].split())
     return CellResult(
         float(tree["accuracy"]),
@@ -107,4 +126,5 @@ def _cell(tree: dict[str, Any]) -> CellResult:
         tree.get("wall_seconds") or 0.0,
         tree.get("peak_memory_mib") or 0.0,
         tree.get("energy_kwh"),
+        {each["name"]: each["test_accuracy"] for each in candidates},
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import get_args
 
 from dawgen.errors import UserError
 from dawgen.evaluation.published import (
@@ -18,9 +19,15 @@ from dawgen.evaluation.published import (
 )
 from dawgen.evaluation.results import Results
 from dawgen.evaluation.statistics import mean_std
+from dawgen.settings.selection import CandidateName
 
 FURTHER = 0
 """Number of the table of methods that the paper's tables do not have."""
+CANDIDATES = -1
+"""Number of the table of what whole runs chose from."""
+SHIPPED = "shipped"
+_ORDER = (SHIPPED, *get_args(CandidateName))
+_CAPTIONS = {FURTHER: "Further methods", CANDIDATES: "What whole runs chose from"}
 _MARKS = (
     "Accuracy in percent, ours as mean ± standard deviation (n - 1) over seeds. "
     "† one seed only; – no figure; ! a seed failed."
@@ -88,6 +95,12 @@ def build_tables(
         methods = {row.method for row in layout[number]}
         if wanted is not None or any(method in methods for _, method, _ in results.keys):
             found.append(_table(number, layout[number], results, columns))
+    runs = results.of_candidates(SHIPPED)
+    if wanted is None and runs.done:
+        names = sorted({name for _, name, _ in runs.done}, key=_ORDER.index)
+        of_runs = [task for task in columns if any(task == key[2] for key in runs.done)]
+        rows = [PaperRow(name, name) for name in names]
+        found.append(_table(CANDIDATES, rows, runs, of_runs))
     return found
 
 
@@ -118,14 +131,14 @@ def _table(
             for name in _beside(number, results)
             if paper_scores(number, name, row)
         ]
-    caption = published()[f"table{number}"]["caption"] if number else "Further methods"
+    caption = _CAPTIONS.get(number) or published()[f"table{number}"]["caption"]
     notes = _notes(number, results, shared)
     return Table(number, str(caption), list(columns), lines, notes)
 
 
 def _beside(number: int, results: Results) -> list[str]:
     """The paper's backbones to show: those that ours are, or all where ours are others."""
-    if number == FURTHER:
+    if number in _CAPTIONS:
         return []
     names = paper_backbones(number)
     same = [name for name in names if name in results.backbones]
@@ -190,14 +203,14 @@ def _notes(number: int, results: Results, shared: Sequence[str]) -> list[str]:
     if shared:
         over = ", ".join(shared)
         notes.append(f"The average is over the tasks that all methods but transfer have: {over}.")
-        if number != FURTHER and list(shared) != paper_tasks():
+        if number not in _CAPTIONS and list(shared) != paper_tasks():
             notes.append("The paper's rows are averaged over the same tasks, by us.")
     for backbone in results.backbones:
         own = [cells for (name, _, _), cells in results.done.items() if name == backbone]
         made = {cell.settings for cells in own for cell in cells.values()}
         if len(made) > 1:
             notes.append(f"The cells of {backbone} were made with {len(made)} different settings.")
-    if number != FURTHER:
+    if number not in _CAPTIONS:
         notes.append(f"Paper: {published()['source']}")
         notes += [text] if (text := remark(number)) else []
     return notes

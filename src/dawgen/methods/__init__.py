@@ -1,4 +1,4 @@
-"""The methods of the paper's tables and two more, all with one signature.
+"""The methods of the paper's tables and three more, all with one signature.
 
 ``METHODS`` maps a name to ``(task, shots, backbone, settings, streams) -> Prediction``. Those in
 ``PREPARED`` only tune a prompt, so a grid can train many of them as one stack.
@@ -12,6 +12,7 @@ from dawgen.methods import (
     optima,
     ppt,
     prompt_tuning,
+    shipped,
     spot,
     synthetic,
     tfidf,
@@ -35,6 +36,7 @@ METHODS: dict[str, Method] = {
     "soft-prompt-fine-tuning": fine_tuning.soft_prompt_fine_tuning,
     "optima": optima.optima,
     "tfidf": tfidf.tfidf,
+    "dawgen-shipped": shipped.shipped,
     **{name: alone(prepare) for name, prepare in PREPARED.items()},
 }
 
