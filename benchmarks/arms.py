@@ -17,6 +17,7 @@ from transformers.utils import logging
 
 from benchmarks.models import load
 from dawgen.backbone import Backbone
+from dawgen.backbone.frame import PLAIN
 from dawgen.backbone.linear import relax
 from dawgen.decoding import Decoding, Generation, Request, TransformersEngine
 from dawgen.decoding.base import allowed_tokens, read_ids
@@ -25,7 +26,8 @@ from dawgen.decoding.sampling import Sampler
 from dawgen.generator import label_prompt_start
 from dawgen.machine.hardware import peak_memory_mib
 from dawgen.synthesis.sources import corpus_lines
-from dawgen.tasks import load_card, load_rows, packaged_data
+from dawgen.synthesis.writer import TURNS_SHARED_BY
+from dawgen.tasks import Row, TaskCard, load_card, load_rows, packaged_data
 
 ARMS = {
     "a": "one row at a time, `generate`",
@@ -44,6 +46,7 @@ class Job:
         batch_size: of dawgen's engines; (b) takes all rows at once.
         forced: whether texts end at a length drawn from the demo task's texts; a random model
             does not know when to end, the shipped one does.
+        turns: few shots of its label that each row reads first; 8 rows read the same ones.
     """
 
     model: str
@@ -54,6 +57,7 @@ class Job:
     seed: int
     threads: int
     forced: bool
+    turns: int = 0
 
 
 @dataclass
@@ -81,14 +85,29 @@ def prepare(job: Job) -> Texts:
     rng = np.random.default_rng(job.seed)
     captions = rng.choice(list(corpus_lines("captions")), job.rows, replace=False)
     texts = [len(backbone.encode_target(row.text2 or "")) for row in demo]
+    frame = PLAIN if job.turns else None
+    longest = -(-3 * max(texts) // 2)
     return Texts(
         backbone,
         prompts,
-        [Request(str(text), i % len(card.labels), seed=i) for i, text in enumerate(captions)],
+        _requests(job, card, demo, [str(text) for text in captions]),
         [int(n) for n in rng.choice(texts, job.rows)],
-        Decoding(max_new_tokens=-(-3 * max(texts) // 2), batch_size=job.batch_size),
+        Decoding(max_new_tokens=longest, batch_size=job.batch_size, frame=frame),
         job.forced,
     )
+
+
+def _requests(
+    job: Job, card: TaskCard, rows: Sequence[Row], captions: Sequence[str]
+) -> list[Request]:
+    count, found = len(card.labels), list[Request]()
+    for i, text in enumerate(captions):
+        label, group = i % count, i // count // TURNS_SHARED_BY
+        own = [row for row in rows if row.label == card.labels[label]]
+        drawn = [own[(group * job.turns + n) % len(own)] for n in range(job.turns)]
+        turns = tuple((row.text1, row.text2 or "") for row in drawn)
+        found.append(Request(text, label, i, turns))
+    return found
 
 
 # --- plain transformers ----------------------------------------------------------------
@@ -108,7 +127,8 @@ def _generate(texts: Texts, chosen: Sequence[int]) -> int:
     """Tokens of the chosen texts, written by one call of ``generate``."""
     backbone, requests = texts.backbone, [texts.requests[i] for i in chosen]
     length = texts.prompts.shape[1]
-    sources = [backbone.encode_source(r.source, length) for r in requests]
+    frame = texts.decoding.frame
+    sources = [backbone.encode_source(r.source, length, frame, r.turns) for r in requests]
     inputs = backbone.generation_inputs(texts.prompts[[r.label for r in requests]], sources)
     start = len(backbone.decoder_start) if backbone.is_encoder_decoder else 0
     config = GenerationConfig(

@@ -6,6 +6,8 @@ import torch
 from transformers import (
     GPT2Config,
     GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
     PreTrainedModel,
     T5Config,
     T5ForConditionalGeneration,
@@ -18,6 +20,7 @@ SHAPES = {
     "shipped": "dawgen/tiny, 6 + 3 layers, 384 wide, BART-shaped, trained",
     "gpt2-small": "GPT-2-shaped, 6 layers, 384 wide, random",
     "gpt2-large": "GPT-2-shaped, 36 layers, 1,280 wide, vocabulary 50,257, random",
+    "smollm2": "SmolLM2-135M-shaped, 30 layers, 576 wide, vocabulary 49,152, bf16, random",
     "t5-small": "T5 1.1-shaped, 6 + 6 layers, 512 wide, vocabulary 32,128, random",
     "t5-large": "T5 1.1-shaped, 24 + 24 layers, 1,024 wide, vocabulary 32,128, random",
 }
@@ -32,10 +35,13 @@ def load(name: str, device: str, seed: int) -> Backbone:
     end = shipped.end_id
     if name.startswith("t5"):
         model = _t5(end, small=name == "t5-small")
+    elif name == "smollm2":
+        model = _llama(end)
     else:
         small = name == "gpt2-small"
         model = _gpt2(len(shipped.tokenizer) if small else 50_257, 6 if small else 36, end)
-    torch.nn.Module.to(model, device, torch.bfloat16 if name.endswith("large") else torch.float32)
+    half = name.endswith("large") or name == "smollm2"
+    torch.nn.Module.to(model, device, torch.bfloat16 if half else torch.float32)
     return Backbone(model, shipped.tokenizer, name=name, fingerprint=f"random {seed}")
 
 
@@ -51,6 +57,21 @@ def _gpt2(vocabulary: int, layers: int, end: int) -> PreTrainedModel:
         eos_token_id=end,
     )
     return GPT2LMHeadModel(config)
+
+
+def _llama(end: int) -> PreTrainedModel:
+    config = LlamaConfig(
+        vocab_size=49_152,
+        hidden_size=576,
+        intermediate_size=1536,
+        num_hidden_layers=30,
+        num_attention_heads=9,
+        num_key_value_heads=3,
+        tie_word_embeddings=True,
+        bos_token_id=end,
+        eos_token_id=end,
+    )
+    return LlamaForCausalLM(config)
 
 
 def _t5(end: int, small: bool) -> PreTrainedModel:

@@ -26,6 +26,8 @@ from dawgen.machine.hardware import hardware, versions
 from dawgen.settings import GeneratorSettings, SynthesisSettings
 from dawgen.settings.layers import build_settings
 
+PRESETS = {"shipped": "tiny", "smollm2": "smollm2"}
+
 
 def measure(job: Job, arms: str, repeats: int) -> dict[str, dict[str, Any]]:
     """Figures of each arm: its repeats' seconds and tokens, peak memory; or why there are none."""
@@ -57,10 +59,12 @@ def measure(job: Job, arms: str, repeats: int) -> dict[str, dict[str, Any]]:
 
 def table(job: Job, found: dict[str, dict[str, Any]]) -> str:
     """One model's figures in Markdown."""
+    turns = f" and {job.turns} few shots in context" if job.turns else ""
     lines = [
         f"### {SHAPES[job.model]}\n",
         f"{job.rows} rows, in (c) to (e) {job.batch_size} at once; label prompts of "
-        f"{job.prompt_length} vectors; {job.device}, {job.threads} threads, seed {job.seed}.\n",
+        f"{job.prompt_length} vectors{turns}; {job.device}, {job.threads} threads, "
+        f"seed {job.seed}.\n",
         "| | tokens/s | × (a) | × (b) | slowest to quickest repeat, s | peak memory, MiB | × (b) |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
@@ -90,8 +94,8 @@ def _times(rate: float, found: dict[str, dict[str, Any]], arm: str) -> str:
 
 def _prompt_length(model: str) -> int:
     """What a user gets who names no other: the preset's for the shipped model, or the default."""
-    if model == "shipped":
-        return build_settings(preset="tiny")[0].generator.prompt_length
+    if model in PRESETS:
+        return build_settings(preset=PRESETS[model])[0].generator.prompt_length
     return GeneratorSettings().prompt_length
 
 
@@ -137,6 +141,7 @@ def main() -> None:
             seed=given.seed,
             threads=given.threads,
             forced=model != "shipped",
+            turns=4 if model == "smollm2" else 0,
         )
         found = measure(job, given.arms, given.repeats)
         results.append({"job": vars(job), "arms": found})
