@@ -79,6 +79,10 @@ bench: $(READY)
 	  --out benchmarks/results/synthesis
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.causal \
 	  --out benchmarks/results/causal.json
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.synthesis --models smollm2 \
+	  --arms abc --threads 1 --repeats 3 --rows 96 --out benchmarks/results/writing
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.scaling \
+	  --out benchmarks/results/scaling.json
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[cluster]"
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.cluster
 	$(BIN)/python -m benchmarks.page

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.models import SHAPES
+from benchmarks.more import sections
 
 RESULTS, PAGE = Path("benchmarks/results"), Path("docs/performance.md")
 NAMES = ("tuning", "stack", "meta", "evaluation")
@@ -66,7 +67,8 @@ def page(records: list[dict[str, Any]]) -> str:
     there = {record["name"] for record in records}
     missing = ", ".join(f"`benchmarks.{name}`" for name in NAMES if name not in there)
     note = [f"No figures yet of {missing}.\n"] if missing else []
-    return "\n".join([HEAD, *note, *(_section(record) for record in records), HOW])
+    more = sections(RESULTS)
+    return "\n".join([HEAD, *note, *(_section(record) for record in records), *more, HOW])
 
 
 def _section(record: dict[str, Any]) -> str:
