@@ -96,7 +96,7 @@ def test_a_pair_of_name_and_value_is_taken_as_it_is() -> None:
     settings = build_settings(overrides=as_overrides(tree))[0]
     assert (settings.tuning.steps, settings.tracking.project) == (7, "null")
     assert settings.tracking.to == ["wandb"]
-    with pytest.raises(UserError, match=r"'backbone\.path' cannot be None"):
+    with pytest.raises(UserError, match=r"'backbone\.path' cannot be null"):
         build_settings(overrides=as_overrides({"backbone.path": None}))
 
 

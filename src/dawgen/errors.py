@@ -92,8 +92,8 @@ def explain(
         listing: the hint where no known name is similar.
         removed: names that earlier versions had.
     """
-    first = min(error.errors(), key=lambda finding: finding["type"] != "extra_forbidden")
-    key = ".".join(str(part) for part in first["loc"])
+    first = _worst(error.errors())
+    key = _key(first)
     if first["type"] == "extra_forbidden":
         return f"there is no {what} {key!r}; {_hint(key, known, listing, removed)}"
     if first["type"] == "missing":
@@ -101,9 +101,38 @@ def explain(
     message = _plain_words(first)
     if not key:  # of several entries together
         return f"{message}."
-    value = repr(first["input"])
-    value = value if len(value) <= _LONGEST_VALUE else f"{value[:_LONGEST_VALUE]}..."
-    return f"{what} {key!r} cannot be {value}: {message}."
+    if (
+        isinstance(first["input"], dict) and first["type"] == "value_error"
+    ):  # of a section's entries
+        return f"{what} {key!r}: {message}."
+    if isinstance(first["loc"][-1], int):
+        key, can = key.rpartition(".")[0], "cannot hold"
+    else:
+        can = "cannot be"
+    return f"{what} {key!r} {can} {_as_typed(first['input'])}: {message}."
+
+
+def _worst(findings: Sequence[ErrorDetails]) -> ErrorDetails:
+    """The finding to name: a misspelt name, else the first; of a list's, its entry that is wrong.
+
+    A value that may be of several kinds has a finding for each.
+    """
+    first = min(findings, key=lambda finding: finding["type"] != "extra_forbidden")
+    same = [f for f in findings if _key(f) == _key(first) or _key(f).startswith(f"{_key(first)}.")]
+    return max(same, key=lambda finding: len(finding["loc"]))
+
+
+def _key(finding: ErrorDetails) -> str:
+    """The dotted name, without pydantic's names of kinds: ``list[int]``."""
+    return ".".join(str(part) for part in finding["loc"] if "[" not in str(part))
+
+
+def _as_typed(value: object) -> str:
+    """A value as it stands in YAML, shortened."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    text = repr(value)
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}..."
 
 
 _LONGEST_VALUE = 80
@@ -145,11 +174,22 @@ def _plain_words(finding: ErrorDetails) -> str:
             name: f"{value:g}" if isinstance(value, float) else value
             for name, value in (finding.get("ctx") or {}).items()
         }
-        wanted = _LIMITS[kind].format_map(limits)
-        return f"it must be {wanted.replace(' or ', ', ').replace(chr(39), '')}"
+        if kind == "string_too_short" and limits["min_length"] == 1:
+            return "it must not be empty"
+        wanted = _LIMITS[kind].format_map(limits).replace(" or ", ", ").replace("'", "")
+        return f"it must be {_near(finding['input'], wanted)}"
     base = kind.partition("_")[0]
     wanted = _KINDS.get(kind) or (_KINDS.get(base) if kind != "value_error" else None) or ""
     return f"it must be {wanted}" if wanted else finding["msg"].removeprefix("Value error, ")
+
+
+def _near(value: object, wanted: str) -> str:
+    """``one of a, b``, with the one that was probably meant; a single one alone."""
+    choices = wanted.removeprefix("one of ").split(", ")
+    if not wanted.startswith("one of ") or len(choices) == 1:
+        return wanted.removeprefix("one of ")
+    near = did_you_mean(str(value), choices, "")
+    return f"{wanted} ({near})" if near else wanted
 
 
 def _hint(key: str, known: Sequence[str], listing: str, removed: Collection[str]) -> str:
