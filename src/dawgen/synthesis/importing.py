@@ -28,7 +28,9 @@ from dawgen.synthesis.rows import SyntheticRow
 from dawgen.synthesis.scoring import Scorer
 from dawgen.synthesis.shards import load_foreign
 from dawgen.tasks import Row, TaskCard
+from dawgen.tasks.in_memory import in_memory
 from dawgen.tasks.job import Job, rows_hash
+from dawgen.tasks.load import Source
 from dawgen.terminal.progress import shown, warn
 
 
@@ -216,11 +218,13 @@ class Given:
     usage: dict[str, Any] | None = None
 
     @classmethod
-    def read(cls, source: str, card: TaskCard) -> Given:
-        """The rows of a file, a folder or a data set.
+    def read(cls, source: Source, card: TaskCard) -> Given:
+        """The rows of a file, a folder or a data set, or rows in memory.
 
         Raises:
             UserError: it cannot be read, or its rows are not of the task.
         """
         rows = load_foreign(source, card)
-        return cls(Origin.of(source, rows), rows)
+        if in_memory(source):
+            return cls(Origin("rows in memory", rows_hash(rows) or ""), rows)
+        return cls(Origin.of(str(source), rows), rows)

@@ -14,7 +14,9 @@ from dawgen.storage.atomic import whole_file
 from dawgen.synthesis.rows import SyntheticRow
 from dawgen.tasks import TaskCard, load_rows
 from dawgen.tasks.bounds import loaded
+from dawgen.tasks.in_memory import in_memory
 from dawgen.tasks.labels import class_id
+from dawgen.tasks.load import Source, is_hub
 from dawgen.tasks.parquet import parquet_records
 
 SCHEMA = pa.schema(
@@ -80,14 +82,17 @@ def load_synthetic(source: str | Path, card: TaskCard) -> list[SyntheticRow]:
     return _read_kept(Path(source), card)
 
 
-def load_foreign(source: str | Path, card: TaskCard) -> list[SyntheticRow]:
+def load_foreign(source: Source, card: TaskCard) -> list[SyntheticRow]:
     """Other labelled rows, to be cleaned: as :func:`load_synthetic`, but empty texts are allowed.
 
-    Also `hub:owner/name/config@split`. A folder that dawgen wrote gives its kept rows, and
-    `first_sentence` says the file and row that a row was in: `import:rows.json:12`.
+    Also `hub:owner/name/config@split`, and rows in memory. A folder that dawgen wrote gives its
+    kept rows, and `first_sentence` says the file and row that a row was in: `import:rows.json:12`.
     """
-    rows = _read_kept(Path(source), card, allow_empty=True)
-    name = source if str(source).startswith("hub:") else Path(source).name
+    if in_memory(source):
+        name, rows = "memory", _read_foreign(source, "synthetic", card, allow_empty=True)
+    else:
+        rows = _read_kept(Path(source), card, allow_empty=True)
+        name = str(source) if is_hub(str(source)) else Path(source).name
     return [
         replace(row, first_sentence=f"import:{name}:{number}", shard=0)
         for number, row in enumerate(rows, start=1)
@@ -107,7 +112,10 @@ def _read_kept(path: Path, card: TaskCard, *, allow_empty: bool = False) -> list
         ours = shards if path.suffix == ".parquet" and _is_ours(path) else []
     rows = []
     for file in shards:
-        rows += read_shard(file) if file in ours else _read_foreign(file, card, allow_empty)
+        if file in ours:
+            rows += read_shard(file)
+        else:
+            rows += _read_foreign(str(file), file.name, card, allow_empty)
     for number, row in enumerate(rows, start=1):
         if row.label not in card.labels:
             raise UserError(
@@ -130,10 +138,13 @@ def _is_ours(path: Path) -> bool | None:
         return None
 
 
-def _read_foreign(path: Path, card: TaskCard, allow_empty: bool) -> list[SyntheticRow]:
-    rows = load_rows(card, str(path), allow_empty=allow_empty)
+def _read_foreign(
+    source: Source, name: str, card: TaskCard, allow_empty: bool
+) -> list[SyntheticRow]:
+    split = name if in_memory(source) else "train"
+    rows = load_rows(card, source, split=split, allow_empty=allow_empty)
     return [
-        SyntheticRow(row.text1, row.text2, row.label, first_sentence=f"{path.name}:{number}")
+        SyntheticRow(row.text1, row.text2, row.label, first_sentence=f"{name}:{number}")
         for number, row in enumerate(rows, start=1)
     ]
 

@@ -21,8 +21,8 @@ from dawgen.synthesis.rows import SyntheticRow
 from dawgen.tasks import TaskCard
 from dawgen.tasks.job import Job, rows_hash
 from dawgen.tasks.labels import label_text
-from dawgen.tasks.load import broken_text
 from dawgen.tasks.row import row_key
+from dawgen.tasks.texts import broken_text
 from dawgen.terminal.progress import progress, say, shown, warn
 
 FOLDER, ANSWERS, USAGE = "teacher", "answers.jsonl", "usage.json"

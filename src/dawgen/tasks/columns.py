@@ -95,6 +95,9 @@ def _guess_label(table: Table, texts: Sequence[str]) -> tuple[str, str]:
     for key in known()["labels"]:
         if key in columns:
             return columns[key], f"label: column {columns[key]!r}, by its name"
+    named = [column for column in columns.values() if column in table.class_names]
+    if len(named) == 1:
+        return named[0], f"label: column {named[0]!r}, the only one with class names"
     few = [column for column in columns.values() if _could_be_labels(table, column)]
     if len(few) == 1:
         return few[0], f"label: column {few[0]!r}, the only one with few different values"

@@ -7,7 +7,9 @@ A source is the path of a file, or one of
 
 - ``hub``: the card's own data set, with its columns and class ids;
 - ``hub:owner/name``, ``hub:owner/name/config``, each optionally with ``@split``: any data set with
-  the card's columns.
+  the card's columns,
+
+or, from Python, the rows themselves: :func:`dawgen.tasks.in_memory.as_table` says in which forms.
 """
 
 from __future__ import annotations
@@ -15,17 +17,21 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 from dawgen.errors import UserError, first_line
 from dawgen.tasks.bounds import check_rows, check_size
 from dawgen.tasks.card import TaskCard
 from dawgen.tasks.files import Table, read_file
+from dawgen.tasks.in_memory import as_table, in_memory
 from dawgen.tasks.labels import LabelReader, is_unlabelled
 from dawgen.tasks.row import Row
+from dawgen.tasks.texts import broken_text
 from dawgen.terminal.progress import say
 
+Source = Any
+"""The path of a file, a name such as ``hub:owner/name``, or rows in memory: a list of dictionaries
+or of tuples of texts and label, a dictionary of columns, a data frame or a ``datasets.Dataset``."""
 _USUAL = ("text", "text1", "sentence")
 """Columns in which the texts of a single-text task usually are."""
 
@@ -40,7 +46,7 @@ def packaged_data(card: TaskCard) -> dict[str, str]:
 
 def load_rows(
     card: TaskCard,
-    source: str | Path,
+    source: Source,
     *,
     split: str = "train",
     labelled: bool = True,
@@ -56,7 +62,10 @@ def load_rows(
     that the card does not have are None.
 
     Args:
-        split: part of a hub data set (train, dev, test); ignored for files.
+        source: a file, a data set of the hub, or rows in memory (a list of dictionaries or of
+            tuples of texts and label, a data frame, a ``datasets.Dataset``).
+        split: part of a hub data set (train, dev, test), and the name of rows in memory in
+            messages; ignored for files.
         allow_empty: read empty texts as "".
         skip_empty: skip rows with an empty text and print how many.
 
@@ -64,11 +73,11 @@ def load_rows(
         UserError: no such file or data set, unreadable, empty, a missing column, an empty
             text, an unknown label; with the row's number (the first row of data is 1).
     """
-    name = str(source)
-    if is_hub(name):
-        table, columns = _read_hub(card, name, split)
+    if not in_memory(source) and is_hub(str(source)):
+        table, columns = _read_hub(card, str(source), split)
     else:
-        table = read_file(name)
+        order = [card.columns[role] for role in (*card.roles, "label")]
+        table = as_table(source, split, order) if in_memory(source) else read_file(str(source))
         columns = columns_in(card, table.columns)
     label_column = columns["label"]
     for role in (*card.roles, *(["label"] if labelled else [])):
@@ -159,17 +168,6 @@ def _cell_text(value: object, column: str, where: str, allow_empty: bool) -> str
             "(on_empty=skip)."
         )
     return text
-
-
-def broken_text(text: str) -> str | None:
-    """Names the characters that no tokenizer and no file format accepts, if there are any."""
-    if "\x00" in text:
-        return "a null character"
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return "half of a character (a lone surrogate)"
-    return None
 
 
 def is_hub(source: str) -> bool:

@@ -6,19 +6,23 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from dawgen.settings import Settings
 from dawgen.tasks import wording
-from dawgen.tasks.card import parse_card
+from dawgen.tasks.card import TaskCard, parse_card
 from dawgen.tasks.columns import Columns, find_columns
-from dawgen.tasks.files import read_file
-from dawgen.tasks.labels import count_labels
+from dawgen.tasks.files import Table, read_file
+from dawgen.tasks.in_memory import as_table, in_memory
+from dawgen.tasks.labels import count_labels, label_text
 from dawgen.tasks.shots import FEWEST
+from dawgen.terminal.screen import shortened
 
 _MOST_SHOWN = 12
 """Labels that a sentence names one by one."""
+_COMMENT_COLUMNS = 98
 
 
 class _Dumper(yaml.SafeDumper):
@@ -46,30 +50,50 @@ class NewCard:
     text: str
     guesses: list[str]
 
+    @property
+    def card(self) -> TaskCard:
+        """The card itself."""
+        return parse_card(self.text, where="the new card")
+
 
 def new_card(
-    source: str, *, label: str | None = None, text: str | None = None, text2: str | None = None
+    source: Any,
+    *,
+    label: str | None = None,
+    text: str | None = None,
+    text2: str | None = None,
+    name: str | None = None,
+    label_words: Mapping[str, str] | None = None,
 ) -> NewCard:
-    """Guess a card from a file's columns and labels.
+    """Guess a card from the columns and labels of a file, or of rows in memory.
 
     Args:
+        source: a file, or rows in memory as :func:`dawgen.tasks.load_rows` takes them.
+        name: of the task; from the file's name without.
         label: the label column; guessed without.
         text: the column of the text, or of the first text of pairs; guessed without.
         text2: the column of the second text of pairs.
+        label_words: a word for each label; guessed without.
 
     Raises:
         UserError: the file cannot be read, or its text or label column is unclear.
     """
-    table, path = read_file(source), Path(source)
+    if in_memory(source):
+        table, path, name = as_table(source, "train"), Path("rows in memory"), name or "my-task"
+    else:
+        table, path = read_file(str(source)), Path(source)
     columns = find_columns(table, label, text, text2)
     counts, unlabelled = count_labels(table, columns.label)
     words, how_words = wording.guess_words(list(counts))
-    name = _name(path)
-    content = _card(path, name, columns, words)
+    if label_words is not None:
+        words, how_words = {str(k): word for k, word in label_words.items()}, "as named"
+    how_name = "as named" if name else "from the file's"
+    name = name or _name(path)
+    content = _card(path, name, columns, words, table)
     parse_card(content, where=f"the card made from {source}")
     template = wording.template(columns.texts, columns.label)
     guesses = [
-        f"name: {name!r}, from the file's",
+        f"name: {name!r}, {how_name}",
         *columns.reasons,
         *(f"left out: column {column!r}, {why}" for column, why in columns.left_out.items()),
         f"labels: the {len(counts)} values of that column, "
@@ -84,11 +108,12 @@ def new_card(
     return NewCard(content, guesses)
 
 
-def _card(path: Path, name: str, columns: Columns, words: Mapping[str, str]) -> str:
+def _card(path: Path, name: str, columns: Columns, words: Mapping[str, str], table: Table) -> str:
     """The card's YAML, with a comment at what is worth a change."""
     texts, label = columns.texts, columns.label
     roles = dict(zip(("text1", "text2"), texts, strict=False)) | {"label": label}
     copies = wording.copies(list(words), len(texts) == 2)
+    prompts = wording.label_prompts(texts, label, words)
     parts: list[tuple[str, dict[str, object]]] = [
         (
             f"Written by `dawgen tasks new` from {_yaml([path.name])[2:].rstrip()}: check it,\n"
@@ -115,8 +140,10 @@ def _card(path: Path, name: str, columns: Columns, words: Mapping[str, str]) -> 
         ),
         (
             "What the generator starts from: a sentence that texts of the label could follow.\n"
-            "Say what such texts are about, and where they are from.",
-            {"label_prompts": wording.label_prompts(texts, label, words)},
+            "Say what such texts are about, and where they are from, such as\n"
+            '"A message to a bank about: a lost card. Message:".\n'
+            + _example(table, columns, prompts),
+            {"label_prompts": prompts},
         ),
     ]
     if copies:
@@ -126,6 +153,16 @@ def _card(path: Path, name: str, columns: Columns, words: Mapping[str, str]) -> 
         "".join(f"# {line}\n" for line in comment.splitlines()) + _yaml(entries)
         for comment, entries in parts
     )
+
+
+def _example(table: Table, columns: Columns, prompts: Mapping[str, str]) -> str:
+    """A row of the file behind its label prompt, as the generator reads both; empty without one."""
+    for record in table.records:
+        prompt = prompts.get(label_text(record.get(columns.label)))
+        text = record.get(columns.texts[0])
+        if prompt and isinstance(text, str) and text.strip():
+            return shortened(f"Here, a row follows like this: {prompt} {text}", _COMMENT_COLUMNS)
+    return ""
 
 
 def _some(items: list[str]) -> str:

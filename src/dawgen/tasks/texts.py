@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from dawgen.errors import UserError
-from dawgen.tasks.load import broken_text
 
 _SHAPES = ("one text, or a pair of texts, as all others", "one text", "a pair of texts")
 _CLOSED = (str, bytes, Mapping, set, frozenset)  # iterable, but no rows in an order
@@ -113,7 +112,7 @@ def _checked(row: tuple[Any, ...], number: int, width: int) -> tuple[str, ...]:
 
 def _check_present(value: Any, what: str, number: int) -> None:
     problem = "empty" if isinstance(value, str) and not value.strip() else None
-    if _is_missing(value):
+    if is_missing(value):
         problem = f"missing ({value})"
     if problem:
         raise UserError(f"row {number}: the {what} is {problem}; fill it in or remove the row.")
@@ -134,7 +133,18 @@ def _kind(label: Any, number: int) -> str:
     )
 
 
-def _is_missing(value: Any) -> bool:
+def broken_text(text: str) -> str | None:
+    """Names the characters that no tokenizer and no file format accepts, if there are any."""
+    if "\x00" in text:
+        return "a null character"
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return "half of a character (a lone surrogate)"
+    return None
+
+
+def is_missing(value: Any) -> bool:
     """True for None, NaN of any type of number, NaT and pandas.NA."""
     try:
         return value is None or bool(value != value)
