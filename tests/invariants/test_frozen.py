@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ def public_names() -> Iterator[str]:
             if member.startswith(("_", "set_")) or not hasattr(value, "__get__"):
                 continue  # "set_": scikit-learn's own
             yield name
-            if not isinstance(value, property):
+            if not isinstance(value, property | cached_property):
                 yield from parameters(name, getattr(kind, member))
 
 

@@ -19,8 +19,10 @@ from dawgen.storage.folder import RunFolder, write_json
 from dawgen.storage.locking import LOCK, refuse_links
 from dawgen.storage.seals import check_seal
 from dawgen.streams import Streams
-from dawgen.tasks import Row, Shots, TaskCard, load_card, load_rows, packaged_data
-from dawgen.tasks.job import load_job
+from dawgen.tasks import Row, Shots, TaskCard, load_rows, packaged_data
+from dawgen.tasks.job import Task as TaskName
+from dawgen.tasks.job import card_of, load_job
+from dawgen.tasks.load import Source as Rows
 from dawgen.terminal.progress import warn
 
 Scores = dict[str, Any]
@@ -29,11 +31,11 @@ _TEST, _DEV = "test rows", "development shots"
 
 
 def score_prompt(
-    task: str, test: str | None, prompt: Path, settings: Settings, out: Path
+    task: TaskName, test: Rows | None, prompt: Path, settings: Settings, out: Path
 ) -> Scores:
     """Score a tuned prompt, or a run's, on labelled rows; writes scores and predictions."""
     _check_out(out)
-    card = load_card(task)
+    card = card_of(task)
     rows = _test_rows(card, test, settings)
     backbone = _backbone(card, settings)
     adapter = prompt / "prompt" if (prompt / "prompt").is_dir() else prompt
@@ -47,31 +49,31 @@ def score_prompt(
 
 
 def score_method(
-    task: str,
+    task: TaskName,
     method: str,
     settings: Settings,
     out: Path,
     *,
-    train: str | None = None,
-    dev: str | None = None,
-    test: str | None = None,
-    unlabelled: str | None = None,
-    source: str | None = None,
-    source_rows: str | None = None,
+    train: Rows | None = None,
+    dev: Rows | None = None,
+    test: Rows | None = None,
+    unlabelled: Rows | None = None,
+    source: TaskName | None = None,
+    source_rows: Rows | None = None,
 ) -> Scores:
     """Run one method of :data:`dawgen.methods.METHODS` alone; writes scores and predictions.
 
     What a method makes once and uses again is in ``out/work``.
 
     Args:
-        train, dev, test: files of labelled rows; the task's own without.
+        train, dev, test: labelled rows, as files or in memory; the task's own without.
         unlabelled: rows of the task whose labels, if any, are not looked at (OPTIMA).
         source: card of a large labelled task, and ``source_rows`` its rows (transfer).
     """
     if method not in METHODS:
         raise UserError(f"There is no method {method!r}; choose one of {', '.join(METHODS)}.")
     _check_out(out)
-    card = load_card(task)
+    card = card_of(task)
     scored_on = _TEST
     if method == "zero-shot":  # looks at no shots, so none need be named
         shots, rows = Shots([], []), _test_rows(card, test, settings)
@@ -83,7 +85,7 @@ def score_method(
             warn("no test rows were given, so the scores are of the development shots.")
     backbone = _backbone(card, settings)
     with RunFolder(out).lock():
-        bare = _rows(card, unlabelled, settings, labelled=False) if unlabelled else ()
+        bare = () if unlabelled is None else _rows(card, unlabelled, settings, labelled=False)
         problem = Task(card, rows, out / "work", bare, _source(source, source_rows, settings))
         found = METHODS[method](problem, shots, backbone, settings, Streams(settings.seed))
         return _write(out, card, rows, found, method, backbone, settings, scored_on)
@@ -125,7 +127,7 @@ def _backbone(card: TaskCard, settings: Settings) -> Backbone:
 
 def _rows(
     card: TaskCard,
-    source: str,
+    source: Rows,
     settings: Settings,
     *,
     split: str = "train",
@@ -135,18 +137,18 @@ def _rows(
     return load_rows(card, source, split=split, labelled=labelled, skip_empty=skip)
 
 
-def _test_rows(card: TaskCard, test: str | None, settings: Settings) -> list[Row]:
+def _test_rows(card: TaskCard, test: Rows | None, settings: Settings) -> list[Row]:
     given = packaged_data(card).get("test", "hub") if test is None else test
     return _rows(card, given, settings, split="test")
 
 
-def _source(name: str | None, rows: str | None, settings: Settings) -> Source | None:
+def _source(name: TaskName | None, rows: Rows | None, settings: Settings) -> Source | None:
     if name is None and rows is None:
         return None
     if name is None:
         raise UserError("--source-rows needs --source, the card of the task they belong to.")
-    card = load_card(name)
-    return Source(card, _rows(card, rows or "hub", settings))
+    card = card_of(name)
+    return Source(card, _rows(card, "hub" if rows is None else rows, settings))
 
 
 def _write(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from dawgen.pipeline.stages import BASELINE, arms_of
 from dawgen.pipeline.tracking import tracked
 from dawgen.prompts import load_prompt
 from dawgen.report import write_report
+from dawgen.report.notebook import headline, run_html
 from dawgen.selection.encoder import fetch_along
 from dawgen.settings import Settings
 from dawgen.storage.atomic import write_bytes
@@ -41,8 +42,11 @@ from dawgen.synthesis import SyntheticRow, load_synthetic
 from dawgen.synthesis.importing import Given
 from dawgen.synthesis.sources import check_sources
 from dawgen.synthesis.teacher import Teacher
-from dawgen.tasks.job import Job, load_job
+from dawgen.tasks.in_memory import in_memory
+from dawgen.tasks.job import Job, Task, load_job
+from dawgen.tasks.load import Source
 from dawgen.terminal.progress import warn
+from dawgen.use.classifier import Classifier
 
 
 def stages_of(
@@ -95,30 +99,34 @@ def stages_of(
 
 
 def run(
-    task: str | Path,
+    task: Task,
     *,
-    train: str | Path | None = None,
-    dev: str | Path | None = None,
-    test: str | Path | None = None,
+    train: Source | None = None,
+    dev: Source | None = None,
+    test: Source | None = None,
     out: str | Path = "runs/latest",
     settings: Settings | Mapping[str, Any] | None = None,
     preset: str | None = None,
     command: Sequence[str] = (),
     limits: Limits = NO_LIMITS,
-    synthetic: str | Path | None = None,
+    synthetic: Source | None = None,
     teacher: Teacher | None = None,
 ) -> Result:
     """From a few labelled rows to a synthetic dataset, a tuned prompt and its scores.
 
     Args:
-        task: a shipped card's name or a card file.
-        train: labelled rows; JSONL, JSON, CSV, TSV, Parquet or a hub dataset.
+        task: a built-in card's name, a card file, or a card such as
+            :func:`dawgen.tasks.new_card` makes.
+        train: labelled rows: a file (JSONL, JSON, CSV, TSV, Parquet), ``hub:NAME``, or rows in
+            memory: a list of dictionaries or of (text, label) tuples, a data frame, a
+            ``datasets.Dataset``.
         dev: rows for choosing the checkpoint; drawn from ``train`` without.
         test: rows to score; without, the development shots are scored and said to be.
         out: the run folder; what is there already from the same settings is used again.
         settings: a dictionary such as ``{"tuning.steps": 500}``, or what
             :func:`dawgen.settings.layers.build_settings` gives first; the shipped model's without.
         preset: settings made for one backbone; of a ``Settings`` object it is the name only.
+        command: words of the command that was typed, for ``run.json``.
         limits: hours or kWh after which no further stage is begun.
         synthetic: labelled rows that somebody else wrote, to be cleaned, chosen among and tuned
             on; no generator is tuned then.
@@ -130,8 +138,7 @@ def run(
     from dawgen.settings.layers import settings_from
 
     settings, preset = settings_from(settings, preset)
-    train, dev, test = (None if path is None else str(path) for path in (train, dev, test))
-    job = load_job(str(task), settings, train=train, dev=dev, test=test)
+    job = load_job(task, settings, train=train, dev=dev, test=test)
     given = _given(synthetic, teacher, job, Path(out))
     backbone = load_backbone(settings.backbone)
     _check_before(job, backbone, settings, preset, writes=given is None)
@@ -155,10 +162,12 @@ def run(
         write_json(folder.path / "run.json", record | spent)
         write_report(folder.path)
     ledger = json.loads((folder.path / "synthetic" / "ledger.json").read_text("utf-8"))
-    return Result(folder.path, scores, shared, ledger)
+    found = Result(folder.path, scores, shared, ledger)
+    found.trusts_code = settings.backbone.trust_remote_code
+    return found
 
 
-@dataclass
+@dataclass(repr=False)
 class Result:
     """A finished run.
 
@@ -173,6 +182,25 @@ class Result:
     scores: dict[str, Any]
     overlap: int | None = None
     ledger: dict[str, Any] = field(default_factory=dict)
+    trusts_code: bool = field(default=False, init=False)
+    """Whether the model's own code may run, which the run folder does not say."""
+
+    @cached_property
+    def classifier(self) -> Classifier:
+        """What the run ships, loaded when it is first used."""
+        allowed = ["backbone.trust_remote_code=true"] if self.trusts_code else []
+        return Classifier.load(self.folder, allowed)
+
+    def predict(self, rows: Any, abstain_below: float | None = None) -> Any:
+        """The likeliest label of one text, or of each of many; see :meth:`Classifier.predict`."""
+        return self.classifier.predict(rows, abstain_below)
+
+    def __repr__(self) -> str:
+        return f"Result({str(self.folder)!r}: {headline(self.scores)})"
+
+    def _repr_html_(self) -> str:
+        """What notebooks show: accuracy, what it is compared with, what follows from it."""
+        return run_html(self.folder)
 
     @property
     def prompt(self) -> torch.Tensor:
@@ -181,7 +209,7 @@ class Result:
 
 
 def _given(
-    source: str | Path | None, teacher: Teacher | None, job: Job, out: Path
+    source: Source | None, teacher: Teacher | None, job: Job, out: Path
 ) -> Callable[[], Given] | None:
     """Rows from elsewhere, of a file at once; None where a generator writes them.
 
@@ -195,9 +223,9 @@ def _given(
         return lambda: teacher.read(out / "teacher", job.card)
     if source is None:
         return None
-    if Path(source).resolve().is_relative_to(out.resolve()):
+    if not in_memory(source) and Path(source).resolve().is_relative_to(out.resolve()):
         raise UserError(f"{source} is in the run folder {out}; name another folder with --out.")
-    given = Given.read(str(source), job.card)
+    given = Given.read(source, job.card)
     return lambda: given
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +20,11 @@ from dawgen.tasks.texts import as_texts
 from dawgen.use.finished import CHOICE, PROMPT, load_run_prompt, open_run
 
 Use = Literal["choice", "prompt"]
+_MOST_SHOWN = 6
+"""Labels that a classifier's repr names."""
 Text = str | tuple[str, str] | Sequence[str]
 """A text, or for a pair task two."""
+Chances = npt.NDArray[np.float32]
 
 
 class Classifier:
@@ -29,6 +32,7 @@ class Classifier:
 
         classifier = Classifier.load("runs/mood")
         classifier.predict(["Could not stop reading.", "A waste of an evening."])
+        classifier.predict("Could not stop reading.")
 
     Attributes:
         card: the task.
@@ -46,6 +50,12 @@ class Classifier:
         self.card, self.labels = models.card, list(models.card.labels)
         self.name = choice.name
         self._choice, self._models = choice, models
+
+    def __repr__(self) -> str:
+        labels = ", ".join(map(repr, self.labels[:_MOST_SHOWN]))
+        more = len(self.labels) - _MOST_SHOWN
+        also = f" and {more} more" if more > 0 else ""
+        return f"Classifier(task {self.card.name!r}, {self.name}; labels {labels}{also})"
 
     @property
     def fingerprint(self) -> str:
@@ -75,19 +85,30 @@ class Classifier:
             return classifier
         return cls(card, models.backbone, load_run_prompt(folder, models.backbone), settings)
 
-    def predict_proba(self, rows: Sequence[Text]) -> npt.NDArray[np.float32]:
-        """p(label) [N,C] of texts, or of pairs of texts for a pair task.
+    def predict_proba(self, rows: Text | Sequence[Text]) -> Chances:
+        """p(label) [N,C] of texts, or of pairs of texts for a pair task; [C] of a single one.
 
         Args:
             rows: a list, an array, a Series, or a data frame, which is read by the task's names
-                of its columns where it has these, else must have one column per text.
+                of its columns where it has these, else must have one column per text. Or one
+                text: a string, and for a pair task a tuple of two.
 
         Raises:
             UserError: a row is missing, empty or has not as many texts as the task; it is named.
         """
+        if self._is_one(rows):
+            return self.of_rows(self.as_rows([rows]))[0]  # type: ignore[list-item]
         return self.of_rows(self.as_rows(rows))
 
-    def as_rows(self, rows: Sequence[Text]) -> list[Row]:
+    def _is_one(self, rows: object) -> bool:
+        """Whether it is one row instead of several."""
+        if not self.card.is_pair:
+            return isinstance(rows, str)
+        if isinstance(rows, tuple):
+            return len(rows) == 2 and all(isinstance(part, str) for part in rows)
+        return isinstance(rows, str)
+
+    def as_rows(self, rows: Text | Sequence[Text]) -> list[Row]:
         """Texts, or pairs of texts, as rows of the task; raises as :meth:`predict_proba`."""
         roles = self.card.roles
         texts = as_texts(
@@ -95,18 +116,34 @@ class Classifier:
         )
         return [Row(row[0], row[1] if self.card.is_pair else None, None) for row in texts]
 
-    def predict(self, rows: Sequence[Text], abstain_below: float | None = None) -> list[str | None]:
+    @overload
+    def predict(  # type: ignore[overload-overlap]
+        self, rows: str | tuple[str, str], abstain_below: float | None = None
+    ) -> str | None: ...
+
+    @overload
+    def predict(
+        self, rows: Sequence[Text], abstain_below: float | None = None
+    ) -> list[str | None]: ...
+
+    def predict(
+        self, rows: Text | Sequence[Text], abstain_below: float | None = None
+    ) -> str | list[str | None] | None:
         """The likeliest label of each row; None where its probability is under the threshold.
+
+        Args:
+            rows: as :meth:`predict_proba`: many rows give a list, one text its label.
 
         Raises:
             UserError: as :meth:`predict_proba`, or the threshold is no probability.
         """
         check_threshold(abstain_below)
-        chances = self.predict_proba(rows)
-        return [
+        chances = np.atleast_2d(self.predict_proba(rows))
+        labels: list[str | None] = [
             None if abstain_below is not None and row.max() < abstain_below else label
             for row, label in zip(chances, self.names(chances), strict=True)
         ]
+        return labels[0] if self._is_one(rows) else labels
 
     def names(self, probabilities: npt.NDArray[np.floating[Any]]) -> list[str]:
         """The likeliest labels of probabilities [N,C]."""
