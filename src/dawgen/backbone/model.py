@@ -288,6 +288,18 @@ class Backbone(BackboneText):
             return self.head.logits(hidden, ids)
         return word_log_probs(label_words, self._reader(prompts, inputs, label_words), self.head)
 
+    @torch.no_grad()
+    def word_log_probs(
+        self, inputs: Sequence[Sequence[int]], label_words: Sequence[Sequence[int]]
+    ) -> Tensor:
+        """log p(label word | input) [B,C] over the whole vocabulary, without a soft prompt.
+
+        Args:
+            inputs: B rows from :meth:`encode_rows`.
+            label_words: C label words from :meth:`label_word_ids`.
+        """
+        return word_log_probs(label_words, self._reader(None, inputs, label_words), self.head)
+
     def label_hidden(
         self,
         prompts: Prompts,

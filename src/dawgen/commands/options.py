@@ -68,6 +68,7 @@ MaxKwh = Annotated[
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print one JSON object; everything else on standard error.")
 ]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing, also on a terminal.")]
 Config = Annotated[Path | None, typer.Option(help="YAML file of settings.")]
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from dawgen.commands.asking import on_a_terminal
 from dawgen.commands.options import (
     ClusterAddress,
     Config,
@@ -26,6 +26,7 @@ from dawgen.commands.options import (
     Test,
     Train,
     WorkerGpus,
+    Yes,
     open_stage,
     read_settings,
     read_teacher,
@@ -38,6 +39,13 @@ if TYPE_CHECKING:
     from dawgen.storage.folder import RunFolder
     from dawgen.synthesis.teacher import Teacher
     from dawgen.tasks.job import Job
+
+
+class Preview(NamedTuple):
+    """Rows to show before the work, and whether the user may then stop it."""
+
+    rows: int
+    ask: bool
 
 
 def synthesize(
@@ -74,6 +82,7 @@ def synthesize(
     teacher_price: TeacherPrice = None,
     cluster: ClusterAddress = None,
     worker_gpus: WorkerGpus = 0.0,
+    yes: Yes = False,
     out: Out = Path("runs/latest"),
     over: Set = None,
     preset: Preset = None,
@@ -92,6 +101,7 @@ def synthesize(
     chosen = settings.synthesis.model_copy(update=changes)
     settings = settings.model_copy(update={"synthesis": chosen})
     files = {"train": train, "dev": dev, "test": test}
+    shows = Preview(preview, not yes) if preview else None
     asked = read_teacher(teacher, teacher_model, teacher_rows, teacher_price)
     if asked is not None:
         if any(other is not None for other in (source, generator, preview, cluster)):
@@ -100,12 +110,12 @@ def synthesize(
     elif source is not None:
         if cluster:
             raise UserError("--cluster spreads writing; rows are imported on one machine.")
-        folder, job, stage = _import(task, settings, source, rows, generator, preview, out, **files)
+        folder, job, stage = _import(task, settings, source, rows, generator, shows, out, **files)
     else:
         from dawgen.cluster import Cluster
 
         nodes = Cluster.like_here(cluster, worker_gpus) if cluster else None
-        folder, job, stage = _write(task, settings, generator, preview, out, nodes, **files)
+        folder, job, stage = _write(task, settings, generator, shows, out, nodes, **files)
     folder.finished_stays = True
     with held(folder):
         stage()
@@ -155,7 +165,7 @@ def _write(
     task: str,
     settings: Settings,
     generator: Path | None,
-    preview: int | None,
+    preview: Preview | None,
     out: Path,
     cluster: Cluster | None,
     **files: str | None,
@@ -170,7 +180,8 @@ def _write(
     home = _generator(generator or out / "generator")
     context = open_stage(task, settings, out, **files)
     if preview:
-        _show(preview_lines(context.job, context.backbone, settings, home, preview))
+        lines = preview_lines(context.job, context.backbone, settings, home, preview.rows)
+        _show(lines, preview.ask)
 
     def stage() -> None:
         chosen = settings.synthesis
@@ -191,7 +202,7 @@ def _import(
     source: str,
     rows: int | None,
     generator: Path | None,
-    preview: int | None,
+    preview: Preview | None,
     out: Path,
     **files: str | None,
 ) -> tuple[RunFolder, Job, Callable[[], object]]:
@@ -215,7 +226,7 @@ def _import(
         job, settings.synthesis, settings.seed, given.origin, given.rows, rows, scorer
     )
     if preview:
-        _show(what.preview(preview))
+        _show(what.preview(preview.rows), preview.ask)
     return folder, job, partial(importing.import_stage, folder, what)
 
 
@@ -261,11 +272,11 @@ def _generator(folder: Path) -> Path:
     return folder
 
 
-def _show(lines: list[str]) -> None:
+def _show(lines: list[str], ask: bool) -> None:
     """Rows before anything long starts; on a terminal the user may stop here."""
     for line in lines:
         typer.echo(line)
-    if sys.stdin.isatty() and sys.stdout.isatty() and not typer.confirm("Go on?", default=True):
+    if ask and on_a_terminal() and not typer.confirm("Go on?", default=True):
         typer.echo("Nothing was written.")
         raise typer.Exit
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dawgen.commands import manners
-from dawgen.commands.options import Task
+from dawgen.commands.asking import ask_card, on_a_terminal
+from dawgen.commands.options import Task, Yes
 from dawgen.errors import UserError
 from dawgen.terminal.harmless import in_shell, on_terminal, visible
+
+if TYPE_CHECKING:
+    from dawgen.tasks import TaskCard
 
 tasks_app = manners.app(
     help="List the built-in tasks, show one, or write a task card for your own data."
@@ -45,22 +49,51 @@ def new_task(
     label: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="Column of the labels. Default: guessed.")
     ] = None,
+    yes: Yes = False,
 ) -> None:
-    """Write a task card for a data file, and print the guesses in it."""
+    """Write a task card for a data file, and print the guesses in it; asks on a terminal."""
     from dawgen.storage.atomic import write_text
     from dawgen.storage.locking import locked_target
     from dawgen.tasks import new_card
 
-    card = new_card(data, label=label, text=text, text2=text2)
     target = out or Path(f"{Path(data).stem}.yaml")
+    if os.path.lexists(target):
+        raise UserError(f"{target} exists already; name another file with --out.")
+    if not yes and on_a_terminal():
+        card = ask_card(data, label=label, text=text, text2=text2)
+    else:
+        card = new_card(data, label=label, text=text, text2=text2)
     with locked_target(target):
         if os.path.lexists(target):
             raise UserError(f"{target} exists already; name another file with --out.")
         write_text(target, card.text)
     for guess in card.guesses:
         typer.echo(on_terminal(guess))
+    _try_words(card.card, data)
     named = f"{in_shell(target)} --data {in_shell(data)}"
     typer.echo(f"Card: {target}. Check it, then: dawgen validate {named}")
+
+
+def _try_words(card: TaskCard, data: str) -> None:
+    """Say what the default model makes of the label words; the card is written in any case."""
+    from dawgen.backbone import load_backbone
+    from dawgen.commands.label_words import word_lines
+    from dawgen.settings import Settings
+    from dawgen.tasks import load_rows
+    from dawgen.terminal.progress import hushed, warn
+
+    with hushed():  # what is skipped is among the guesses
+        rows = load_rows(card, data, skip_empty=True)
+        backbone = load_backbone(Settings().backbone)
+    try:
+        lines, warning = word_lines(card, backbone, rows)
+    except UserError as error:
+        warn(str(error))
+        return
+    for line in lines:
+        typer.echo(on_terminal(line))
+    if warning:
+        warn(warning)
 
 
 @tasks_app.command("show")

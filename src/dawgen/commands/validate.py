@@ -10,6 +10,7 @@ import typer
 
 from dawgen.commands.options import Config, Preset, Set, Task, read_settings
 from dawgen.terminal.harmless import on_terminal
+from dawgen.terminal.progress import warn
 
 if TYPE_CHECKING:
     from dawgen.backbone import Backbone
@@ -32,6 +33,7 @@ def validate(
     """Look at a card and all rows of a file: counts, lengths, repeats, what the model reads."""
     from dawgen.backbone import load_backbone
     from dawgen.backbone.choose_frame import frame_for
+    from dawgen.commands.label_words import word_lines
     from dawgen.tasks import example_rows, load_card, render_card, render_generator
     from dawgen.tasks.look import look_lines
     from dawgen.tasks.validate import all_rows
@@ -55,11 +57,17 @@ def validate(
         f"{backbone.name}: inputs of {', '.join(str(len(row)) for row in tokens)} tokens "
         f"behind a prompt of {length}; label words of {', '.join(map(str, counts))} token(s).",
     ]
+    warning = ""
+    if any(row.has_texts for row in rows):
+        table, warning = word_lines(card, backbone, rows)
+        lines += ["", *table]
     if rows:
         name = Path(data).name if data else "the card's own rows"
         lines += ["", *look_lines(name, card, rows, _cut(card, rows, backbone, length))]
     for line in lines:
         typer.echo(on_terminal(line))
+    if warning:
+        warn(warning)
 
 
 def _cut(card: TaskCard, rows: Sequence[Row], backbone: Backbone, length: int) -> list[int]:
