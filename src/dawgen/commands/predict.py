@@ -76,7 +76,9 @@ def predict(
         typer.echo(f"{count:,} rows labelled{there}: {out}")
         return
     classifier, _, cells = predicting.open_file(folder, rows, over, on_empty, use)
-    for number, chunk in enumerate(predicting.label_chunks(classifier, cells, abstain_below)):
+    total = predicting.count_rows(rows)
+    chunks = predicting.label_chunks(classifier, cells, abstain_below, total)
+    for number, chunk in enumerate(chunks):
         table = as_text(chunk, ".csv", heading=number == 0)
         if sys.stdout.isatty():
             table = "\n".join(on_terminal(line) for line in table.split("\n"))

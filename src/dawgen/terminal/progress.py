@@ -23,6 +23,8 @@ from dawgen.terminal.harmless import on_terminal, without_secrets
 console = Console(stderr=True, soft_wrap=True, highlight=False)
 NORMAL, QUIET, VERBOSE = "normal", "quiet", "verbose"
 _loudness = NORMAL
+_shows = False
+"""Whether a progress is shown: work inside it has none of its own."""
 _SECONDS_BETWEEN_LINES = 30.0
 
 
@@ -47,15 +49,31 @@ class _Rate(ProgressColumn):
 
 
 @contextmanager
-def progress(description: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+def progress(description: str, total: int | None, unit: str) -> Iterator[Callable[[int], None]]:
     """Show a bar with count, rate and time left; yields ``advance(n)``.
 
     Where standard error is no terminal, a line says the same every 30 seconds. Inside
-    :func:`hushed`, and with ``--quiet``, nothing is shown.
+    :func:`hushed`, inside another progress, and with ``--quiet``, nothing is shown.
+
+    Args:
+        total: None if it is not known; there is no time left then.
     """
-    if console.quiet or _loudness == QUIET:
+    global _shows
+    if console.quiet or _loudness == QUIET or _shows:
         yield lambda n: None
         return
+    _shows = True
+    try:
+        with _lines_or_bar(description, total, unit) as advance:
+            yield advance
+    finally:
+        _shows = False
+
+
+@contextmanager
+def _lines_or_bar(
+    description: str, total: int | None, unit: str
+) -> Iterator[Callable[[int], None]]:
     if not console.is_terminal:
         yield _Lines(description, total, unit)
         return
@@ -74,7 +92,7 @@ def progress(description: str, total: int, unit: str) -> Iterator[Callable[[int]
 class _Lines:
     """Progress in lines of text, for pipes and log files."""
 
-    def __init__(self, description: str, total: int, unit: str) -> None:
+    def __init__(self, description: str, total: int | None, unit: str) -> None:
         self.description, self.total, self.unit = description, total, unit
         self.done = 0
         self.start = self.last = monotonic()
@@ -89,10 +107,13 @@ class _Lines:
 
     def _line(self, seconds: float) -> str:
         rate = self.done / seconds
-        count = f"{self.done:,} of {self.total:,} {self.unit}"
+        of = "" if self.total is None else f" of {self.total:,}"
+        count = f"{self.done:,}{of} {self.unit}"
         if not rate:
             return f"{self.description}: {count}"
         speed = f"{rate:,.1f} {self.unit}/s" if rate >= 1 else f"{1 / rate:,.1f} s each"
+        if self.total is None:
+            return f"{self.description}: {count}, {speed}"
         left = max(self.total - self.done, 0) / rate
         return f"{self.description}: {count}, {speed}, about {_duration(left)} left"
 

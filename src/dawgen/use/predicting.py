@@ -15,8 +15,9 @@ from dawgen.evaluation.output import output_names
 from dawgen.storage.folder import fingerprint, folder_hash
 from dawgen.storage.seals import file_hash
 from dawgen.tasks import Row, TaskCard
+from dawgen.tasks.files import stream_file
 from dawgen.tasks.stream import Cells, OnEmpty, stream_cells
-from dawgen.terminal.progress import say
+from dawgen.terminal.progress import progress, say
 from dawgen.use.classifier import Classifier, Text, Use, check_threshold
 from dawgen.use.finished import CHOICE, PROMPT, open_run
 from dawgen.use.labelled import FORMATS, LabelledFile, plain_cell
@@ -99,11 +100,20 @@ def _answer(
 
 
 def label_chunks(
-    classifier: Classifier, rows: Iterator[tuple[Row, Cells]], abstain_below: float | None
+    classifier: Classifier,
+    rows: Iterator[tuple[Row, Cells]],
+    abstain_below: float | None,
+    total: int | None = None,
 ) -> Iterator[list[dict[str, Any]]]:
-    """Records of the rows in their order, ``CHUNK`` at a time."""
-    while chunk := list(itertools.islice(rows, CHUNK)):
-        yield _label(classifier, chunk, abstain_below)
+    """Records of the rows in their order, ``CHUNK`` at a time.
+
+    Args:
+        total: number of rows, for the progress, if it is known.
+    """
+    with progress("labelling", total, "rows") as advance:
+        while chunk := list(itertools.islice(rows, CHUNK)):
+            yield _label(classifier, chunk, abstain_below)
+            advance(len(chunk))
 
 
 def predict_file(
@@ -145,7 +155,9 @@ def predict_file(
         before = file.rows
         if before:
             say(f"{before:,} rows of {source} are labelled already; going on behind them.")
-        for chunk in label_chunks(classifier, itertools.islice(rows, before, None), abstain_below):
+        left = None if (count := count_rows(source)) is None else count - before
+        rest = itertools.islice(rows, before, None)
+        for chunk in label_chunks(classifier, rest, abstain_below, left):
             file.append(chunk)
         file.finish()
         return file.rows, before
@@ -161,6 +173,16 @@ def open_file(
         raise UserError(f"{source} has no rows whose texts are not empty.")
     classifier = Classifier.load(folder, overrides, use)
     return classifier, list(first[1]), itertools.chain([first], rows)
+
+
+def count_rows(source: str) -> int | None:
+    """The rows of a file, for the time left; None where they cannot be counted before."""
+    if not Path(source).is_file():
+        return None
+    try:
+        return sum(1 for _ in stream_file(source))
+    except UserError:  # named when its row is reached
+        return None
 
 
 def check_out(out: Path, source: str, folder: Path) -> None:
