@@ -336,7 +336,7 @@ def test_a_classifier_from_python(finished: Finished) -> None:
     ("wrong", "sentence"),
     [
         ([("a", "b"), "one text"], "row 2: a row must be a pair of texts"),
-        ("one string", "a single one: pass"),
+        ("one string", "a single one: pass|row 1: a row must be a pair of texts"),
         ([None], r"row 1: the text is missing \(None\)"),
         ([("a", float("nan"))], "row 1: the text is missing"),
         (None, "of type NoneType"),

@@ -37,11 +37,15 @@ def evaluate(
     Args:
         prompt: folder of a tuned prompt, or a run folder.
         method: method to run and score, such as ``zero-shot`` or ``tfidf``, instead.
-        train, dev, test: labelled rows, as :func:`dawgen.run` takes them.
+        train: labelled rows, as :func:`dawgen.run` takes them; the task's own without.
+        dev: the same, for choosing the checkpoint.
+        test: the same, to score.
         unlabelled: rows whose labels are not read; for ``optima``.
-        source, source_rows: task that transfer methods start from, and its rows.
+        source: task that transfer methods start from.
+        source_rows: its labelled rows.
         out: folder for scores and predictions.
-        settings, preset: as :func:`dawgen.run` takes them.
+        settings: as :func:`dawgen.run` takes them.
+        preset: settings made for one backbone.
 
     Returns:
         The content of ``scores.json``: ``accuracy``, ``n`` and so on.
@@ -75,11 +79,13 @@ def synthesize(
     A generator is tuned on the few shots first, in ``out/generator``, unless it is there already.
 
     Args:
-        train, dev, test: labelled rows, as :func:`dawgen.run` takes them; rows that repeat those
-            of ``dev`` and ``test`` are rejected.
+        train: labelled rows, as :func:`dawgen.run` takes them; the task's own without.
+        dev: the same, for choosing the checkpoint.
+        test: the same; rows that repeat one of them or of ``dev`` are rejected.
         rows: labelled rows from elsewhere to be cleaned; nothing is written then.
         out: run folder; ``out/synthetic`` has the rows with their ledger and card.
-        settings, preset: as :func:`dawgen.run` takes them.
+        settings: as :func:`dawgen.run` takes them.
+        preset: settings made for one backbone.
 
     Returns:
         The kept rows: ``text1``, ``text2``, ``label``, ``label_ratio`` and where each is from.
