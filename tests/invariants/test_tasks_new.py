@@ -196,7 +196,10 @@ def test_a_word_below_chance_is_odd(tiny_bart: Backbone, monkeypatch: pytest.Mon
     assert table(lines)["up"][2:] == ["8"]
     assert table(lines)["down"][2:] == ["0", "odd"]
     assert "finds 'bad' odd after the template" in warning
-    assert lines[0].endswith("100% right (50% by chance):")
+    assert lines[0].endswith(f", 100% right by them (a random word: {chance:.2g})")
+    none = probabilities - 5
+    monkeypatch.setattr(tiny_bart, "word_log_probs", lambda inputs, words: none)
+    assert "expects none of the label words" in word_lines(WORDS, tiny_bart, rows)[1]
     monkeypatch.setattr(tiny_bart, "word_log_probs", lambda inputs, words: probabilities + 5)
     assert "answers 'good' to all 8 rows" in word_lines(WORDS, tiny_bart, rows)[1]
 
@@ -213,7 +216,7 @@ def test_of_many_labels_the_oddest_words_are_shown(
     found = -torch.arange(40.0)[None]
     monkeypatch.setattr(tiny_bart, "word_log_probs", lambda inputs, words: found)
     lines, _ = word_lines(card, tiny_bart, [Row("a", None, None)])
-    assert lines[0] == "label words before any tuning, on 1 rows:"
+    assert lines[0].startswith("label words before any tuning, on 1 rows (a random word: ")
     assert lines[2].startswith("  label 39 ")
     assert lines[-1] == "  (20 more labels, their words likelier)"
 

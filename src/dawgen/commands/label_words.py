@@ -44,7 +44,10 @@ def word_lines(card: TaskCard, backbone: Backbone, rows: Sequence[Row]) -> tuple
     odd = [mean < random * len(word) for mean, word in zip(means, words, strict=True)]
     best = log_probs.argmax(1).tolist()
     table = _table(card, means, Counter(best), odd)
-    title = f"label words before any tuning, on {len(some)} rows{_accuracy(card, some, best)}:"
+    title = (
+        f"label words before any tuning, on {len(some):,} rows{_accuracy(card, some, best)} "
+        f"(a random word: {math.exp(random):.2g})"
+    )
     return [title, *table], _warning(card, backbone, odd, Counter(best), len(some))
 
 
@@ -65,7 +68,7 @@ def _accuracy(card: TaskCard, rows: Sequence[Row], best: Sequence[int]) -> str:
     if any(label is None for label, _ in pairs):
         return ""
     share = sum(label == answer for label, answer in pairs) / len(pairs)
-    return f", {share:.0%} right ({1 / len(card.labels):.0%} by chance)"
+    return f", {share:.0%} right by them"
 
 
 def _table(
@@ -104,6 +107,12 @@ def _warning(
     strange = [
         card.label_words[label] for label, is_odd in zip(card.labels, odd, strict=True) if is_odd
     ]
+    if len(strange) == len(odd):
+        return (
+            f"{backbone.name} expects none of the label words after the template, each is less "
+            "likely than a random word; tuning has more to learn then. Try other words, or a "
+            "larger model: `dawgen validate` with -s backbone.path=smollm2."
+        )
     if strange:
         names = ", ".join(map(repr, strange[:5]))
         names += f" and {len(strange) - 5} more" if len(strange) > 5 else ""
