@@ -54,3 +54,35 @@ def test_quiet_and_hushed_work_prints_no_progress(
     say("news")
     warn("careful")
     assert capsys.readouterr().err == "warning: careful\n"
+
+
+def test_work_of_unknown_size_has_a_rate_and_no_time_left(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("dawgen.terminal.progress.monotonic", lambda: now)
+    with progress("labelling", None, "rows") as advance:
+        now += 40.0
+        advance(2000)
+    assert capsys.readouterr().err == "  labelling: 2,000 rows, 50.0 rows/s\n"
+
+
+def test_progress_inside_another_is_not_shown(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("dawgen.terminal.progress.monotonic", lambda: now)
+    with progress("labelling", 4, "rows") as advance:
+        with progress("scoring rows", 2, "rows") as inner:
+            now += 40.0
+            inner(2)
+        advance(2)
+    with pytest.raises(RuntimeError), progress("failing", 2, "rows"):
+        raise RuntimeError
+    with progress("again", 2, "rows") as advance:
+        now += 40.0
+        advance(1)
+    assert capsys.readouterr().err.splitlines() == [
+        "  labelling: 2 of 4 rows, 20.0 s each, about 40 s left",
+        "  again: 1 of 2 rows, 40.0 s each, about 40 s left",
+    ]

@@ -64,7 +64,7 @@ EXPECTED = {
 """Checks that fail because they fit on numbers; :data:`IN_WORDS` are run on words instead."""
 
 
-@parametrize_with_checks([Claims()], expected_failed_checks=lambda _: EXPECTED, xfail_strict=True)
+@parametrize_with_checks([Claims()], expected_failed_checks=lambda _: EXPECTED, xfail_strict=True)  # type: ignore[untyped-decorator]
 def test_every_check_passes_or_is_listed(estimator: Any, check: Any) -> None:  # noqa: F811
     check(estimator)
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import logging
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -126,6 +129,38 @@ def test_predict_reads_standard_input(
     assert outcome.code == 0, outcome.err
     assert outcome.out.startswith("premise,hypothesis,prediction,p_same,p_other\na man runs,")
     assert outcome.out.count("\n") == 2
+
+
+@pytest.mark.parametrize("out", ["labelled.csv", "-"])
+def test_a_log_says_how_far_predict_is(
+    finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str
+) -> None:
+    _, folder, _ = finished
+    path, clock = tmp_path / "rows.csv", itertools.count(step=20.0)
+    path.write_text("premise,hypothesis\n" + "a man runs,a dog runs\n" * 5)
+    monkeypatch.setattr("dawgen.use.predicting.CHUNK", 2)
+    monkeypatch.setattr("dawgen.terminal.progress.monotonic", lambda: next(clock))
+    place = out if out == "-" else tmp_path / out
+    outcome = dawgen("predict", folder, path, "--out", place)
+    assert outcome.code == 0, outcome.err
+    assert "  labelling: 4 of 5 rows, 10.0 s each, about 10 s left" in outcome.err.splitlines()
+    assert "scoring rows" not in outcome.err
+    assert "labelling" not in outcome.out
+
+
+@pytest.mark.slow
+def test_pipes_of_a_real_shell(finished: Finished) -> None:
+    """Nothing but rows on standard output, and what is said on standard error."""
+    _, folder, _ = finished
+    done = subprocess.run(
+        [sys.executable, "-m", "dawgen", "predict", str(folder), "-"],
+        input='{"premise": "a man runs", "hypothesis": "a dog runs"}\n',
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines()[0] == "premise,hypothesis,prediction,p_same,p_other"
+    assert len(done.stdout.splitlines()) == 2
 
 
 # --- cards ------------------------------------------------------------------------------------

@@ -24,6 +24,12 @@ Finished = tuple[SmallJob, Path, Outcome]
 PAIR = ("a man runs .", "a man runs , yes")
 
 
+@pytest.fixture
+def folder(finished: Finished, tmp_path: Path) -> Path:
+    """A copy of the finished run, which a test may change."""
+    return shutil.copytree(finished[1], tmp_path / "copy")
+
+
 def settings(job: SmallJob) -> dict[str, Any]:
     return job.settings | {"backbone.path": job.model}
 
@@ -50,9 +56,9 @@ def result(finished: Finished) -> package.Result:
     ids=["dictionaries", "frame", "data set", "tuples"],
 )
 def test_rows_in_memory_give_the_run_of_the_same_rows_in_files(
-    finished: Finished, form: Any
+    finished: Finished, folder: Path, form: Any
 ) -> None:
-    job, folder, _ = finished
+    job = finished[0]
     parts = {name: form(rows(*where)) for name, where in RANGES.items()}
     found = package.run(package.load_card(job.card), **parts, out=folder, settings=settings(job))
     record = json.loads((folder / "run.json").read_text())
@@ -73,7 +79,7 @@ def test_a_new_card_and_written_rows_in_memory_run(job: SmallJob, tmp_path: Path
     assert found.ledger["attempted"] == 12
     made = json.loads((tmp_path / "run" / "synthetic" / "fingerprint.json").read_text())
     assert made["inputs"]["source"]["name"] == "rows in memory"
-    wrong = written.assign(hypothesis=[["x"]] * 12)
+    wrong = written.assign(hypothesis=pd.Series([["x"]] * 12))
     with pytest.raises(UserError, match="synthetic, row 1: column 'hypothesis'"):
         package.run(card, train=frame, synthetic=wrong, out=tmp_path / "2", settings=settings(job))
 
@@ -171,8 +177,8 @@ def test_evaluate_scores_a_run_or_a_method(finished: Finished, tmp_path: Path) -
         package.evaluate(card, test=test)
 
 
-def test_synthesize_gives_the_rows(finished: Finished, tmp_path: Path) -> None:
-    job, folder, _ = finished
+def test_synthesize_gives_the_rows(finished: Finished, folder: Path, tmp_path: Path) -> None:
+    job = finished[0]
     card = package.load_card(job.card)
     parts = {name: rows(*where) for name, where in RANGES.items()}
     again = package.synthesize(card, **parts, out=folder, settings=settings(job))
@@ -186,11 +192,9 @@ def test_synthesize_gives_the_rows(finished: Finished, tmp_path: Path) -> None:
     assert not (tmp_path / "run" / "generator").exists()
 
 
-def test_export_has_a_usual_place(finished: Finished, tmp_path: Path) -> None:
-    run = shutil.copytree(finished[1], tmp_path / "run")
-    folder = package.export(run, "peft")
-    assert folder == run / "exports" / "peft"
-    assert (folder / "predict.py").is_file()
+def test_export_has_a_usual_place(folder: Path) -> None:
+    assert package.export(folder, "peft") == folder / "exports" / "peft"
+    assert (folder / "exports" / "peft" / "predict.py").is_file()
 
 
 # --- help -------------------------------------------------------------------------------------

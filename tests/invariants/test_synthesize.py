@@ -82,15 +82,16 @@ def test_on_a_terminal_the_user_may_stop_after_the_preview(
         return answer
 
     monkeypatch.setattr(typer, "confirm", confirm)
-    synthesize._show(["a row"])
+    synthesize._show(["a row"], ask=True)
     assert asked == []
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     answer = True
-    synthesize._show(["a row"])
+    synthesize._show(["a row"], ask=True)
     answer = False
+    synthesize._show(["a row"], ask=False)  # --yes
     with pytest.raises(typer.Exit) as stop:
-        synthesize._show(["a row"])
+        synthesize._show(["a row"], ask=True)
     assert stop.value.exit_code == 0
     assert len(asked) == 2
     assert "Nothing was written" in capsys.readouterr().out
