@@ -103,6 +103,20 @@ def test_rows_that_were_not_used_get_no_credit(run_folder: Path) -> None:
     assert "50.0 %" in line_with(run_folder, "prompt tuned on the shots alone")
 
 
+def test_a_card_that_goes_by_macro_f1_is_shown_by_it(run_folder: Path) -> None:
+    parts = {
+        name: SCORES[name] | {"macro_f1": value, "macro_f1_95": [value - 0.1, value + 0.1]}
+        for name, value in (("baseline", 0.3), ("zero_shot", 0.2))
+    }
+    scores(run_folder, metric="macro_f1", macro_f1=0.4, macro_f1_95=[0.25, 0.6], **parts)
+    assert texts(run_folder)[0].endswith(": macro-F1 40.0 % (95 % interval 25.0 to 60.0 %)")
+    lines = [" ".join(text.split()) for text in texts(run_folder)]
+    assert "Macro-F1 on 4 test rows" in lines
+    assert "prompt tuned on the shots alone 30.0 % 20.0 to 40.0 %" in lines
+    # Two rows of each of two labels: F1 of the one that is always given is 2/3, of the other 0.
+    assert any(line.startswith("always the most frequent label 33.3 %") for line in lines)
+
+
 def test_a_run_without_an_interval_is_shown_without(run_folder: Path) -> None:
     content = {name: value for name, value in SCORES.items() if name != "accuracy_95"}
     (run_folder / "scores.json").write_text(json.dumps(content | {"backbone": "tiny"}))

@@ -50,6 +50,15 @@ def test_a_table_by_hand() -> None:
     assert found["ece"] == pytest.approx((0.5 + (1.8 - 1) + (1 - 0.8) + 0) / 6, abs=1e-6)
     assert found["ece_bins"] == 15
     assert json.loads(json.dumps(found)) == found
+    assert found["metric"] == "accuracy"
+    assert "macro_f1_95" not in found
+
+
+def test_a_card_that_goes_by_macro_f1_says_so_with_an_interval() -> None:
+    found = score(SICK.model_copy(update={"metric": "macro-f1"}), GOLD, PROBABILITIES)
+    low, high = found["macro_f1_95"]
+    assert found[found["metric"]] == pytest.approx(16 / 45)
+    assert low < 16 / 45 < high
 
 
 def test_calibration_at_its_ends() -> None:

@@ -180,7 +180,7 @@ def test_surest_mistakes_come_first(run_folder: Path) -> None:
 def test_the_most_frequent_label_is_one_of_the_results() -> None:
     confusion = {"yes": {"yes": 1, "no": 2}, "no": {"yes": 1, "no": 0}}
     last = results(SCORES | {"confusion": confusion})[-1]
-    assert (last.accuracy, last.n) == (0.75, 4)
+    assert (last.value, last.n) == (0.75, 4)
 
 
 def test_ticks_are_round() -> None:

@@ -309,3 +309,25 @@ def test_a_run_from_python_has_commands_too(run_folder: Path) -> None:
     assert verdict is not None
     assert verdict.command[:2] == ("dawgen", "run")
     assert verdict.command[-1] == "pairs-13-14"
+
+
+# --- macro-F1 --------------------------------------------------------------------------
+
+
+def test_where_the_card_goes_by_macro_f1_so_do_the_words(run_folder: Path) -> None:
+    by_f1 = {"macro_f1": 0.4, "macro_f1_95": [0.2, 0.6]}
+    table = [
+        candidate("tfidf", 0.7, 0.5, held_out_macro_f1=0.61, test_macro_f1=0.4),
+        candidate("tfidf+written", 0.8, 0.25, held_out_macro_f1=0.5, test_macro_f1=0.3),
+        candidate("prompt", 0.9, 0.5, held_out_macro_f1=0.3, test_macro_f1=0.2),
+    ]
+    for each in table:
+        each["test_macro_f1_95"] = [0.1, 0.9]
+    prompt = {"accuracy": 0.5, "macro_f1": 0.2, "macro_f1_95": [0.1, 0.3], "n": 4}
+    scores(run_folder, metric="macro_f1", choice="tfidf", candidates=table, prompt=prompt, **by_f1)
+    assert "with a macro-F1 of 61.0% on 8 held-out rows" in text_of(run_folder, "choice")
+    assert text_of(run_folder, "written").startswith(
+        "Written rows hurt logistic regression on TF-IDF by 10.0 points: a macro-F1 of 30.0% on 4 "
+        "test rows instead of 40.0% (may be chance"
+    )
+    assert found(run_folder, "no better") is None

@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import binom
 
 from dawgen.selection.candidates import Candidate, average
-from dawgen.selection.choose import choose, paired
+from dawgen.selection.choose import DOUBT, choose, paired, value
 
 GOLD = np.array([0, 1] * 20)
 
@@ -82,3 +82,39 @@ def test_an_average_is_of_the_few_of_lowest_loss() -> None:
     expected = np.mean([each.held_out for each in some[1:]], axis=0)
     np.testing.assert_allclose(mixed.held_out, expected)
     assert mixed.rival
+
+
+# --- macro-F1 --------------------------------------------------------------------------
+
+RARE = np.array([0] * 35 + [1] * 5)
+
+
+def answering(name: str, answers: Sequence[int], sure: float = 0.8) -> Candidate:
+    held_out = np.full((40, 2), 1 - sure, np.float32)
+    held_out[np.arange(40), list(answers)] = sure
+    return Candidate(name, held_out, lambda: [], 40, 1.0)
+
+
+def test_by_macro_f1_the_one_that_finds_the_rare_label_is_shipped() -> None:
+    blind = answering("blind", [0] * 40)
+    finds = answering("finds", [1] * 8 + [0] * 27 + [1] * 5)
+    assert value(blind, RARE, "accuracy") == 35 / 40
+    assert value(finds, RARE, "accuracy") == 32 / 40
+    assert value(blind, RARE, "macro-f1") == pytest.approx((70 / 75 + 0) / 2)
+    assert value(finds, RARE, "macro-f1") == pytest.approx((54 / 62 + 10 / 18) / 2)
+    assert choose([blind, finds], RARE, "macro-f1") is finds
+    match = paired(finds, blind, RARE, "macro-f1")
+    assert (match.better, match.worse) == (5, 8)
+    assert match.lead > 0
+    assert match.p < DOUBT
+    assert paired(finds, blind, RARE).lead == pytest.approx(-3 / 40)
+
+
+def test_by_macro_f1_each_labels_loss_counts_the_same() -> None:
+    """Both get the same rows right; one is surer of the rare rows, the other of the common ones,
+    which are more."""
+    common, rare = (answering(name, RARE) for name in ("common", "rare"))
+    common.held_out[np.arange(40), RARE] = np.where(RARE == 0, 0.9, 0.6)
+    rare.held_out[np.arange(40), RARE] = np.where(RARE == 0, 0.6, 0.95)
+    assert choose([rare, common], RARE) is common
+    assert choose([common, rare], RARE, "macro-f1") is rare

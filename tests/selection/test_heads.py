@@ -70,3 +70,18 @@ def test_written_rows_weigh_half_of_the_real_ones_however_many_they_are() -> Non
         weights = Training.of(recipe, card, toy_rows(10, 1), toy_rows(count, 2)).weights
         assert weights[:10].sum() == 10
         assert weights[10:].sum() == pytest.approx(10 * WRITTEN_SHARE)
+
+
+def test_by_macro_f1_a_rare_label_weighs_as_much_as_a_common_one() -> None:
+    card = toy_card().model_copy(update={"metric": "macro-f1"})
+    recipe = Recipe(lambda given: WordCounts.learn(card, given))
+    rows = [Row(f"word{n}", None, "positive" if n < 9 else "negative") for n in range(12)]
+    training = Training.of(recipe, card, rows, toy_rows(4, 2))
+    np.testing.assert_allclose(training.weights[:12], [12 / 18] * 9 + [2.0] * 3)
+    assert training.weights[12:].sum() == pytest.approx(12 * WRITTEN_SHARE)
+    # Of words that no row has had, nothing is known but how many rows each label has.
+    alone = [Training.of(recipe, each, rows) for each in (card, toy_card())]
+    unknown = [each.features.of([Row("unseen", None, None)]) for each in alone]
+    balanced, plain = (t.head(0.1).probabilities(u)[0] for t, u in zip(alone, unknown, strict=True))
+    assert balanced == pytest.approx([0.5, 0.5], abs=0.05)
+    assert plain.max() == pytest.approx(0.75, abs=0.05)

@@ -213,6 +213,17 @@ class TestCheckpoint:
         assert not DevScore(0.5, 0.7, [1, 1]).better_than(score)
         assert not DevScore(0.4, 0.1, [1, 1]).better_than(score)
 
+    def test_a_card_may_go_by_macro_f1(self, tiny_bart):
+        accurate, fair = DevScore(0.9, 0.5, [9, 1], 0.5), DevScore(0.8, 0.5, [7, 3], 0.7)
+        assert fair.better_than(accurate)
+        card = toy_card().model_copy(update={"metric": "macro-f1"})
+        rows = toy_rows(8, 1)[:5] + toy_rows(8, 1)[6::2]
+        (tuned,) = fit_prompts(
+            card, [Arm("p", 13, "real")], rows, rows, [], tiny_bart, toy_settings(steps=3)
+        )
+        looked = [record for record in tuned.history if "dev_accuracy" in record]
+        assert all(0 <= record["dev_macro_f1"] <= 1 for record in looked)
+
     @pytest.mark.parametrize("combine", ["real-then-synthetic", "synthetic-then-real"])
     @pytest.mark.parametrize("steps", [1, 2, 5, 6])
     def test_a_chosen_prompt_has_seen_rows_of_the_second_phase(self, tiny_bart, combine, steps):

@@ -40,3 +40,9 @@ def test_encoding_numbers_the_labels_in_the_cards_order(tiny_bart):
 def test_a_row_without_label_is_refused(tiny_bart):
     with pytest.raises(ValueError, match="without label"):
         encode(load_card("sick"), [Row("a", "b", None)], tiny_bart, 4)
+
+
+def test_by_macro_f1_a_row_of_a_rare_label_weighs_more():
+    rows = EncodedRows([[1], [2], [3], [4]], torch.eye(2)[[0, 0, 0, 1]], "macro-f1")
+    joined = join([Draw([0, 3], [], 1.0, 0.0)], [rows], [encoded(labels=[])], [0.0])
+    torch.testing.assert_close(joined.weight, torch.tensor([4 / 6 / 2, 2 / 2]))

@@ -68,7 +68,9 @@ def evaluate(
     if as_json:
         typer.echo(json.dumps({"folder": str(out), "scores": scores}, ensure_ascii=False))
         return
+    f1 = scores["macro_f1"] if scores["metric"] == "macro_f1" else None
     typer.echo(
+        f"{'' if f1 is None else f'macro-F1 {100 * f1:.2f} %, '}"
         f"accuracy {100 * scores['accuracy']:.2f} % on {scores['n']:,} {scores['scored_on']}; "
         f"{out / 'scores.json'}"
     )

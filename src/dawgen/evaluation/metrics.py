@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from dawgen.evaluation.balance import macro_f1_interval
+
 if TYPE_CHECKING:
     from dawgen.tasks import TaskCard
+    from dawgen.tasks.card import Metric
 
 ECE_BINS = 15
 
@@ -20,10 +23,12 @@ def score(
 ) -> dict[str, Any]:
     """The figures of ``scores.json``, all plain Python values.
 
+    ``metric``, the name of the figure that the card goes by (``accuracy`` or ``macro_f1``),
     ``accuracy`` with ``accuracy_95`` (Wilson's interval: what so many test rows can tell, the
     draw of the shots not included), ``n``, ``labels`` (precision, recall, f1, n and ``predicted``,
-    how often the label was predicted, of each), ``macro_f1``, ``confusion`` (gold label, then
-    predicted label), ``ece`` over ``ece_bins`` bins.
+    how often the label was predicted, of each), ``macro_f1`` (and ``macro_f1_95``, a bootstrap's,
+    where the card goes by it), ``confusion`` (gold label, then predicted label), ``ece`` over
+    ``ece_bins`` bins.
 
     Args:
         labels: gold label of each of N rows.
@@ -49,11 +54,15 @@ def score(
         gold, predicted, labels=classes, zero_division=0.0
     )
     matrix = confusion_matrix(gold, predicted, labels=classes)
+    metric = figure_of(card.metric)
+    interval = {"macro_f1_95": list(macro_f1_interval(matrix))} if metric == "macro_f1" else {}
     return {
+        "metric": metric,
         "accuracy": hits / len(gold),
         "accuracy_95": list(wilson_interval(hits, len(gold))),
         "n": len(gold),
         "macro_f1": float(f1.mean()),
+        **interval,
         "labels": {
             label: {
                 "precision": float(precision[i]),
@@ -71,6 +80,11 @@ def score(
         "ece": expected_calibration_error(probabilities, gold),
         "ece_bins": ECE_BINS,
     }
+
+
+def figure_of(metric: Metric) -> str:
+    """The key of ``scores.json`` that holds a card's metric."""
+    return metric.replace("-", "_")
 
 
 def expected_calibration_error(

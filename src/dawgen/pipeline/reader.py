@@ -116,7 +116,7 @@ def reader_of(context: Context, settings: Settings) -> RowReader:
     with hushed():
         able = candidates([*names, BASELINE], shots, made, models, settings.seed)
     gold = label_numbers(context.job.card, [*shots.train, *shots.dev])
-    best = choose(able, gold)
+    best = choose(able, gold, context.job.card.metric)
     accuracy = right(best, gold)[best.known].mean()
     say(f"  rows are chosen by {best.name}, on held-out shots {accuracy:.0%} right")
     if best.name == BASELINE:

@@ -46,6 +46,7 @@ def run_record(
             "train": rows_hash(job.shots.train),
             "dev": rows_hash(job.shots.dev),
             "test": rows_hash(job.test),
+            **({"unlabelled": rows_hash(job.unlabelled.rows)} if job.unlabelled else {}),
         },
         "overlap": shared,
         "synthetic": synthetic.inputs.get("source") if synthetic else None,

@@ -13,7 +13,7 @@ from dawgen.backbone.frame import load_frame
 from dawgen.evaluation import score, write_predictions
 from dawgen.pipeline.stage import Context, Stage, Workspace
 from dawgen.prompts import load_label_prompts, load_prompt
-from dawgen.selection.candidates import Candidate, Made
+from dawgen.selection.candidates import TAUGHT, Candidate, Made
 from dawgen.selection.parts import Models
 from dawgen.selection.select import asks_for_embeddings, select, wanted
 from dawgen.selection.store import FOLDER, Choice
@@ -23,6 +23,9 @@ from dawgen.storage.reading import read_json
 from dawgen.tasks import Row
 from dawgen.tasks.job import Job, rows_hash
 from dawgen.terminal.progress import say
+
+_TABLED = ("accuracy", "macro_f1", "macro_f1_95")
+"""Scores of every candidate that `candidates` has."""
 
 
 def selection(
@@ -41,6 +44,7 @@ def selection(
     """
     job, path = context.job, context.path
     models = Models(job.card, settings, context.backbone)
+    unlabelled = job.unlabelled.rows if job.unlabelled else []
     label_prompts = path / "generator" / "label-prompts"
 
     def inputs() -> dict[str, Any]:
@@ -53,6 +57,7 @@ def selection(
             "prompts": {name: folder_hash(path / name) for name in arms},
             "generator": folder_hash(label_prompts),
             "synthetic": rows_hash(written()),
+            **({"unlabelled": rows_hash(unlabelled)} if TAUGHT in names and unlabelled else {}),
         }
 
     def build(workspace: Workspace) -> dict[str, Any]:
@@ -61,7 +66,7 @@ def selection(
         if label_prompts.is_dir():
             labels = load_label_prompts(label_prompts, job.card.labels, context.backbone)
             generator = labels, load_frame(path / "generator")
-        made = Made(written(), prompts, generator)
+        made = Made(written(), prompts, generator, unlabelled)
         chosen = settings.selection
         if chosen.candidates == "quick" and not asks_for_embeddings(wanted(chosen)):
             say("  `dawgen backbones get minilm` adds sentence embeddings, often the best")
@@ -74,7 +79,7 @@ def selection(
                 context.labelled[candidate.name] = chances
             scores = score(job.card, [row.label for row in job.scored], chances)
             if job.test is not None:
-                facts["test_accuracy"] = scores["accuracy"]
+                facts |= {f"test_{name}": scores[name] for name in _TABLED if name in scores}
             facts["bytes"] = shipped.bytes
             seconds[candidate.name] = round(candidate.seconds + perf_counter() - began, 2)
             if candidate is found.shipped:

@@ -14,6 +14,8 @@ from dawgen.report.results import (
     PLAIN,
     ZERO_SHOT,
     duration,
+    metric_name,
+    metric_of,
     results,
     shipped,
 )
@@ -72,7 +74,7 @@ def _outcome(files: RunFiles) -> list[Line]:
     seconds = sum(stage.get("seconds") or 0.0 for stage in files.run.get("stages", {}).values())
     name = f"{shown(str(scores['task']))} on {shown(str(scores['backbone']))}"
     return [
-        Line(f"{name}: {_percent(scores['accuracy'])} right{_interval(scores)}", "bold"),
+        Line(f"{name}: {_figure(scores)}{_interval(scores)}", "bold"),
         Line(
             f"{source}{ledger['kept']:,} rows kept of {ledger['attempted']:,} {written}; "
             f"seed {scores['seed']}, {duration(seconds)}."
@@ -80,10 +82,18 @@ def _outcome(files: RunFiles) -> list[Line]:
     ]
 
 
+def _figure(scores: dict[str, Any]) -> str:
+    metric = metric_of(scores)
+    if metric == "accuracy":
+        return f"{_percent(scores[metric])} right"
+    return f"{metric_name(scores)} {_percent(scores[metric])}"
+
+
 def _interval(scores: dict[str, Any]) -> str:
-    if "accuracy_95" not in scores:
+    interval = scores.get(f"{metric_of(scores)}_95")
+    if not interval:
         return ""
-    low, high = scores["accuracy_95"]
+    low, high = interval
     return f" (95 % interval {100 * low:.1f} to {_percent(high)})"
 
 
@@ -96,9 +106,11 @@ def _comparison(files: RunFiles, columns: int) -> list[Line]:
     names = _NAMES | ({OURS: _OURS[combine]} if combine in _OURS else {})
     ships = shipped(scores) if "choice" in scores else None
     width = max(38, *map(len, methods))
-    lines = [Line(f"Accuracy on {scores['n']:,} {scores['scored_on']}", "bold")]
+    metric = metric_name(scores)
+    heading = f"{metric[0].upper()}{metric[1:]} on {scores['n']:,} {scores['scored_on']}"
+    lines = [Line(heading, "bold")]
     for name, method in methods.items():
-        mark, percent = "*" if name == ships else " ", _percent(method.accuracy)
+        mark, percent = "*" if name == ships else " ", _percent(method.value)
         line = f"{mark} {names.get(name, name):{width}}  {percent:>7}"
         if columns >= _INTERVALS_FROM:
             line += f"   {100 * method.low:.1f} to {_percent(method.high)}"

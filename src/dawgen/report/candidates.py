@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 WRITTEN = "+written"
@@ -15,13 +16,14 @@ _TITLES = {
     "noisy-channel": "the generator as a noisy channel",
     "average": "average of the best few",
 }
+_MORE = {"written": "written rows", "unlabelled": "unlabelled texts"}
 
 
 def title(name: str) -> str:
     """A candidate in words."""
-    head = name.removesuffix(WRITTEN)
+    head, _, more = name.partition("+")
     words = _TITLES.get(head, head)
-    return words if head == name else f"{words} and written rows"
+    return f"{words} and {_MORE.get(more, more)}" if more else words
 
 
 def shipped(scores: dict[str, Any]) -> str:
@@ -29,7 +31,22 @@ def shipped(scores: dict[str, Any]) -> str:
     return str(scores.get("choice", "prompt"))
 
 
-def table(scores: dict[str, Any]) -> list[dict[str, Any]]:
-    """The candidates, the most accurate on held-out rows first."""
-    found = [{**each, "title": title(each["name"])} for each in scores.get("candidates") or []]
-    return sorted(found, key=lambda each: -each["held_out_accuracy"])
+def table(
+    scores: dict[str, Any], metric: str, seconds: Mapping[str, float]
+) -> list[dict[str, Any]]:
+    """The candidates, the best on held-out rows first.
+
+    Each has its ``title``, ``held_out`` and ``test`` by the metric, and its ``seconds``, which are
+    None where this run has not measured them.
+    """
+    found = [
+        {
+            **each,
+            "title": title(each["name"]),
+            "held_out": each[f"held_out_{metric}"],
+            "test": each.get(f"test_{metric}"),
+            "seconds": seconds.get(each["name"]),
+        }
+        for each in scores.get("candidates") or []
+    ]
+    return sorted(found, key=lambda each: -each["held_out"])

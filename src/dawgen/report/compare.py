@@ -102,7 +102,7 @@ def _line(name: str, run: RunFiles, first: RunFiles) -> Compared:
         name,
         str(run.run.get("task", "unknown")),
         run.run.get("seed", "unknown"),
-        next((r for r in results(run.scores) if r.name == shipped(run.scores)), None),
+        next((r for r in results(run.scores, "accuracy") if r.name == shipped(run.scores)), None),
         run.ledger.get("kept"),
         duration(seconds) if stages else None,
         None if run is first else difference(run.predictions, first.predictions),
@@ -133,12 +133,12 @@ def _words(lines: Sequence[Compared]) -> list[str]:
         elif line.difference is None:
             same = line is first or first.result is None
             note = "" if same else f"; its test rows are not those of {first.name}"
-            sentences.append(f"{line.name} is right on {line.result.accuracy:.1%}{note}.")
+            sentences.append(f"{line.name} is right on {line.result.value:.1%}{note}.")
         else:
             gap = line.difference
             clear = "more than" if gap.p < 0.05 else "no more than"
             sentences.append(
-                f"{line.name} is right on {line.result.accuracy:.1%}, {gap.points:+.1f} points "
+                f"{line.name} is right on {line.result.value:.1%}, {gap.points:+.1f} points "
                 f"against {first.name}: {clear} chance would do (p = {gap.p:.2g})."
             )
     return sentences
@@ -146,13 +146,13 @@ def _words(lines: Sequence[Compared]) -> list[str]:
 
 def _chart(lines: Sequence[Compared], runs: Named) -> Markup | None:
     bars = [
-        Bar(line.name, r.accuracy, r.low, r.high, f"n = {r.n:,}, seed {line.seed}")
+        Bar(line.name, r.value, r.low, r.high, f"n = {r.n:,}, seed {line.seed}")
         for line in lines
         if (r := line.result) is not None
     ]
     for _, run in runs[:1]:
-        found = [r for r in results(run.scores) if r.name == MAJORITY]
-        bars += [Bar(MAJORITY, r.accuracy, r.low, r.high, f"n = {r.n:,}") for r in found]
+        found = [r for r in results(run.scores, "accuracy") if r.name == MAJORITY]
+        bars += [Bar(MAJORITY, r.value, r.low, r.high, f"n = {r.n:,}") for r in found]
     return bar_chart("Accuracy, with 95 % intervals", bars) if bars else None
 
 

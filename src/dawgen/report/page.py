@@ -38,6 +38,9 @@ def _context(files: RunFiles) -> dict[str, Any]:
     compared = results.results(scores)
     account = rows.ledger_table(files.ledger)
     table = rows.table_data(files)
+    metric = results.metric_name(scores)
+    selection = (run.get("stages") or {}).get("selection") or {}
+    seconds = selection.get("candidates") or {}
     return {
         "name": files.name,
         "task": run.get("task", scores.get("task", "unknown")),
@@ -49,7 +52,8 @@ def _context(files: RunFiles) -> dict[str, Any]:
         "key_figures": results.key_figures(files),
         "scored_on": scores.get("scored_on", "test rows"),
         "results": compared,
-        "results_chart": results.results_chart(compared, results.shipped(scores), seed),
+        "results_chart": results.results_chart(compared, results.shipped(scores), seed, metric),
+        "metric": metric,
         "confusion": results.confusion(scores),
         "reliability": results.reliability_figure(files.predictions, seed),
         "wrong": results.wrong(files.predictions),
@@ -60,7 +64,7 @@ def _context(files: RunFiles) -> dict[str, Any]:
         "generator_charts": training.generator_charts(files.generator_log),
         "tuning_charts": training.tuning_charts(files.tuning_log, files.baseline_log, shots),
         "tuning_details": training.tuning_details(files.tuning_log, files.baseline_log),
-        "candidates": candidates.table(files.scores),
+        "candidates": candidates.table(scores, results.metric_of(scores), seconds),
         "shipped": candidates.shipped(files.scores),
         "ledger": account,
         "ledger_chart": rows.ledger_chart(files.ledger, seed),

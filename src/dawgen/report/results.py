@@ -8,6 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from dawgen.evaluation.balance import f1_of_counts, macro_f1_interval
 from dawgen.evaluation.metrics import wilson_interval
 from dawgen.report import candidates
 from dawgen.report.bars import Bar, bar_chart, reliability_chart
@@ -19,12 +20,15 @@ ZERO_SHOT = "zero-shot: no prompt, no training"
 MAJORITY = "always the most frequent label"
 
 
+_METRICS = {"accuracy": "accuracy", "macro_f1": "macro-F1"}
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One method's accuracy on ``n`` test rows, with its 95 % interval."""
+    """One method's accuracy or macro-F1 on ``n`` test rows, with its 95 % interval."""
 
     name: str
-    accuracy: float
+    value: float
     low: float
     high: float
     n: int
@@ -48,11 +52,47 @@ def shipped(scores: dict[str, Any]) -> str:
     return _OF_PROMPTS.get(name) or candidates.title(name)
 
 
-def results(scores: dict[str, Any]) -> list[Result]:
-    """The run's accuracy and what it is compared with, as far as scores.json has them.
+def metric_of(scores: dict[str, Any]) -> str:
+    """Which figure the card goes by, as its key in scores.json; older files have accuracy only."""
+    metric = str(scores.get("metric"))
+    return metric if metric in _METRICS else "accuracy"
+
+
+def metric_name(scores: dict[str, Any]) -> str:
+    """The same in words."""
+    return _METRICS[metric_of(scores)]
+
+
+def reached(result: Result, rows: str, metric: str) -> str:
+    """A result in a sentence.
+
+    Args:
+        rows: which ones they are.
+        metric: the key of the figure.
+    """
+    if metric == "accuracy":
+        return f"{result.value:.1%} of {result.n:,} {rows}"
+    return f"a {_METRICS[metric]} of {result.value:.1%} on {result.n:,} {rows}"
+
+
+def result_of(name: str, part: dict[str, Any], n: int, metric: str) -> Result:
+    """One method's figures, which it has; accuracy without an interval gets Wilson's."""
+    value = part[metric]
+    low, high = part.get(f"{metric}_95") or (
+        wilson_interval(round(value * n), n) if metric == "accuracy" else (value, value)
+    )
+    return Result(name, value, low, high, n)
+
+
+def results(scores: dict[str, Any], metric: str | None = None) -> list[Result]:
+    """The run's figures and what it is compared with, as far as scores.json has them.
 
     The shipped classifier comes first where it is none of the others.
+
+    Args:
+        metric: a key of scores.json; the card's own without.
     """
+    metric = metric or metric_of(scores)
     found = []
     ships = shipped(scores)
     for name, part in (
@@ -61,26 +101,41 @@ def results(scores: dict[str, Any]) -> list[Result]:
         (PLAIN, scores.get("baseline") or {}),
         (ZERO_SHOT, scores.get("zero_shot") or {}),
     ):
-        if is_number(part.get("accuracy")):
-            n = int(part.get("n", scores.get("n", 0)))
-            low, high = part.get("accuracy_95") or wilson_interval(round(part["accuracy"] * n), n)
-            found.append(Result(name, part["accuracy"], low, high, n))
+        if is_number(part.get(metric)):
+            found.append(result_of(name, part, int(part.get("n", scores.get("n", 0))), metric))
     golds = [sum(row.values()) for row in scores.get("confusion", {}).values()]
-    if n := sum(golds):
-        low, high = wilson_interval(max(golds), n)
-        found.append(Result(MAJORITY, max(golds) / n, low, high, n))
+    if sum(golds):
+        found.append(_majority(golds, metric))
     return found
 
 
-def results_chart(found: Sequence[Result], ships: str, seed: object) -> Markup | None:
-    """The headline figure, the shipped one in its own colour; None where nothing was scored."""
+def _majority(golds: Sequence[int], metric: str) -> Result:
+    """Always the label that most rows have, of rows per label."""
+    n, most = sum(golds), max(golds)
+    if metric == "accuracy":
+        return Result(MAJORITY, most / n, *wilson_interval(most, n), n)
+    first = golds.index(most)
+    confusion = [[count if at == first else 0 for at in range(len(golds))] for count in golds]
+    value = float(f1_of_counts(most, n, most)) / len(golds)
+    return Result(MAJORITY, value, *macro_f1_interval(confusion), n)
+
+
+def results_chart(
+    found: Sequence[Result], ships: str, seed: object, metric: str = "accuracy"
+) -> Markup | None:
+    """The headline figure, the shipped one in its own colour; None where nothing was scored.
+
+    Args:
+        metric: its name.
+    """
     if not found:
         return None
     bars = [
-        Bar(r.name, r.accuracy, r.low, r.high, f"n = {r.n:,}", "s0" if r.name == ships else "s7")
+        Bar(r.name, r.value, r.low, r.high, f"n = {r.n:,}", "s0" if r.name == ships else "s7")
         for r in found
     ]
-    return bar_chart(f"Accuracy, with 95 % intervals; seed {seed}", bars)
+    title = f"{metric[0].upper()}{metric[1:]}, with 95 % intervals; seed {seed}"
+    return bar_chart(title, bars)
 
 
 def confusion(scores: dict[str, Any]) -> list[tuple[str, list[tuple[int, float]], int]]:
@@ -140,10 +195,12 @@ def words(files: RunFiles) -> list[str]:
             )
     found = {result.name: result for result in results(files.scores)}
     if ours := found.get(shipped(files.scores)):
+        metric = metric_of(files.scores)
+        figures = reached(ours, files.scores.get("scored_on", "test rows"), metric)
+        does = f"answers {figures} correctly" if metric == "accuracy" else f"reaches {figures}"
         sentences.append(
-            f"The {'prompt' if ours.name == OURS else 'classifier'} that it ships answers "
-            f"{ours.accuracy:.1%} of {ours.n:,} {files.scores.get('scored_on', 'test rows')} "
-            f"correctly (95 % interval {ours.low:.1%} to {ours.high:.1%}, seed {seed}). "
+            f"The {'prompt' if ours.name == OURS else 'classifier'} that it ships {does} "
+            f"(95 % interval {ours.low:.1%} to {ours.high:.1%}, seed {seed}). "
             "Other shots or another seed move this by points."
         )
     return sentences
@@ -157,11 +214,12 @@ def key_figures(files: RunFiles) -> list[KeyFigure]:
     found, run = {result.name: result for result in results(files.scores)}, files.run
     figures: list[tuple[str, str, str]] = []
     if ours := found.get(shipped(files.scores)):
-        figures.append(("accuracy", f"{ours.accuracy:.1%}", f"{ours.low:.1%} to {ours.high:.1%}"))
+        metric = metric_name(files.scores)
+        figures.append((metric, f"{ours.value:.1%}", f"{ours.low:.1%} to {ours.high:.1%}"))
         for name, other in (("prompt tuning", PLAIN), ("the majority label", MAJORITY)):
             if other in found and found[other] is not ours:
-                gap = (ours.accuracy - found[other].accuracy) * 100
-                figures.append((f"against {name}", f"{gap:+.1f}", "points of accuracy"))
+                gap = (ours.value - found[other].value) * 100
+                figures.append((f"against {name}", f"{gap:+.1f}", f"points of {metric}"))
     if ledger := files.ledger:
         what = "rows" if files.source else "tries"
         figures.append(("rows kept", f"{ledger['kept']:,}", f"of {ledger['attempted']:,} {what}"))

@@ -10,10 +10,17 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from dawgen.evaluation.metrics import wilson_interval
 from dawgen.report.candidates import WRITTEN, shipped, title
 from dawgen.report.read import RunFiles, is_number
-from dawgen.report.results import MAJORITY, ZERO_SHOT, Result, results
+from dawgen.report.results import (
+    MAJORITY,
+    ZERO_SHOT,
+    Result,
+    metric_of,
+    reached,
+    result_of,
+    results,
+)
 from dawgen.report.results import shipped as shipped_result
 from dawgen.synthesis.verdicts import Verdict, of_rows
 
@@ -21,7 +28,7 @@ MOST = 5
 CONFUSED = 0.3
 """Share of a label's rows that get one other label."""
 FEWEST_CONFUSED = 5
-_NOT_ALONE = ("prompt", "noisy-channel", "average", "zero-shot")
+_NOT_ALONE = ("prompt", "noisy-channel", "average", "zero-shot", "embeddings+unlabelled")
 """Candidates that are not tuned on the shots alone, beside those with written rows."""
 _DEFAULT_OUT = "runs/latest"
 _ONCE = {"--out", "--test", "--max-hours", "--max-kwh"}
@@ -107,9 +114,11 @@ def _choice(scores: dict[str, Any]) -> Iterator[Verdict]:
     ours, prompt = by_name.get(shipped(scores)), by_name.get("prompt")
     if ours is None or len(by_name) < 2:
         return
+    metric, n = metric_of(scores), ours["held_out_rows"]
+    figures = reached(Result("", ours[f"held_out_{metric}"], 0, 1, n), "held-out rows", metric)
     text = (
-        f"Shipped: {title(ours['name'])}, chosen among {len(by_name)} candidates, right on "
-        f"{ours['held_out_accuracy']:.1%} of {ours['held_out_rows']:,} held-out rows"
+        f"Shipped: {title(ours['name'])}, chosen among {len(by_name)} candidates, "
+        f"{'right on' if metric == 'accuracy' else 'with'} {figures}"
     )
     if prompt is None or prompt is ours:
         yield Verdict("choice", f"{text}.")
@@ -143,24 +152,24 @@ def _written(files: RunFiles, pair: _Pair | None) -> Iterator[Verdict]:
         yield Verdict("written", text, ("-s", "tuning.baseline=true"))
         return
     what, more, less, scored_on = pair
-    gap = 100 * (more.accuracy - less.accuracy)
+    gap = 100 * (more.value - less.value)
     doubt = _doubt(more, less)
-    figures = f"{more.accuracy:.1%} of {more.n:,} {scored_on}"
+    figures = reached(more, scored_on, metric_of(scores))
     if less.name:
-        text = f"{what} reaches {figures}, {less.name} without written rows {less.accuracy:.1%}"
+        text = f"{what} reaches {figures}, {less.name} without written rows {less.value:.1%}"
         yield Verdict("written", f"With written rows {text}{doubt}.", _another_seed(files))
     elif abs(gap) < 0.05:
         yield Verdict("written", f"Written rows made no difference to {what}: {figures}.")
     else:
         did = "helped" if gap > 0 else "hurt"
         text = f"Written rows {did} {what} by {abs(gap):.1f} points"
-        text += f": {figures} instead of {less.accuracy:.1%}{doubt}."
+        text += f": {figures} instead of {less.value:.1%}{doubt}."
         without = ("-s", "tuning.combine=real") if gap < 0 and what == _PROMPT else ()
         yield Verdict("written", text, _another_seed(files) if doubt else without)
 
 
 def _doubt(one: Result, other: Result) -> str:
-    """Said of two accuracies whose intervals overlap."""
+    """Said of two figures whose intervals overlap."""
     apart = one.low > other.high or other.low > one.high
     return "" if apart else " (may be chance: the intervals overlap)"
 
@@ -179,21 +188,21 @@ def _head_pair(scores: dict[str, Any]) -> _Pair | None:
     less, more = by_name.get(head), by_name.get(head + WRITTEN)
     if not less or not more or "test_accuracy" not in less or "test_accuracy" not in more:
         return None
-    n = int(scores["n"])
-    with_rows, without = (_result(part["test_accuracy"], n) for part in (more, less))
+    with_rows, without = (_on_test_rows(part, scores) for part in (more, less))
     return title(head), with_rows, without, scores.get("scored_on", "test rows")
 
 
 def _prompt_pair(scores: dict[str, Any]) -> _Pair | None:
     """The prompt against the one of the shots alone; else the best candidate of the shots alone."""
     prompt, scored_on = scores.get("prompt") or scores, scores.get("scored_on", "test rows")
-    if not is_number(prompt.get("accuracy")):
+    metric = metric_of(scores)
+    if not is_number(prompt.get(metric)):
         return None
     n = int(prompt.get("n", scores.get("n", 0)))
-    more = _result(prompt["accuracy"], n, prompt.get("accuracy_95"))
+    more = result_of("", prompt, n, metric)
     baseline = scores.get("baseline") or {}
-    if is_number(baseline.get("accuracy")):
-        less = _result(baseline["accuracy"], int(baseline.get("n", n)), baseline.get("accuracy_95"))
+    if is_number(baseline.get(metric)):
+        less = result_of("", baseline, int(baseline.get("n", n)), metric)
         return _PROMPT, more, less, scored_on
     alone = [
         each
@@ -204,14 +213,13 @@ def _prompt_pair(scores: dict[str, Any]) -> _Pair | None:
     ]
     if not alone:
         return None
-    best = max(alone, key=lambda each: float(each["held_out_accuracy"]))
-    less = _result(best["test_accuracy"], n, name=title(best["name"]))
-    return _PROMPT, more, less, scored_on
+    best = max(alone, key=lambda each: float(each[f"held_out_{metric}"]))
+    return _PROMPT, more, _on_test_rows(best, scores, title(best["name"])), scored_on
 
 
-def _result(accuracy: float, n: int, interval: list[float] | None = None, name: str = "") -> Result:
-    low, high = interval or wilson_interval(round(accuracy * n), n)
-    return Result(name, accuracy, low, high, n)
+def _on_test_rows(candidate: dict[str, Any], scores: dict[str, Any], name: str = "") -> Result:
+    part = {key.removeprefix("test_"): value for key, value in candidate.items()}
+    return result_of(name, part, int(scores["n"]), metric_of(scores))
 
 
 # --- whether the figures can be trusted ------------------------------------------------
@@ -241,11 +249,11 @@ def _no_better(scores: dict[str, Any]) -> Iterator[Verdict]:
         (MAJORITY, "Always giving the most frequent label is better"),
     ):
         other = found.get(name)
-        if other and other is not ours and other.accuracy - ours.accuracy >= 0.0005:
-            gap = 100 * (other.accuracy - ours.accuracy)
+        if other and other is not ours and other.value - ours.value >= 0.0005:
+            gap = 100 * (other.value - ours.value)
             text = (
-                f"{what} by {gap:.1f} points: {other.accuracy:.1%} of {other.n:,} rows against "
-                f"{ours.accuracy:.1%}{_doubt(other, ours)}."
+                f"{what} by {gap:.1f} points: {reached(other, 'rows', metric_of(scores))} against "
+                f"{ours.value:.1%}{_doubt(other, ours)}."
             )
             yield Verdict("no better", text, ("-s", "selection.candidates=all"))
             return

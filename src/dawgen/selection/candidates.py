@@ -14,21 +14,26 @@ import torch
 
 from dawgen.backbone.frame import Frame
 from dawgen.selection.heads import (
+    Fit,
     Numbers,
     Probabilities,
     Training,
     cross_validate,
     label_numbers,
-    log_losses,
+    mean_loss,
     softmax,
 )
 from dawgen.selection.parts import GeneratorPart, HeadPart, Kind, Models, Part, PromptPart
+from dawgen.selection.teaching import SelfTraining
 
 if TYPE_CHECKING:
     from dawgen.tasks import Row, Shots
+    from dawgen.tasks.card import Metric
 
 HEADS: dict[str, Kind] = {"tfidf": "words", "embeddings": "embeddings", "states": "states"}
 WRITTEN = "+written"
+TAUGHT = "embeddings+unlabelled"
+"""The head on embeddings that also learns from texts which it has labelled itself."""
 MOST_WRITTEN = 1000
 """Written rows that a head is trained with beside the real ones; of more, the first per label."""
 TEMPERATURES = (1.0, 3.0, 10.0, 30.0, 100.0)
@@ -70,11 +75,13 @@ class Made:
         written: written rows.
         prompts: tuned prompts [P,H] by the candidate's name.
         generator: label prompts [C,P,H] and their frame.
+        unlabelled: the user's rows without labels.
     """
 
     written: Sequence[Row] = ()
     prompts: Mapping[str, torch.Tensor] = field(default_factory=dict)
     generator: tuple[torch.Tensor, Frame | None] | None = None
+    unlabelled: Sequence[Row] = ()
 
 
 def candidates(
@@ -93,13 +100,17 @@ def candidates(
         if head in HEADS and (head == name or written):
             extra = written if name != head else ()
             found.append(_head(name, HEADS[head], shots, extra, models, seed, began))
+        elif name == TAUGHT and made.unlabelled:
+            taught = SelfTraining(models.recipe("embeddings"), made.unlabelled)
+            found.append(_head(name, "embeddings", shots, (), models, seed, began, taught))
         elif name == "zero-shot" or name in made.prompts:
             prompt = made.prompts.get(name)
             found.append(_prompt(name, prompt, shots, models, began))
         elif name == "noisy-channel" and made.generator:
             found.append(_noisy_channel(name, *made.generator, shots, models, began))
     if "average" in names and len(found) > 1:
-        found.append(average(found, label_numbers(models.card, [*shots.train, *shots.dev])))
+        gold = label_numbers(models.card, [*shots.train, *shots.dev])
+        found.append(average(found, gold, models.card.metric))
     return found
 
 
@@ -123,16 +134,17 @@ def _head(
     models: Models,
     seed: int,
     began: float,
+    fit: Fit = Training.head,
 ) -> Candidate:
     rows, recipe, card = [*shots.train, *shots.dev], models.recipe(kind), models.card
-    validated = cross_validate(recipe, card, rows, seed, written)
+    validated = cross_validate(recipe, card, rows, seed, written, fit)
     if written:
         validated.held_out[: len(shots.train)] = np.nan
 
     @cache
     def ship() -> Sequence[Part]:
         training = Training.of(recipe, card, rows, written)
-        return [HeadPart(name, kind, training.features, training.head(validated.strength))]
+        return [HeadPart(name, kind, training.features, fit(training, validated.strength))]
 
     seconds = perf_counter() - began
     return Candidate(name, validated.held_out, ship, len(rows), seconds, rival=bool(written))
@@ -158,8 +170,8 @@ def _noisy_channel(
     began: float,
 ) -> Candidate:
     scores = GeneratorPart(name, prompts, frame, 1.0, models).log_likelihoods(shots.dev)
-    gold = label_numbers(models.card, shots.dev)
-    best = min(TEMPERATURES, key=lambda t: log_losses(softmax(scores / t), gold).mean())
+    gold, metric = label_numbers(models.card, shots.dev), models.card.metric
+    best = min(TEMPERATURES, key=lambda t: mean_loss(softmax(scores / t), gold, metric))
     part = GeneratorPart(name, prompts, frame, best, models)
     held_out = _behind(len(shots.train) + len(shots.dev), softmax(scores / best))
     seconds = perf_counter() - began
@@ -173,16 +185,18 @@ def _behind(rows: int, probabilities: Probabilities) -> Probabilities:
     return whole
 
 
-def averaged(found: Sequence[Candidate], gold: Numbers) -> list[Candidate]:
+def averaged(
+    found: Sequence[Candidate], gold: Numbers, metric: Metric = "accuracy"
+) -> list[Candidate]:
     """The few of lowest loss on the rows that all hold out."""
     known = np.all([each.known for each in found], axis=0)
-    order = sorted(found, key=lambda each: log_losses(each.held_out[known], gold[known]).mean())
+    order = sorted(found, key=lambda each: mean_loss(each.held_out[known], gold[known], metric))
     return order[:AVERAGED]
 
 
-def average(found: Sequence[Candidate], gold: Numbers) -> Candidate:
+def average(found: Sequence[Candidate], gold: Numbers, metric: Metric = "accuracy") -> Candidate:
     """The mean of their probabilities."""
-    best = averaged(found, gold)
+    best = averaged(found, gold, metric)
     held_out = np.mean([each.held_out for each in best], axis=0)
 
     def ship() -> Sequence[Part]:

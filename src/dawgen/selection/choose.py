@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from dawgen.evaluation.balance import macro_f1
 from dawgen.selection.candidates import Candidate
-from dawgen.selection.heads import Numbers, log_losses
+from dawgen.selection.heads import Numbers, mean_loss
+from dawgen.selection.swaps import sign_test, swap_test
+
+if TYPE_CHECKING:
+    from dawgen.tasks.card import Metric
 
 DOUBT = 0.3
-"""A difference of a larger p in the sign test is none. The loss on held-out rows then decides, and
-a rival, whose held-out rows flatter it by some 10 points, is not shipped (docs/selection.md)."""
+"""A difference of a larger p in the paired test is none. The loss on held-out rows then decides,
+and a rival, whose held-out rows flatter it by some 10 points, is not shipped
+(docs/selection.md)."""
 
 
 @dataclass(frozen=True)
@@ -23,60 +30,87 @@ class Paired:
     Attributes:
         rows: how many.
         better, worse: rows that only the first, only the second gets right.
+        lead: what the first has more of the metric.
+        p: two-sided; of the exact sign test over the rows that one of them gets right (McNemar),
+            for macro-F1 of the swap test.
     """
 
     rows: int
     better: int
     worse: int
-
-    @property
-    def p(self) -> float:
-        """Of the exact sign test over the rows that one of them gets right (McNemar), two-sided."""
-        from scipy.stats import binomtest
-
-        apart = self.better + self.worse
-        return float(binomtest(self.better, apart).pvalue) if apart else 1.0
+    lead: float
+    p: float
 
 
 def right(candidate: Candidate, gold: Numbers) -> npt.NDArray[np.bool_]:
     """[N] whether a row is held out and gets its label."""
-    return candidate.known & (np.nan_to_num(candidate.held_out).argmax(axis=1) == gold)
+    return candidate.known & (_answers(candidate) == gold)
 
 
-def paired(first: Candidate, second: Candidate, gold: Numbers) -> Paired:
+def _answers(candidate: Candidate) -> Numbers:
+    """[N] the likeliest label of each row; of no meaning where it is not held out."""
+    return np.nan_to_num(candidate.held_out).argmax(axis=1)
+
+
+def value(
+    candidate: Candidate,
+    gold: Numbers,
+    metric: Metric,
+    rows: npt.NDArray[np.bool_] | None = None,
+) -> float:
+    """The metric on the held-out rows, or on those among them that are named [N]."""
+    some = candidate.known if rows is None else rows
+    if metric == "accuracy":
+        return float(right(candidate, gold)[some].mean())
+    return macro_f1(gold[some], _answers(candidate)[some], candidate.held_out.shape[1])
+
+
+def paired(
+    first: Candidate, second: Candidate, gold: Numbers, metric: Metric = "accuracy"
+) -> Paired:
     """The first against the second, row by row."""
     both = first.known & second.known
     one, other = right(first, gold)[both], right(second, gold)[both]
-    return Paired(int(both.sum()), int((one & ~other).sum()), int((~one & other).sum()))
+    better, worse = int((one & ~other).sum()), int((~one & other).sum())
+    lead = value(first, gold, metric, both) - value(second, gold, metric, both)
+    if metric == "accuracy":
+        p = sign_test(better, worse)
+    else:
+        answers = (_answers(first)[both], _answers(second)[both])
+        p = swap_test(gold[both], *answers, first.held_out.shape[1])
+    return Paired(int(both.sum()), better, worse, lead, p)
 
 
-def choose(candidates: Sequence[Candidate], gold: Numbers) -> Candidate:
+def choose(
+    candidates: Sequence[Candidate], gold: Numbers, metric: Metric = "accuracy"
+) -> Candidate:
     """The candidate to be shipped; they come in order, the cheapest to use first.
 
     The best of those that hold out every row, unless rivals are better beyond doubt; then the best
     of these.
     """
     plain = [each for each in candidates if not each.rival] or candidates
-    champion = best(plain, gold)
-    better = [each for each in candidates if each.rival and beats(each, champion, gold)]
-    return best(better, gold) if better else champion
+    champion = best(plain, gold, metric)
+    better = [each for each in candidates if each.rival and beats(each, champion, gold, metric)]
+    return best(better, gold, metric) if better else champion
 
 
-def beats(rival: Candidate, champion: Candidate, gold: Numbers) -> bool:
+def beats(
+    rival: Candidate, champion: Candidate, gold: Numbers, metric: Metric = "accuracy"
+) -> bool:
     """Whether a rival is better on the rows that both hold out, with a p below ``DOUBT``."""
-    match = paired(rival, champion, gold)
-    return match.better > match.worse and match.p < DOUBT
+    match = paired(rival, champion, gold, metric)
+    return match.lead > 0 and match.p < DOUBT
 
 
-def best(candidates: Sequence[Candidate], gold: Numbers) -> Candidate:
-    """Of those as good as the most accurate one that of lowest loss; of equals the first."""
+def best(candidates: Sequence[Candidate], gold: Numbers, metric: Metric = "accuracy") -> Candidate:
+    """Of those as good as the one of the highest metric that of lowest loss; of equals the
+    first."""
     known = np.all([each.known for each in candidates], axis=0)
 
     def loss(each: Candidate) -> float:
-        return float(log_losses(each.held_out[known], gold[known]).mean())
+        return mean_loss(each.held_out[known], gold[known], metric)
 
-    def hits(each: Candidate) -> int:
-        return int(right(each, gold)[known].sum())
-
-    top = min(candidates, key=lambda each: (-hits(each), loss(each)))
-    return min((c for c in candidates if c is top or paired(top, c, gold).p >= DOUBT), key=loss)
+    top = min(candidates, key=lambda each: (-value(each, gold, metric, known), loss(each)))
+    equal = [c for c in candidates if c is top or paired(top, c, gold, metric).p >= DOUBT]
+    return min(equal, key=loss)

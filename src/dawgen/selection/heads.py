@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from dawgen.evaluation.balance import label_weights
 from dawgen.selection.features import Features, Matrix
 
 if TYPE_CHECKING:
     from dawgen.tasks import Row, TaskCard
+    from dawgen.tasks.card import Metric
 
 STRENGTHS = (0.1, 1.0, 10.0, 100.0)
 """Values of C, from strong to weak regularisation."""
@@ -117,9 +119,10 @@ class Training:
         """With features learnt from all of the rows."""
         everything = [*rows, *written]
         features = recipe.make(everything)
-        weights = np.ones(len(everything))
-        weights[len(rows) :] = WRITTEN_SHARE * len(rows) / max(1, len(written))
-        gold, labels = label_numbers(card, everything), len(card.labels)
+        gold, labels, real = label_numbers(card, everything), len(card.labels), len(rows)
+        parts = [label_weights(part, card.metric) for part in (gold[:real], gold[real:])]
+        weights = np.concatenate(parts)
+        weights[real:] *= WRITTEN_SHARE * real / max(1, len(written))
         return cls(features, features.of(everything), gold, weights, labels, recipe.scaled)
 
     def head(self, strength: float) -> LinearHead:
@@ -134,14 +137,24 @@ class Training:
         )
 
 
+Fit = Callable[[Training, float], LinearHead]
+"""Training rows and a C to a head."""
+
+
 def cross_validate(
-    recipe: Recipe, card: TaskCard, rows: Sequence[Row], seed: int, written: Sequence[Row] = ()
+    recipe: Recipe,
+    card: TaskCard,
+    rows: Sequence[Row],
+    seed: int,
+    written: Sequence[Row] = (),
+    fit: Fit = Training.head,
 ) -> CrossValidated:
     """Probabilities of each row by a head that has not seen it, for the best C.
 
     Args:
         rows: real labelled rows, which are held out fold by fold.
         written: are trained on in every fold.
+        fit: makes the head of the training rows of a fold.
     """
     gold = label_numbers(card, rows)
     held_out = {c: np.zeros((len(rows), len(card.labels)), np.float32) for c in STRENGTHS}
@@ -149,8 +162,8 @@ def cross_validate(
         training = Training.of(recipe, card, [rows[i] for i in train], written)
         unseen = training.features.of([rows[i] for i in test])
         for strength in STRENGTHS:
-            held_out[strength][test] = training.head(strength).probabilities(unseen)
-    best = min(STRENGTHS, key=lambda c: log_losses(held_out[c], gold).mean())
+            held_out[strength][test] = fit(training, strength).probabilities(unseen)
+    best = min(STRENGTHS, key=lambda c: mean_loss(held_out[c], gold, card.metric))
     return CrossValidated(best, held_out[best])
 
 
@@ -172,6 +185,11 @@ def log_losses(probabilities: Probabilities, gold: Numbers) -> npt.NDArray[np.fl
     right = probabilities[np.arange(len(gold)), gold].astype(np.float64)
     losses: npt.NDArray[np.float64] = -np.log(right.clip(min=1e-12))
     return losses
+
+
+def mean_loss(probabilities: Probabilities, gold: Numbers, metric: Metric) -> float:
+    """The mean of :func:`log_losses`, of rows as the metric weighs them."""
+    return float((log_losses(probabilities, gold) * label_weights(gold, metric)).mean())
 
 
 def softmax(logits: npt.NDArray[np.float64]) -> Probabilities:

@@ -6,17 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
-from dawgen.selection.candidates import WRITTEN, Candidate, Made, candidates
-from dawgen.selection.choose import choose, paired, right
+from dawgen.selection.candidates import TAUGHT, WRITTEN, Candidate, Made, candidates
+from dawgen.selection.choose import choose, paired, value
 from dawgen.selection.encoder import is_here
-from dawgen.selection.heads import label_numbers, log_losses
+from dawgen.selection.heads import Numbers, label_numbers, mean_loss
 from dawgen.selection.parts import Models
 from dawgen.settings.selection import CandidateName, SelectionSettings
 
 if TYPE_CHECKING:
     from dawgen.tasks import Shots
+    from dawgen.tasks.card import Metric
 
 ALL: tuple[str, ...] = get_args(CandidateName)
+_EMBEDDINGS = ("embeddings", f"embeddings{WRITTEN}", TAUGHT)
 _NOT_QUICK = {"noisy-channel", "average"}
 """The first is slow, and the second is on average no better than the best (docs/selection.md)."""
 
@@ -41,14 +43,14 @@ def wanted(settings: SelectionSettings) -> list[str]:
     if asked == "all":
         return list(ALL)
     if asked == "quick":
-        missing = set() if is_here(settings.encoder) else {"embeddings", f"embeddings{WRITTEN}"}
+        missing = set() if is_here(settings.encoder) else set(_EMBEDDINGS)
         return [name for name in ALL if name not in _NOT_QUICK | missing]
     return [name for name in ALL if name in asked]
 
 
 def asks_for_embeddings(names: Sequence[str]) -> bool:
     """Whether one of the candidates needs the sentence encoder."""
-    return any(name.removesuffix(WRITTEN) == "embeddings" for name in names)
+    return any(name in _EMBEDDINGS for name in names)
 
 
 def select(shots: Shots, made: Made, models: Models) -> Selection:
@@ -56,19 +58,22 @@ def select(shots: Shots, made: Made, models: Models) -> Selection:
     settings = models.settings
     found = candidates(wanted(settings.selection), shots, made, models, settings.seed)
     gold = label_numbers(models.card, [*shots.train, *shots.dev])
-    shipped = choose(found, gold)
-    return Selection(found, shipped, [_facts(each, shipped, gold) for each in found])
+    metric = models.card.metric
+    shipped = choose(found, gold, metric)
+    return Selection(found, shipped, [_facts(each, shipped, gold, metric) for each in found])
 
 
-def _facts(candidate: Candidate, shipped: Candidate, gold: Any) -> dict[str, Any]:
+def _facts(
+    candidate: Candidate, shipped: Candidate, gold: Numbers, metric: Metric
+) -> dict[str, Any]:
     """What is said of a candidate: on its held-out rows, and against the shipped one."""
     known = candidate.known
-    match = paired(shipped, candidate, gold)
-    loss = log_losses(candidate.held_out[known], gold[known]).mean()
+    match = paired(shipped, candidate, gold, metric)
     return {
         "name": candidate.name,
-        "held_out_accuracy": round(float(right(candidate, gold)[known].mean()), 4),
-        "held_out_loss": round(float(loss), 4),
+        "held_out_accuracy": round(value(candidate, gold, "accuracy"), 4),
+        "held_out_macro_f1": round(value(candidate, gold, "macro-f1"), 4),
+        "held_out_loss": round(mean_loss(candidate.held_out[known], gold[known], metric), 4),
         "held_out_rows": int(known.sum()),
         "rows": candidate.rows,
         "shipped_better": match.better,

@@ -14,6 +14,7 @@ CandidateName = Literal[
     "tfidf+written",
     "embeddings",
     "embeddings+written",
+    "embeddings+unlabelled",
     "states",
     "states+written",
     "zero-shot",

@@ -43,6 +43,9 @@ _DATA_SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
 _CARDS = resources.files("dawgen.tasks") / "cards"
 LONGEST_LABEL = 200
 
+Metric = Literal["accuracy", "macro-f1"]
+"""What a classifier of the task is judged by."""
+
 
 class HubSource(BaseModel):
     """A data set on the hub: its columns, class ids and splits."""
@@ -94,7 +97,9 @@ class TaskCard(BaseModel):
     """Decoding settings of this task, unless the preset or the user sets them."""
     copies: list[str] = []
     """Labels of a pair whose texts are the same: a paraphrase, an entailment."""
-    metric: Literal["accuracy"] = "accuracy"
+    metric: Metric = "accuracy"
+    """What is to be high. `macro-f1`, the mean of the labels' F1, counts rare labels as much as
+    common ones, in training too."""
     data: Literal["demo"] | None = None
     """Rows in the package that are used if no file is named."""
     hub: HubSource | None = None

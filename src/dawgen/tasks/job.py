@@ -12,15 +12,17 @@ from dawgen.tasks import NewCard, Row, Shots, TaskCard, load_card, load_rows, pa
 from dawgen.tasks.in_memory import in_memory
 from dawgen.tasks.load import Source
 from dawgen.tasks.shots import prepare_shots
+from dawgen.tasks.unlabelled import Unlabelled, load_unlabelled
 
 
 @dataclass(frozen=True)
 class Job:
-    """The input of a run: the task, its few shots and the test rows."""
+    """The input of a run: the task, its few shots, the test rows, and texts without labels."""
 
     card: TaskCard
     shots: Shots
     test: list[Row] | None
+    unlabelled: Unlabelled | None = None
 
     @property
     def scored(self) -> list[Row]:
@@ -53,6 +55,7 @@ def load_job(
     train: Source | None = None,
     dev: Source | None = None,
     test: Source | None = None,
+    unlabelled: str | None = None,
 ) -> Job:
     """Read the card and the rows.
 
@@ -81,4 +84,8 @@ def load_job(
         settings.seed,
         names=(names["train"], names.get("dev", names["train"])),
     )
-    return Job(card, shots, rows.get("test"))
+    more = None
+    if unlabelled is not None:
+        known = [*shots.train, *shots.dev, *rows.get("test", [])]
+        more = load_unlabelled(card, unlabelled, known)
+    return Job(card, shots, rows.get("test"), more)

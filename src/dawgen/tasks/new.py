@@ -148,7 +148,8 @@ def _card(path: Path, name: str, columns: Columns, words: Mapping[str, str], tab
     ]
     if copies:
         parts.append(("Labels whose two texts may be the same.", {"copies": copies}))
-    parts.append(("", {"metric": "accuracy"}))
+    judged = "accuracy, or macro-f1 if rare labels count as much as common ones."
+    parts.append((f"What is to be high: {judged}", {"metric": "accuracy"}))
     return "".join(
         "".join(f"# {line}\n" for line in comment.splitlines()) + _yaml(entries)
         for comment, entries in parts

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from dawgen.backbone.packed import SharedPrompts
 from dawgen.backbone.scoring import score_rows
+from dawgen.evaluation.balance import macro_f1
 from dawgen.tuning.gradients import cross_entropy
 from dawgen.tuning.rows import EncodedRows
 
@@ -24,13 +25,20 @@ class DevScore:
 
     Attributes:
         accuracy: 0 to 1.
-        loss: mean cross-entropy, nats.
+        loss: mean cross-entropy, nats, by the rows' weights.
         predicted: how many rows were given each of the C labels.
+        macro_f1: 0 to 1; None where the rows are scored by accuracy.
     """
 
     accuracy: float
     loss: float
     predicted: list[int]
+    macro_f1: float | None = None
+
+    @property
+    def value(self) -> float:
+        """What the rows are scored by."""
+        return self.accuracy if self.macro_f1 is None else self.macro_f1
 
     @property
     def one_class(self) -> bool:
@@ -38,8 +46,8 @@ class DevScore:
         return max(self.predicted) == sum(self.predicted)
 
     def better_than(self, other: DevScore | None) -> bool:
-        """Higher accuracy, or the same at a lower loss."""
-        return other is None or (self.accuracy, -self.loss) > (other.accuracy, -other.loss)
+        """A higher value, or the same at a lower loss."""
+        return other is None or (self.value, -self.loss) > (other.value, -other.loss)
 
 
 @torch.no_grad()
@@ -56,15 +64,17 @@ def dev_scores(
     soft = SharedPrompts(prompts, arms)
     scores = score_rows(backbone, soft, ids, label_words, tokens_per_batch)
     counts = [len(rows) for rows in dev]
-    return [
-        _score(part, rows.targets) for part, rows in zip(scores.split(counts), dev, strict=True)
-    ]
+    return [_score(part, rows) for part, rows in zip(scores.split(counts), dev, strict=True)]
 
 
-def _score(scores: Tensor, targets: Tensor) -> DevScore:
-    """scores [N, C] against the labels' probabilities [N, C]."""
-    predicted = scores.argmax(dim=1)
-    right = predicted == targets.argmax(dim=1)
-    loss = cross_entropy(scores, targets).mean()
-    counts = torch.bincount(predicted, minlength=scores.shape[1])
-    return DevScore(float(right.float().mean()), float(loss), [int(n) for n in counts])
+def _score(scores: Tensor, rows: EncodedRows) -> DevScore:
+    """scores [N, C] of the rows."""
+    predicted, gold = scores.argmax(dim=1), rows.targets.argmax(dim=1)
+    losses = cross_entropy(scores, rows.targets)
+    loss = (losses * torch.tensor(rows.weights, dtype=losses.dtype)).mean()
+    labels = scores.shape[1]
+    counts = [int(n) for n in torch.bincount(predicted, minlength=labels)]
+    value = None
+    if rows.metric == "macro-f1":
+        value = macro_f1(gold.numpy(), predicted.numpy(), labels)
+    return DevScore(float((predicted == gold).float().mean()), float(loss), counts, value)

@@ -8,8 +8,8 @@ A record holds
 - ``cosine`` of δ_real and δ_syn before surgery, ``conflict`` (it is negative), and
   ``conflict_share``, the share of conflicting steps so far; None without both gradients;
 - ``prompt_norm`` and ``distance`` from the start, after the update;
-- where the development rows were looked at: ``dev_accuracy``, ``dev_loss``, and
-  ``dev_predictions``, the number of rows given each label.
+- where the development rows were looked at: ``dev_accuracy``, ``dev_loss``, ``dev_macro_f1``
+  if the card goes by it, and ``dev_predictions``, the number of rows given each label.
 """
 
 from __future__ import annotations
@@ -109,6 +109,8 @@ class Pending:
             if record["step"] == step:
                 score = looked[state.arm.name]
                 record["dev_accuracy"], record["dev_loss"] = score.accuracy, score.loss
+                if score.macro_f1 is not None:
+                    record["dev_macro_f1"] = score.macro_f1
                 counts = zip(self._card.labels, score.predicted, strict=True)
                 record["dev_predictions"] = dict(counts)
             self._enter(state, record)
