@@ -11,7 +11,10 @@ import pytest
 
 from dawgen.backbone import load_backbone
 from dawgen.decoding import Generation, TransformersEngine
+from dawgen.machine.meter import Cost, Meter
 from dawgen.pipeline.plan import plan
+from dawgen.pipeline.plan_selection import SelectionPlan
+from dawgen.pipeline.planned import StagePlan, exactly
 from dawgen.settings.layers import build_settings
 from dawgen.tasks.job import load_job
 from tests.invariants.jobs import SmallJob, dawgen
@@ -50,3 +53,26 @@ def test_synthesis_takes_what_was_planned_however_slow_and_however_much_is_rejec
     assert planned.attempts.least <= speed["attempted"] <= planned.attempts.most
     assert 0.5 * synthesis.seconds.least < speed["seconds"] < 1.5 * synthesis.seconds.most
     assert planned.seconds.most > synthesis.seconds.most
+
+
+def test_the_choice_is_planned_with_the_rows_that_heads_learn_from(job: SmallJob) -> None:
+    changes = {
+        "selection.candidates": "[tfidf, tfidf+written, states, zero-shot, prompt, average]",
+        "synthesis.choose.by": "reader",
+    }
+    overrides = [str(part) for part in job.arguments(**changes)[5::2]]
+    outcome = dawgen("plan", job.card, *job.arguments(**changes))
+    assert outcome.code == 0, outcome.err
+    names = [line.split()[0] for line in outcome.out.splitlines()[1:7]]
+    assert names == ["baseline", "generator", "synthesis", "tuning", "selection", "evaluation"]
+    settings = build_settings(overrides=overrides)[0]
+    rows = load_job(str(job.card), settings, train=str(job.data("train")), dev=str(job.data("dev")))
+    found = SelectionPlan(rows, load_backbone(settings.backbone), settings, Meter(), per_row=2.0)
+    few, many, most = (found.stage(n).seconds for n in (0, 1000, 5000))
+    assert many.least > few.least
+    assert most == many  # of more, heads take a part
+    assert few.most - few.least == pytest.approx(3 * 2.0 * 8)  # an average reads the rows again
+    alone = StagePlan("synthesis", Cost(4.0, 4.0, 1.0), exactly(10.0))
+    longer = found.reader(alone).seconds
+    assert longer.least >= 40 + 2.0 * 8  # the development shots under the prompt, and the heads
+    assert longer.least == longer.most

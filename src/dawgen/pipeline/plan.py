@@ -25,6 +25,7 @@ from dawgen.evaluation import predict
 from dawgen.generator.examples import epoch_batches
 from dawgen.generator.fit import Tuner, label_prompt_start
 from dawgen.machine.meter import Cost, Meter
+from dawgen.pipeline.plan_selection import SelectionPlan
 from dawgen.pipeline.planned import Plan, Range, StagePlan, exactly
 from dawgen.pipeline.reader import PromptReader
 from dawgen.pipeline.stage_work import Counter
@@ -59,7 +60,15 @@ def plan(job: Job, backbone: Backbone, settings: Settings, given: Given | None =
     with hushed():
         first = [probe.baseline()] if BASELINE in arms_of(settings) else []
         writing = [probe.importing(given)] if given else [probe.generator(), probe.synthesis()]
-        stages = [*first, *writing, probe.tuning(), probe.evaluation()]
+        tuning, evaluation = probe.tuning(), probe.evaluation()
+        if settings.selection.candidates == "paper":
+            stages = [*first, *writing, tuning, evaluation]
+        else:
+            written = len(given.rows) if given else probe.wanted_rows()
+            selection = probe.selection(evaluation)
+            if settings.synthesis.chooses:
+                writing = [*writing[:-1], selection.reader(writing[-1])]
+            stages = [*first, *writing, tuning, selection.stage(written), evaluation]
     tokens = fitting_tokens(backbone, graph=True)
     attempts = exactly(len(given.rows)) if given else probe.attempts()
     source = f"{given.origin.name} (SHA-256 {given.origin.sha256})" if given else None
@@ -161,6 +170,16 @@ class _Probe:
         PromptReader(self._words(), self.backbone, card, tokens)(rows)
         labels = torch.tensor([card.label_index(str(row.label)) for row in rows])
         return torch.nn.functional.one_hot(labels, len(card.labels)).double()
+
+    def selection(self, evaluation: StagePlan) -> SelectionPlan:
+        """The linear heads on a few shots; prompts read rows as in the evaluation."""
+        per_row = evaluation.seconds.least / max(1, len(self.job.scored))
+        arms = len(arms_of(self.settings)) + 1  # and zero-shot
+        return SelectionPlan(self.job, self.backbone, self.settings, self.meter, per_row / arms)
+
+    def wanted_rows(self) -> int:
+        """Rows of all labels that synthesis is to write."""
+        return self.settings.synthesis.rows_per_label * len(self.job.card.labels)
 
     def attempts(self) -> Range:
         """Texts that synthesis writes, from as many as it wants to as many as it may."""

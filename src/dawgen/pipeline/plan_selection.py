@@ -1,0 +1,128 @@
+"""What choosing among candidates will take, from a probe of each kind on a few shots."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from dawgen.machine.meter import Cost, Meter
+from dawgen.pipeline.planned import Range, StagePlan, exactly
+from dawgen.selection.candidates import (
+    AVERAGED,
+    HEADS,
+    MOST_WRITTEN,
+    WRITTEN,
+    Made,
+    candidates,
+    first_of_each_label,
+)
+from dawgen.selection.encoder import is_here
+from dawgen.selection.heads import FOLDS, folds, label_numbers
+from dawgen.selection.parts import Models
+from dawgen.selection.select import wanted
+from dawgen.tasks import Row, Shots
+
+if TYPE_CHECKING:
+    from dawgen.backbone import Backbone
+    from dawgen.settings import Settings
+    from dawgen.tasks.job import Job
+
+_FEW = 128
+"""Shots that the heads are probed with, at most; two per label at least."""
+
+
+@dataclass(frozen=True)
+class HeadSpeed:
+    """Seconds that a kind of linear head takes for one row.
+
+    Attributes:
+        encode: to turn it into numbers.
+        validate: to have it among the rows of a cross-validation.
+    """
+
+    encode: float
+    validate: float
+
+
+class SelectionPlan:
+    """A probe of the heads, and what follows from it for the stage and for a reader.
+
+    Args:
+        per_row: seconds to read a row under a prompt.
+    """
+
+    def __init__(
+        self, job: Job, backbone: Backbone, settings: Settings, meter: Meter, per_row: float
+    ) -> None:
+        self._job, self._settings, self._per_row = job, settings, per_row
+        self.names = wanted(settings.selection)
+        if not is_here(settings.selection.encoder):  # nothing is downloaded for a plan
+            self.names = [name for name in self.names if not name.startswith("embeddings")]
+        self._shots = [*job.shots.train, *job.shots.dev]
+        models = Models(job.card, settings, backbone)
+        few = first_of_each_label(self._shots, max(_FEW, 2 * len(job.card.labels)))
+        kinds = dict.fromkeys(name.removesuffix(WRITTEN) for name in self.names)
+        with meter.measure() as self.cost:
+            self._speeds = {
+                kind: _head_speed(kind, few, models, settings.seed)
+                for kind in kinds
+                if kind in HEADS
+            }
+
+    def stage(self, written: int) -> StagePlan:
+        """Of the stage, for so many written rows; an average may read the test rows again."""
+        seconds = self._heads(min(written, MOST_WRITTEN)) + self._prompts()
+        again = AVERAGED * self._per_row * len(self._job.scored) if "average" in self.names else 0.0
+        return StagePlan("selection", self.cost, _probes(self.cost, seconds, seconds + again))
+
+    def reader(self, stage: StagePlan) -> StagePlan:
+        """The synthesis with the choice of its reader: each head on the shots, the prompt on the
+        development shots."""
+        shots = len(self._shots)
+        seconds = sum((s.encode + s.validate) * shots for s in self._speeds.values())
+        seconds += self._per_row * len(self._job.shots.dev) if self._speeds else 0.0
+        more = _probes(stage.probe, seconds, seconds)
+        return StagePlan(stage.name, stage.probe, stage.times + more)
+
+    def _heads(self, written: int) -> float:
+        """Every text is encoded once; each head is validated on the rows that it learns from."""
+        shots, scored = len(self._shots), len(self._job.scored)
+        seconds = 0.0
+        for kind, speed in self._speeds.items():
+            with_rows = written if kind + WRITTEN in self.names else 0
+            seconds += speed.encode * (shots + with_rows + scored)
+            seconds += speed.validate * shots * (kind in self.names)
+            seconds += speed.validate * (shots + with_rows) * (kind + WRITTEN in self.names)
+        return seconds
+
+    def _prompts(self) -> float:
+        """Held-out rows and scored ones under each prompt; the generator has one per label."""
+        dev, scored = len(self._job.shots.dev), len(self._job.scored)
+        rows = {
+            "zero-shot": len(self._shots) + scored,
+            "baseline": (dev + scored) * self._settings.tuning.baseline,
+            "prompt": dev + scored,
+            "noisy-channel": (2 * dev + scored) * len(self._job.card.labels),
+        }
+        return self._per_row * sum(rows.get(name, 0) for name in self.names)
+
+
+def _head_speed(kind: str, few: Sequence[Row], models: Models, seed: int) -> HeadSpeed:
+    began = perf_counter()
+    models.recipe(HEADS[kind]).make(few).of(few)
+    encoded = perf_counter()
+    candidates([kind], Shots(list(few), []), Made(), models, seed)
+    done = perf_counter()
+    probed = sum(1 for _ in folds(label_numbers(models.card, few), seed))
+    return HeadSpeed(
+        (encoded - began) / len(few), (done - encoded) / len(few) * FOLDS / max(1, probed)
+    )
+
+
+def _probes(cost: Cost, least: float, most: float) -> Range:
+    """Seconds as multiples of what a probe took."""
+    return (
+        exactly(0.0) if not cost.wall_seconds else Range(least, most).scaled(1 / cost.wall_seconds)
+    )
