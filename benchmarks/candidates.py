@@ -3,6 +3,7 @@
     python -m benchmarks.candidates DATA --out CELLS
 
 ``DATA`` has a folder per task with ``test.jsonl`` and ``16-SEED/train.jsonl`` and ``dev.jsonl``.
+The candidate ``embeddings+unlabelled`` reads ``train.jsonl`` of the task without its labels.
 The table comes last, in Markdown. A cell that is there already is not measured again; other
 candidates are added to it.
 """
@@ -17,17 +18,20 @@ from typing import Any
 
 import numpy as np
 
-from dawgen.selection.candidates import Candidate, Made, average, averaged, candidates
+from dawgen.selection.candidates import TAUGHT, Candidate, Made, average, averaged, candidates
 from dawgen.selection.choose import DOUBT, choose, paired
 from dawgen.selection.heads import Numbers, label_numbers, log_losses
 from dawgen.selection.parts import Models, Part
 from dawgen.settings.layers import build_settings
 from dawgen.storage.folder import write_json
 from dawgen.tasks import Row, Shots, TaskCard, load_card, load_rows
+from dawgen.tasks.unlabelled import load_unlabelled
 from dawgen.terminal.progress import say
 
 NAMES = ("tfidf", "embeddings", "states", "zero-shot")
 """Candidates that tune nothing."""
+POOL = 500
+"""Texts without labels, at most."""
 PAIRS = ("mnli", "mrpc", "qnli", "qqp", "rte", "sick", "snli")
 
 
@@ -62,7 +66,12 @@ def measure(card: TaskCard, data: Path, seed: int, names: Sequence[str], most: i
     test = spread(load_rows(card, str(data / card.name / "test.jsonl"), split="test"), most)
     gold = label_numbers(card, [*shots.train, *shots.dev])
     cell: dict[str, Any] = {"gold": gold.tolist(), "test": label_numbers(card, test).tolist()}
-    for candidate in candidates(names, shots, Made(), models, seed):
+    made = Made()
+    if TAUGHT in names:
+        known = [*shots.train, *shots.dev, *test]
+        pool = load_unlabelled(card, data / card.name / "train.jsonl", known)
+        made = Made(unlabelled=spread(pool.rows, POOL))
+    for candidate in candidates(names, shots, made, models, seed):
         (part,) = candidate.ship()
         cell[candidate.name] = {
             "held_out": candidate.held_out.round(4).tolist(),
@@ -158,7 +167,7 @@ def _no_parts() -> Sequence[Part]:
 def read_cell(cell: dict[str, Any]) -> tuple[list[Candidate], dict[str, float]]:
     """The candidates of a cell, the average last, and their test accuracies."""
     gold, truth = np.array(cell["gold"]), np.array(cell["test"])
-    names = [name for name in NAMES if name in cell]
+    names = [name for name in (*NAMES, TAUGHT) if name in cell]
     chances = {name: np.array(cell[name]["test"]) for name in names}
     found = [
         Candidate(name, np.array(cell[name]["held_out"], np.float32), _no_parts, 0, 0.0)

@@ -247,6 +247,18 @@ def _(job: SmallJob) -> object:
     return ["--train", job.folder]
 
 
+@refused(D, "texts without labels in a column of another name", "no column", "reads text1 from")
+def _(job: SmallJob) -> object:
+    (job.folder / "texts.csv").write_text("title\na man sleeps\n")
+    return ["--unlabelled", job.folder / "texts.csv"]
+
+
+@refused(D, "texts without labels in a file without a text", "texts.txt has no texts")
+def _(job: SmallJob) -> object:
+    (job.folder / "texts.txt").write_text("\n\n")
+    return ["--unlabelled", job.folder / "texts.txt"]
+
+
 @refused(D, "an empty file", "train.jsonl is empty")
 def _(job: SmallJob) -> object:
     return job.data("train").write_bytes(b"")

@@ -151,6 +151,7 @@ def test_the_old_run_folder_is_what_is_frozen() -> None:
     """Else the folder that is read below would be no example of it."""
     frozen = json.loads(FROZEN.read_text("utf-8"))["run folder"]
     added = {f"run.json .{name}" for name in ("choice", "rows.used", "synthetic")}
+    added |= {f"scores.json {part}.metric" for part in ("", ".baseline", ".zero_shot")}
     figures = ("real_rows", "telling_words", "text1_alone")
     more = {
         name

@@ -15,11 +15,11 @@ import pytest
 import dawgen
 from dawgen.errors import UserError
 from dawgen.pipeline import stages
-from tests.invariants.conftest import model_folder
-from tests.invariants.jobs import Outcome, SmallJob, files_of, write_job
+from tests.invariants.conftest import job, model_folder
+from tests.invariants.jobs import Outcome, SmallJob, files_of, rows, write_job, write_rows
 from tests.invariants.jobs import dawgen as command
 
-__all__ = ["model_folder"]
+__all__ = ["job", "model_folder"]
 TEXTS = [("a man runs .", "a man runs , yes"), ("a man runs .", "a man runs , not")]
 
 NAMES = ["tfidf", "tfidf+written", "states", "zero-shot", "baseline", "prompt", "noisy-channel"]
@@ -169,3 +169,85 @@ def test_without_test_rows_heads_are_scored_as_held_out(
     names = {each["name"] for each in scores["candidates"]}
     assert names == {"tfidf", "tfidf+written", "states", "states+written", "zero-shot", "prompt"}
     assert "dawgen backbones get minilm" in outcome.err
+
+
+def test_a_card_may_go_by_macro_f1(tmp_path: Path, model_folder: Path) -> None:
+    """Four rows of one label to twelve of the other, and the metric said everywhere."""
+    job = write_job(tmp_path, model_folder)
+    job.card.write_text(job.card.read_text() + "metric: macro-f1\n")
+    job.settings.update(
+        {"selection.candidates": "[tfidf, states, prompt]", "tuning.baseline": False, "shots": 12}
+    )
+    for name, start in (("train", 0), ("dev", 40)):
+        rare, common = rows(start, 8)[1::2], rows(start + 8, 24)[::2]
+        write_rows(job.data(name), [*rare, *common])
+    outcome = job.run(tmp_path / "run")
+    assert outcome.code == 0, outcome.err
+    scores = read(tmp_path / "run" / "scores.json")
+    assert scores["metric"] == "macro_f1"
+    low, high = scores["macro_f1_95"]
+    assert low <= scores["macro_f1"] <= high
+    for each in scores["candidates"]:
+        assert {"held_out_macro_f1", "test_macro_f1", "held_out_accuracy"} <= each.keys()
+    assert f"macro-F1 {100 * scores['macro_f1']:.1f} % (95 % interval" in outcome.out
+    words = " ".join(outcome.out.split())
+    assert re.search(r"with a macro-F1 of [\d.]+% on 32 held-out rows", words)
+    page = (tmp_path / "run" / "report.html").read_text("utf-8")
+    assert "Macro-F1, with 95 % intervals" in page
+    assert "held-out macro-F1" in page
+    log = [json.loads(line) for line in (tmp_path / "run/prompt/log.jsonl").open()]
+    assert all("dev_macro_f1" in record for record in log if "dev_accuracy" in record)
+
+
+def test_unlabelled_pairs_are_first_texts_and_rows_to_learn_from(
+    tmp_path: Path, model_folder: Path, encoder_folder: Path
+) -> None:
+    job = write_job(tmp_path, model_folder)
+    del job.settings["synthesis.first_sentences"]
+    changes: dict[str, object] = {
+        "selection.candidates": "[embeddings, embeddings+unlabelled, prompt]"
+    }
+    changes |= {"selection.encoder": encoder_folder, "tuning.baseline": False, "tuning.steps": 3}
+    job.settings.update(changes)
+    texts = [{k: v for k, v in row.items() if k != "verdict"} for row in rows(80, 60)]
+    more = write_rows(tmp_path / "more.jsonl", texts)
+    out = tmp_path / "run"
+    outcome = job.run(out, "--unlabelled", more)
+    assert outcome.code == 0, outcome.err
+    names = [each["name"] for each in read(out / "scores.json")["candidates"]]
+    assert names == ["embeddings", "embeddings+unlabelled", "prompt"]
+    written = pq.read_table(out / "synthetic" / "shard-00000.parquet").to_pylist()
+    first = {row["premise"] for row in texts}
+    assert written
+    assert all(row["text1"] in first for row in written)
+    assert str(more) in (out / "config.yaml").read_text()
+    assert read(out / "run.json")["data"]["unlabelled"]
+    assert "and unlabelled texts" in (out / "report.html").read_text("utf-8")
+    again = job.run(out, "--unlabelled", more)
+    assert again.code == 0, again.err
+    assert read(out / "run.json")["stages"]["selection"]["skipped"]
+    write_rows(more, texts[:30])
+    assert job.run(out, "--unlabelled", more).code == 0
+    assert not read(out / "run.json")["stages"]["selection"]["skipped"]
+
+
+def test_unlabelled_texts_that_nothing_uses_are_warned_of(job: SmallJob, tmp_path: Path) -> None:
+    (tmp_path / "texts.txt").write_text("a man sleeps\n")
+    outcome = job.run(tmp_path / "run", "--unlabelled", tmp_path / "texts.txt")
+    assert outcome.code == 0, outcome.err
+    assert "nothing uses the unlabelled texts" in outcome.err
+    changes = {"selection__candidates": "[embeddings+unlabelled]"}
+    outcome = job.run(tmp_path / "other", "--unlabelled", tmp_path / "texts.txt", **changes)
+    assert outcome.code == 2
+    assert "name them with --unlabelled" in outcome.err
+
+
+def test_synthesize_takes_first_texts_of_pairs_only(job: SmallJob, tmp_path: Path) -> None:
+    (tmp_path / "texts.txt").write_text("a man sleeps\n")
+    more = ["--unlabelled", tmp_path / "texts.txt", "--out", tmp_path / "run"]
+    outcome = command("synthesize", job.card, *job.arguments(), *more)
+    assert outcome.code == 2
+    assert "exclude each other" in outcome.err
+    outcome = command("synthesize", "sst2", *more)
+    assert outcome.code == 2
+    assert "single texts" in outcome.err

@@ -44,6 +44,14 @@ TeacherPrice = Annotated[
     tuple[float, float] | None,
     typer.Option(metavar="IN OUT", help="Prices of a million tokens, to count the cost."),
 ]
+Unlabelled = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="Texts without labels: a .txt file with one per line, or a table with the columns of "
+        "the texts. First texts of written pairs, and more rows for `embeddings+unlabelled`.",
+    ),
+]
 Out = Annotated[Path, typer.Option(help="Run folder.")]
 Set = Annotated[
     list[str] | None,

@@ -27,6 +27,7 @@ from dawgen.commands.options import (
     TeacherUrl,
     Test,
     Train,
+    Unlabelled,
     read_teacher,
 )
 
@@ -48,6 +49,7 @@ def run(
     config: Config = None,
     max_hours: MaxHours = None,
     max_kwh: MaxKwh = None,
+    unlabelled: Unlabelled = None,
     synthetic: Synthetic = None,
     teacher: TeacherUrl = None,
     teacher_model: TeacherModel = None,
@@ -77,6 +79,7 @@ def run(
             command=["dawgen", *sys.argv[1:]],
             limits=Limits(max_hours, max_kwh),
             synthetic=synthetic,
+            unlabelled=unlabelled,
             teacher=read_teacher(teacher, teacher_model, teacher_rows, teacher_price),
         )
     if as_json:

@@ -25,6 +25,7 @@ from dawgen.commands.options import (
     TeacherUrl,
     Test,
     Train,
+    Unlabelled,
     WorkerGpus,
     Yes,
     open_stage,
@@ -53,6 +54,7 @@ def synthesize(
     train: Train = None,
     dev: Dev = None,
     test: Test = None,
+    unlabelled: Unlabelled = None,
     generator: Annotated[
         Path | None, typer.Option(help="Folder of a generator. Default: OUT/generator.")
     ] = None,
@@ -102,6 +104,10 @@ def synthesize(
     settings = settings.model_copy(update={"synthesis": chosen})
     files = {"train": train, "dev": dev, "test": test}
     shows = Preview(preview, not yes) if preview else None
+    if unlabelled is not None:
+        if source is not None or teacher is not None:
+            raise UserError("--unlabelled is for a generator; it excludes --import and --teacher.")
+        settings = _with_first_texts(task, settings, unlabelled)
     asked = read_teacher(teacher, teacher_model, teacher_rows, teacher_price)
     if asked is not None:
         if any(other is not None for other in (source, generator, preview, cluster)):
@@ -159,6 +165,30 @@ def import_rows(
         preset=preset,
         config=config,
     )
+
+
+def _with_first_texts(task: str, settings: Settings, source: str) -> Settings:
+    """The settings with the first texts of a file as first sentences.
+
+    Raises:
+        UserError: a task of single texts, or first sentences that are set otherwise.
+    """
+    from dawgen.tasks import load_card
+    from dawgen.tasks.unlabelled import load_unlabelled
+
+    card = load_card(task)
+    if not card.is_pair:
+        raise UserError(
+            f"--unlabelled: task {card.name} has single texts, which start from nothing; "
+            "`dawgen run` can learn from such texts (the candidate embeddings+unlabelled)."
+        )
+    chosen = settings.synthesis
+    if "first_sentences" in chosen.model_fields_set:
+        raise UserError(
+            "--unlabelled and synthesis.first_sentences exclude each other; set one of them."
+        )
+    changes = {"first_sentences": load_unlabelled(card, source).first_sentences}
+    return settings.model_copy(update={"synthesis": chosen.model_copy(update=changes)})
 
 
 def _write(

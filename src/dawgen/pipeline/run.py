@@ -33,7 +33,9 @@ from dawgen.pipeline.tracking import tracked
 from dawgen.prompts import load_prompt
 from dawgen.report import write_report
 from dawgen.report.notebook import headline, run_html
+from dawgen.selection.candidates import TAUGHT
 from dawgen.selection.encoder import fetch_along
+from dawgen.selection.select import wanted
 from dawgen.settings import Settings
 from dawgen.storage.atomic import write_bytes
 from dawgen.storage.folder import RunFolder, write_json
@@ -111,6 +113,7 @@ def run(
     limits: Limits = NO_LIMITS,
     synthetic: Source | None = None,
     teacher: Teacher | None = None,
+    unlabelled: str | Path | None = None,
 ) -> Result:
     """From a few labelled rows to a synthetic dataset, a tuned prompt and its scores.
 
@@ -131,6 +134,8 @@ def run(
         synthetic: labelled rows that somebody else wrote, to be cleaned, chosen among and tuned
             on; no generator is tuned then.
         teacher: a model behind an API that writes such rows first.
+        unlabelled: texts without labels: of pairs first texts that written rows start from, and
+            whole rows that ``embeddings+unlabelled`` learns from.
 
     Raises:
         UserError: something in the files or settings that the user can fix.
@@ -138,8 +143,10 @@ def run(
     from dawgen.settings.layers import settings_from
 
     settings, preset = settings_from(settings, preset)
-    job = load_job(task, settings, train=train, dev=dev, test=test)
+    texts = None if unlabelled is None else str(unlabelled)
+    job = load_job(task, settings, train=train, dev=dev, test=test, unlabelled=texts)
     given = _given(synthetic, teacher, job, Path(out))
+    settings = with_unlabelled(settings, job, writes=given is None)
     backbone = load_backbone(settings.backbone)
     _check_before(job, backbone, settings, preset, writes=given is None)
     if settings.selection.candidates == "quick":
@@ -208,6 +215,30 @@ class Result:
         return load_prompt(self.folder / "prompt")
 
 
+def with_unlabelled(settings: Settings, job: Job, *, writes: bool) -> Settings:
+    """The settings with the user's unlabelled first texts as first sentences, of a pair task whose
+    ``synthesis.first_sentences`` is not set; warns where nothing uses the texts.
+
+    Args:
+        writes: whether a generator writes rows.
+    """
+    if job.unlabelled is None:
+        return settings
+    chosen = settings.synthesis
+    begins = writes and job.card.is_pair and "first_sentences" not in chosen.model_fields_set
+    teaches = job.unlabelled.rows and TAUGHT in wanted(settings.selection)
+    if not begins and not teaches:
+        warn(
+            "nothing uses the unlabelled texts: first sentences are of a pair task whose "
+            f"synthesis.first_sentences is not set, and {TAUGHT} is not among the candidates "
+            "(selection.candidates), or its encoder is not here (`dawgen backbones get minilm`)."
+        )
+    if not begins:
+        return settings
+    changes = {"first_sentences": job.unlabelled.first_sentences}
+    return settings.model_copy(update={"synthesis": chosen.model_copy(update=changes)})
+
+
 def _given(
     source: Source | None, teacher: Teacher | None, job: Job, out: Path
 ) -> Callable[[], Given] | None:
@@ -249,6 +280,11 @@ def _check_before(
             "published ones of T5; --preset causal holds those for causal models."
         )
     backbone.encode_rows(job.card, job.shots.train, settings.tuning.prompt_length)
+    if settings.selection.candidates == [TAUGHT] and not (job.unlabelled and job.unlabelled.rows):
+        raise UserError(
+            f"selection.candidates names {TAUGHT} only, which needs texts without labels; name "
+            "them with --unlabelled, or other candidates."
+        )
     if not writes:
         if settings.selection.candidates == ["noisy-channel"]:
             raise UserError(

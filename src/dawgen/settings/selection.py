@@ -32,9 +32,10 @@ class SelectionSettings(Section):
     candidates: Literal["quick", "all", "paper"] | list[CandidateName] = "quick"
     """`paper` is dawgen's prompt alone. `quick` compares it with what takes seconds: zero-shot,
     logistic regression on TF-IDF, on the backbone's mean states and, where the encoder is in the
-    cache, on sentence embeddings, each with and without the written rows, and the prompt tuned on
-    the shots alone. `all` downloads the encoder if need be, and adds the generator as a classifier
-    and an average. A list names candidates, such as `[tfidf, prompt]`."""
+    cache, on sentence embeddings, each with and without the written rows, with `--unlabelled` also
+    taught by texts without labels, and the prompt tuned on the shots alone. `all` downloads the
+    encoder if need be, and adds the generator as a classifier and an average. A list names
+    candidates, such as `[tfidf, prompt]`."""
     encoder: str = "dawgen/minilm"
     """Sentence encoder: a name from `dawgen backbones list`, or a folder."""
 
