@@ -36,6 +36,8 @@ def score_prompt(
     """Score a tuned prompt, or a run's, on labelled rows; writes scores and predictions."""
     _check_out(out)
     card = card_of(task)
+    if card.takes_many:
+        return _score_several(card, test, prompt, settings, out)
     rows = _test_rows(card, test, settings)
     backbone = _backbone(card, settings)
     adapter = prompt / "prompt" if (prompt / "prompt").is_dir() else prompt
@@ -46,6 +48,22 @@ def score_prompt(
     with RunFolder(out).lock():
         found = label_by_prompt(Task(card, rows, out), soft, backbone, settings)
         return _write(out, card, rows, found, "prompt", backbone, settings)
+
+
+def _score_several(
+    card: TaskCard, test: str | None, run: Path, settings: Settings, out: Path
+) -> Scores:
+    """Score what a run of a task of several labels per text ships."""
+    from dawgen.many.rows import load_many
+    from dawgen.many.run import score_run
+
+    if test is None:
+        raise UserError(f"Task {card.name} has no rows of its own; name a file with --test.")
+    rows = load_many(card, test, skip_empty=settings.on_empty == "skip")
+    with RunFolder(out).lock():
+        scores = score_run(card, run, rows, out / PREDICTIONS)
+        write_json(out / SCORES, scores)
+    return scores
 
 
 def score_method(

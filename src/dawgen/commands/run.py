@@ -63,6 +63,7 @@ def run(
     from dawgen.pipeline.summary import summary
     from dawgen.settings.layers import build_settings
     from dawgen.terminal import screen
+    from dawgen.terminal.harmless import on_terminal
 
     short = {"seed": seed, "shots": shots}
     overrides = [*(over or []), *(f"{k}={v}" for k, v in short.items() if v is not None)]
@@ -82,6 +83,16 @@ def run(
             unlabelled=unlabelled,
             teacher=read_teacher(teacher, teacher_model, teacher_rows, teacher_price),
         )
+    if "micro_f1" in result.scores:  # several labels per text
+        from dawgen.many.words import summary_many
+
+        if as_json:
+            found = {"folder": str(result.folder), "scores": result.scores}
+            typer.echo(json.dumps(found, ensure_ascii=False))
+            return
+        for line in summary_many(result.folder, result.scores):
+            typer.echo(on_terminal(line))
+        return
     if as_json:
         account = {name: result.ledger[name] for name in ("attempted", "kept", "rejected")}
         found = {"folder": str(result.folder), "overlap": result.overlap, "rows": account}

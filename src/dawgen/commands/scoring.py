@@ -68,6 +68,11 @@ def evaluate(
     if as_json:
         typer.echo(json.dumps({"folder": str(out), "scores": scores}, ensure_ascii=False))
         return
+    if "micro_f1" in scores:  # several labels per text
+        from dawgen.many.words import figures
+
+        typer.echo(f"{figures(scores)}; {out / 'scores.json'}")
+        return
     f1 = scores["macro_f1"] if scores["metric"] == "macro_f1" else None
     typer.echo(
         f"{'' if f1 is None else f'macro-F1 {100 * f1:.2f} %, '}"

@@ -39,6 +39,9 @@ def validate(
     from dawgen.tasks.validate import all_rows
 
     card = load_card(task)
+    if card.takes_many:
+        _several(card, data)
+        return
     rows = all_rows(card, data)
     examples = example_rows(card, rows)[:_MOST_EXAMPLES]
     settings = read_settings(preset, config, over)
@@ -68,6 +71,20 @@ def validate(
         typer.echo(on_terminal(line))
     if warning:
         warn(warning)
+
+
+def _several(card: TaskCard, data: str | None) -> None:
+    """Of a task of several labels per text, which no prompt learns: its rows only."""
+    from dawgen.errors import UserError
+    from dawgen.many.rows import check_many, distinct, load_many
+    from dawgen.many.words import look_many
+
+    if data is None:
+        raise UserError(f"Task {card.name} has no rows of its own; name a file with --data.")
+    rows = load_many(card, data)
+    for line in look_many(Path(data).name, card, rows):
+        typer.echo(on_terminal(line))
+    check_many(card, distinct(rows), data)
 
 
 def _cut(card: TaskCard, rows: Sequence[Row], backbone: Backbone, length: int) -> list[int]:

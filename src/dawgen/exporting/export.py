@@ -54,6 +54,8 @@ def export_run(run: Path, to: str, out: Path, overrides: Sequence[str] = ()) -> 
         raise UserError(f"There is no export {to!r}; choose one of {', '.join(KINDS)}.")
     _check_out(run, out)
     card, settings = open_run(run, overrides)
+    if card.takes_many:
+        raise UserError(f"{run} has no prompt to export: its task has several labels per text.")
     if (ships := shipped_name(run)) not in (None, PROMPT):
         warn(
             f"{run} ships {ships}, which was better on held-out rows; its tuned prompt is exported."

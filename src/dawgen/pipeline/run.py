@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from markupsafe import Markup
 
 from dawgen.backbone import Backbone, load_backbone
 from dawgen.backbone.choose_frame import frame_for
@@ -22,6 +23,7 @@ from dawgen.backbone.shape import Work
 from dawgen.decoding.choose import check_engine, decoding_of
 from dawgen.errors import UserError
 from dawgen.evaluation import overlap
+from dawgen.many.run import load_many_job, run_many
 from dawgen.pipeline import selecting, stages
 from dawgen.pipeline.limits import NO_LIMITS, Costs, Limits
 from dawgen.pipeline.reader import RowReader, reader_of
@@ -45,7 +47,7 @@ from dawgen.synthesis.importing import Given
 from dawgen.synthesis.sources import check_sources
 from dawgen.synthesis.teacher import Teacher
 from dawgen.tasks.in_memory import in_memory
-from dawgen.tasks.job import Job, Task, load_job
+from dawgen.tasks.job import Job, Task, card_of, load_job
 from dawgen.tasks.load import Source
 from dawgen.terminal.progress import warn
 from dawgen.use.classifier import Classifier
@@ -143,6 +145,18 @@ def run(
     from dawgen.settings.layers import settings_from
 
     settings, preset = settings_from(settings, preset)
+    card = card_of(task)
+    if card.takes_many:
+        if any(source is not None for source in (synthetic, teacher, unlabelled)):
+            raise UserError(
+                f"Task {card.name} gives a text several labels (labels_per_text: many), for which "
+                "no rows are written; leave out --synthetic, --teacher and --unlabelled."
+            )
+        many = load_many_job(card, settings, train, dev, test)
+        several = run_many(many, settings, Path(out), preset=preset, command=command)
+        result = Result(Path(out), several)
+        result.trusts_code = settings.backbone.trust_remote_code
+        return result
     texts = None if unlabelled is None else str(unlabelled)
     job = load_job(task, settings, train=train, dev=dev, test=test, unlabelled=texts)
     given = _given(synthetic, teacher, job, Path(out))
@@ -207,6 +221,8 @@ class Result:
 
     def _repr_html_(self) -> str:
         """What notebooks show: accuracy, what it is compared with, what follows from it."""
+        if "micro_f1" in self.scores:  # several labels per text, of which there is no page
+            return str(Markup("<div>{}</div>").format(headline(self.scores)))
         return run_html(self.folder)
 
     @property

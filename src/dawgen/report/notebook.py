@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from dawgen.report.read import RunFiles, read_run
-from dawgen.report.results import results, shipped
+from dawgen.report.results import metric_name, metric_of, results, shipped
 from dawgen.report.verdicts import verdicts
 from dawgen.terminal.progress import shown
 
@@ -20,8 +20,10 @@ _NUMBER = "text-align:right;padding:2px 12px 2px 0"
 
 def headline(scores: dict[str, Any]) -> str:
     """``85.0 % right on 300 test rows, ships logistic regression on TF-IDF``."""
-    right = f"{100 * scores['accuracy']:.1f} % right on {scores['n']:,} {scores['scored_on']}"
-    return f"{right}, ships {shipped(scores)}"
+    metric = metric_of(scores)
+    percent = f"{100 * scores[metric]:.1f} %"
+    figure = f"{percent} right" if metric == "accuracy" else f"{metric_name(scores)} {percent}"
+    return f"{figure} on {scores['n']:,} {scores['scored_on']}, ships {shipped(scores)}"
 
 
 def run_html(folder: Path) -> str:

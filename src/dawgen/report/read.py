@@ -58,6 +58,12 @@ def read_run(folder: Path) -> RunFiles:
     """Read what there is."""
     if not folder.is_dir():
         raise UserError(f"There is no run folder {folder}.")
+    task = folder / "task.yaml"
+    if task.is_file() and load_card(str(task)).takes_many:
+        raise UserError(
+            f"{folder} is of a task of several labels per text, which has no page yet; its figures "
+            "are in scores.json."
+        )
     return RunFiles(folder)
 
 

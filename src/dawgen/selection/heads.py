@@ -29,19 +29,24 @@ Numbers = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class LinearHead:
-    """softmax(x W + b).
+    """softmax(x W + b), or the logistic function of each label's number for itself.
 
     Attributes:
         weight: [F,C].
         bias: [C].
+        independent: a row may have several labels, or none.
     """
 
     weight: npt.NDArray[np.float32]
     bias: npt.NDArray[np.float32]
+    independent: bool = False
 
     def probabilities(self, features: Matrix) -> Probabilities:
         """[N,C] of features [N,F]."""
-        return softmax(np.asarray(features @ self.weight, dtype=np.float64) + self.bias)
+        numbers = np.asarray(features @ self.weight, dtype=np.float64) + self.bias
+        if self.independent:
+            return (1 / (1 + np.exp(-numbers.clip(-60, 60)))).astype(np.float32)
+        return softmax(numbers)
 
 
 @dataclass(frozen=True)

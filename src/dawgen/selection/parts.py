@@ -205,4 +205,6 @@ def read_part(
         features = WordCounts(models.card.roles, blocks)
     else:
         features = TextVectors(models.encode(kind), is_pair=models.card.is_pair)
-    return HeadPart(name, kind, features, LinearHead(numbers["weight"], numbers["bias"]))
+    many = models.card.takes_many
+    head = LinearHead(numbers["weight"], numbers["bias"], independent=many)
+    return HeadPart(name, kind, features, head)

@@ -97,6 +97,8 @@ class TaskCard(BaseModel):
     """Decoding settings of this task, unless the preset or the user sets them."""
     copies: list[str] = []
     """Labels of a pair whose texts are the same: a paraphrase, an entailment."""
+    labels_per_text: Literal["one", "many"] = "one"
+    """`many`: a text may have several labels, or none. Linear heads only learn such a task."""
     metric: Metric = "accuracy"
     """What is to be high. `macro-f1`, the mean of the labels' F1, counts rare labels as much as
     common ones, in training too."""
@@ -108,6 +110,11 @@ class TaskCard(BaseModel):
     def is_pair(self) -> bool:
         """Whether a row has two texts."""
         return "text2" in self.columns
+
+    @property
+    def takes_many(self) -> bool:
+        """Whether a text may have several labels, or none."""
+        return self.labels_per_text == "many"
 
     @property
     def roles(self) -> tuple[str, ...]:
@@ -197,6 +204,8 @@ class TaskCard(BaseModel):
             fewest, most = self.first_sentence_words
             if not 1 <= fewest <= most:
                 raise ValueError("first_sentence_words must be [fewest, most], such as [4, 30]")
+        if self.takes_many and any("|" in label for label in self.labels):
+            raise ValueError("with labels_per_text: many, labels cannot contain |")
         penalty = self.decoding.repetition_penalty
         self._check_labels_in("decoding.repetition_penalty", penalty)
         self._check_labels_in("copies", self.copies)

@@ -96,7 +96,9 @@ def is_collection(value: object) -> bool:
 
 def _collection_error(value: object, column: str, where: str) -> UserError:
     kind = type(value).__name__
-    return UserError(f"{where}: column {column!r} holds a {kind}, not a label.")
+    several = "; if a text has several labels, write labels_per_text: many in the card"
+    hint = several if isinstance(value, list | tuple) else ""
+    return UserError(f"{where}: column {column!r} holds a {kind}, not a label{hint}.")
 
 
 def is_unlabelled(value: object, ids: bool) -> bool:

@@ -73,6 +73,12 @@ def load_rows(
         UserError: no such file or data set, unreadable, empty, a missing column, an empty
             text, an unknown label; with the row's number (the first row of data is 1).
     """
+    if labelled and card.takes_many:
+        raise UserError(
+            f"Task {card.name} gives a text several labels (labels_per_text: many). `dawgen run`, "
+            "`predict`, `validate` and `evaluate --prompt RUN` can do that, by linear heads; what "
+            "tunes a prompt or writes rows cannot."
+        )
     if not in_memory(source) and is_hub(str(source)):
         table, columns = _read_hub(card, str(source), split)
     else:

@@ -51,10 +51,13 @@ def load_unlabelled(card: TaskCard, source: str | Path, known: Collection[Row] =
     if not any(texts):
         raise UserError(f"{name} has no texts; name a file with one text per row at least.")
     seen = {row_key(row) for row in known}
-    different = {row_key(row): row for row in reversed(rows) if row_key(row) not in seen}
+    different: dict[object, Row] = {}
+    for row in rows:
+        if row_key(row) not in seen:
+            different.setdefault(row_key(row), row)
     if repeated := sum(row_key(row) in seen for row in rows):
         say(f"{name}: {repeated:,} of its {len(rows):,} rows are labelled or test rows; left out.")
-    return Unlabelled(list(different.values())[::-1], first)
+    return Unlabelled(list(different.values()), first)
 
 
 def _cells(table: Table, column: str) -> list[str]:

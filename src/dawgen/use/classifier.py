@@ -12,6 +12,8 @@ from torch import Tensor
 
 from dawgen.backbone import Backbone
 from dawgen.errors import UserError
+from dawgen.many.rows import names_of
+from dawgen.many.scores import YES
 from dawgen.selection.parts import Models, PromptPart
 from dawgen.selection.store import Choice, load_choice
 from dawgen.settings import Settings
@@ -83,6 +85,8 @@ class Classifier:
             classifier = cls.__new__(cls)
             classifier._take(load_choice(home, models), models)
             return classifier
+        if card.takes_many:
+            raise UserError(f"{folder} has no tuned prompt: its task has several labels per text.")
         return cls(card, models.backbone, load_run_prompt(folder, models.backbone), settings)
 
     def predict_proba(self, rows: Text | Sequence[Text]) -> Chances:
@@ -131,6 +135,8 @@ class Classifier:
     ) -> str | list[str | None] | None:
         """The likeliest label of each row; None where its probability is under the threshold.
 
+        Of a task of several labels per text, all that it has, with ``|`` between them.
+
         Args:
             rows: as :meth:`predict_proba`: many rows give a list, one text its label.
 
@@ -138,6 +144,8 @@ class Classifier:
             UserError: as :meth:`predict_proba`, or the threshold is no probability.
         """
         check_threshold(abstain_below)
+        if self.card.takes_many and abstain_below is not None:
+            raise UserError("abstain_below is for one label per text; here a text may have none.")
         chances = np.atleast_2d(self.predict_proba(rows))
         labels: list[str | None] = [
             None if abstain_below is not None and row.max() < abstain_below else label
@@ -146,7 +154,10 @@ class Classifier:
         return labels[0] if self._is_one(rows) else labels
 
     def names(self, probabilities: npt.NDArray[np.floating[Any]]) -> list[str]:
-        """The likeliest labels of probabilities [N,C]."""
+        """The likeliest labels of probabilities [N,C]; of a task of several labels per text those
+        of probability 0.5 and more, with ``|`` between them."""
+        if self.card.takes_many:
+            return names_of(self.card, probabilities >= YES)
         return [self.labels[place] for place in probabilities.argmax(axis=1)]
 
     def of_rows(self, rows: Sequence[Row]) -> npt.NDArray[np.float32]:

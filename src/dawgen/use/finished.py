@@ -41,15 +41,16 @@ def open_run(folder: str | Path, overrides: Sequence[str] = ()) -> tuple[TaskCar
                 f"-s {text}: of a finished run only backbone.*, evaluation.* and selection.encoder "
                 "can be set, such as backbone.device=cpu."
             )
-    kept = (*_FILES, PROMPT)
+    made = PROMPT if (path / PROMPT).exists() or not (path / CHOICE).exists() else CHOICE
+    kept = (*_FILES, made)  # a task of several labels per text has no prompt
     for name in kept:
         if not (path / name).exists():
             raise UserError(
                 f"{path} is no finished run folder: it has no {name}; make one with `dawgen run`."
             )
     refuse_links(*(path / name for name in (*kept, CHOICE)))
-    check_seal(path / PROMPT)
-    check_seal(path / CHOICE)
+    for name in (PROMPT, CHOICE):
+        check_seal(path / name)
     _check_record(path)
     settings, _ = build_settings(file=path / "config.yaml", overrides=overrides)
     return load_card(str(path / "task.yaml")), settings

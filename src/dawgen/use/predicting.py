@@ -14,7 +14,7 @@ from dawgen.errors import UserError
 from dawgen.evaluation.output import output_names
 from dawgen.storage.folder import fingerprint, folder_hash
 from dawgen.storage.seals import file_hash
-from dawgen.tasks import Row, TaskCard
+from dawgen.tasks import Row
 from dawgen.tasks.files import stream_file
 from dawgen.tasks.stream import Cells, OnEmpty, stream_cells
 from dawgen.terminal.progress import progress, say
@@ -67,6 +67,8 @@ def _label(
     it: see :func:`dawgen.evaluation.output.output_names`. Rows with an empty text have None.
     """
     card = classifier.card
+    if card.takes_many and abstain_below is not None:
+        raise UserError("abstain_below is for one label per text; here a text may have none.")
     chances_of = iter(classifier.of_rows([row for row, _ in rows if row.has_texts]))
     ours = ["prediction"] if abstain_below is None else ["prediction", "abstain"]
     names = output_names(card, rows[0][1] if rows else (), ours)
@@ -82,19 +84,20 @@ def _label(
                 record[names[roles[column]]] = texts[roles[column]] or plain_cell(cell)
             elif column not in hidden:
                 record[column] = plain_cell(cell)
-        records.append(record | _answer(card, chances, abstain_below))
+        records.append(record | _answer(classifier, chances, abstain_below))
     return records
 
 
 def _answer(
-    card: TaskCard, chances: np.ndarray | None, abstain_below: float | None
+    classifier: Classifier, chances: np.ndarray | None, abstain_below: float | None
 ) -> dict[str, Any]:
     """What a record says behind its row's cells; None for a row without probabilities [C]."""
+    card = classifier.card
     names = ["prediction", *(f"p_{label}" for label in card.labels)]
     names += [] if abstain_below is None else ["abstain"]
     if chances is None:
         return dict.fromkeys(names)
-    values = [card.labels[int(chances.argmax())], *(round(float(p), 6) for p in chances)]
+    values = [*classifier.names(chances[None]), *(round(float(p), 6) for p in chances)]
     values += [] if abstain_below is None else [bool(chances.max() < abstain_below)]
     return dict(zip(names, values, strict=True))
 
