@@ -127,6 +127,7 @@ def test_a_changed_choice_is_refused(run: Made, tmp_path: Path) -> None:
         ("plan", [], "several labels"),
         ("fit-generator", [], "several labels"),
         ("tune", [], "several labels"),
+        ("prompt-for", [], "several labels"),
         ("run", ["--synthetic", "x.csv"], "no rows are written"),
         ("run", ["-s", "selection.candidates=paper"], "linear heads only"),
     ],
@@ -135,7 +136,7 @@ def test_what_cannot_be_done_is_said(
     run: Made, tmp_path: Path, name: str, more: list[str], says: str
 ) -> None:
     folder, *_ = run
-    out = [] if name == "plan" else ["--out", tmp_path / "out"]
+    out = [] if name in ("plan", "prompt-for") else ["--out", tmp_path / "out"]
     outcome = command(name, folder / "mail.yaml", "--train", folder / "train.csv", *out, *more)
     assert outcome.code == 2
     assert says in outcome.err

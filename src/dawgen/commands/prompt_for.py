@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from dawgen.commands.options import Task
+from dawgen.errors import UserError
 from dawgen.terminal.harmless import visible
 
 
@@ -27,6 +28,10 @@ def prompt_for(
     from dawgen.tasks import load_card, load_rows, packaged_data
 
     card = load_card(task)
+    if card.takes_many:
+        raise UserError(
+            f"Task {card.name} gives a text several labels; no rows are written for it."
+        )
     source = packaged_data(card).get("train") if train is None else train
     shots = load_rows(card, source) if source else []
     text = request(card, shots, rows_per_label, Streams(seed), examples=examples)

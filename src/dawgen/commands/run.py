@@ -6,7 +6,7 @@ import json
 import sys
 from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -63,7 +63,6 @@ def run(
     from dawgen.pipeline.summary import summary
     from dawgen.settings.layers import build_settings
     from dawgen.terminal import screen
-    from dawgen.terminal.harmless import on_terminal
 
     short = {"seed": seed, "shots": shots}
     overrides = [*(over or []), *(f"{k}={v}" for k, v in short.items() if v is not None)]
@@ -83,15 +82,8 @@ def run(
             unlabelled=unlabelled,
             teacher=read_teacher(teacher, teacher_model, teacher_rows, teacher_price),
         )
-    if "micro_f1" in result.scores:  # several labels per text
-        from dawgen.many.words import summary_many
-
-        if as_json:
-            found = {"folder": str(result.folder), "scores": result.scores}
-            typer.echo(json.dumps(found, ensure_ascii=False))
-            return
-        for line in summary_many(result.folder, result.scores):
-            typer.echo(on_terminal(line))
+    if "micro_f1" in result.scores:
+        _show_several(result.folder, result.scores, as_json)
         return
     if as_json:
         account = {name: result.ledger[name] for name in ("attempted", "kept", "rejected")}
@@ -99,3 +91,15 @@ def run(
         typer.echo(json.dumps(found | {"scores": result.scores}, ensure_ascii=False))
         return
     screen.show(summary(result.folder, screen.width()))
+
+
+def _show_several(folder: Path, scores: dict[str, Any], as_json: bool) -> None:
+    """The outcome of a task of several labels per text."""
+    from dawgen.many.words import summary_many
+    from dawgen.terminal.harmless import on_terminal
+
+    if as_json:
+        typer.echo(json.dumps({"folder": str(folder), "scores": scores}, ensure_ascii=False))
+        return
+    for line in summary_many(folder, scores):
+        typer.echo(on_terminal(line))

@@ -60,6 +60,7 @@ class SelectionPlan:
         self.names = wanted(settings.selection)
         if not is_here(settings.selection.encoder):  # nothing is downloaded for a plan
             self.names = [name for name in self.names if not name.startswith("embeddings")]
+        self._tested = len(job.test or [])
         self._shots = [*job.shots.train, *job.shots.dev]
         models = Models(job.card, settings, backbone)
         few = first_of_each_label(self._shots, max(_FEW, 2 * len(job.card.labels)))
@@ -74,7 +75,7 @@ class SelectionPlan:
     def stage(self, written: int) -> StagePlan:
         """Of the stage, for so many written rows; an average may read the test rows again."""
         seconds = self._heads(min(written, MOST_WRITTEN)) + self._prompts()
-        again = AVERAGED * self._per_row * len(self._job.scored) if "average" in self.names else 0.0
+        again = AVERAGED * self._per_row * self._tested if "average" in self.names else 0.0
         return StagePlan("selection", self.cost, _probes(self.cost, seconds, seconds + again))
 
     def reader(self, stage: StagePlan) -> StagePlan:
@@ -88,23 +89,24 @@ class SelectionPlan:
 
     def _heads(self, written: int) -> float:
         """Every text is encoded once; each head is validated on the rows that it learns from."""
-        shots, scored = len(self._shots), len(self._job.scored)
+        shots = len(self._shots)
         seconds = 0.0
         for kind, speed in self._speeds.items():
             with_rows = written if kind + WRITTEN in self.names else 0
-            seconds += speed.encode * (shots + with_rows + scored)
+            seconds += speed.encode * (shots + with_rows + self._tested)
             seconds += speed.validate * shots * (kind in self.names)
             seconds += speed.validate * (shots + with_rows) * (kind + WRITTEN in self.names)
         return seconds
 
     def _prompts(self) -> float:
-        """Held-out rows and scored ones under each prompt; the generator has one per label."""
-        dev, scored = len(self._job.shots.dev), len(self._job.scored)
+        """Held-out rows under each prompt, whose test rows count as the evaluation; the generator
+        has a prompt per label."""
+        dev = len(self._job.shots.dev)
         rows = {
-            "zero-shot": len(self._shots) + scored,
-            "baseline": (dev + scored) * self._settings.tuning.baseline,
-            "prompt": dev + scored,
-            "noisy-channel": (2 * dev + scored) * len(self._job.card.labels),
+            "zero-shot": len(self._shots),
+            "baseline": dev * self._settings.tuning.baseline,
+            "prompt": dev,
+            "noisy-channel": (2 * dev + self._tested) * len(self._job.card.labels),
         }
         return self._per_row * sum(rows.get(name, 0) for name in self.names)
 
