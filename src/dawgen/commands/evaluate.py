@@ -51,7 +51,7 @@ def score_prompt(
 
 
 def _score_several(
-    card: TaskCard, test: str | None, run: Path, settings: Settings, out: Path
+    card: TaskCard, test: Rows | None, run: Path, settings: Settings, out: Path
 ) -> Scores:
     """Score what a run of a task of several labels per text ships."""
     from dawgen.many.rows import load_many

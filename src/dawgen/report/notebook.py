@@ -54,13 +54,13 @@ def _table(files: RunFiles) -> Markup:
         _row((f"{found.name}, shipped" if found.name == ships else found.name, *_figures(found)))
         for found in results(files.scores)
     )
-    head = _row(("classifier", "accuracy, %", "95 % interval"), "th")
+    head = _row(("classifier", f"{metric_name(files.scores)}, %", "95 % interval"), "th")
     return Markup("<table><thead>{}</thead><tbody>{}</tbody></table>").format(head, rows)
 
 
 def _figures(found: Any) -> tuple[str, str]:
-    accuracy, low, high = (f"{100 * x:.1f}" for x in (found.accuracy, found.low, found.high))
-    return accuracy, f"{low} to {high}"
+    value, low, high = (f"{100 * x:.1f}" for x in (found.value, found.low, found.high))
+    return value, f"{low} to {high}"
 
 
 def _row(cells: Iterable[str], tag: str = "td") -> Markup:
