@@ -12,7 +12,17 @@ from typer.main import get_command
 from dawgen.terminal import progress
 
 GROUPS = {
-    "Everyday": ("run", "predict", "report", "validate", "tasks", "backbones", "export", "push"),
+    "Everyday": (
+        "run",
+        "predict",
+        "report",
+        "validate",
+        "tasks",
+        "backbones",
+        "export",
+        "serve",
+        "push",
+    ),
     "Data": ("synthesize", "import", "prompt-for"),
     "Research": (
         *("fit-generator", "tune", "evaluate", "bench", "tables", "plan", "inspect", "settings"),

@@ -51,6 +51,11 @@ class Models:
         """The sentence encoder."""
         return SentenceEncoder(self.settings.selection.encoder, self.settings.backbone.device)
 
+    @cached_property
+    def label_words(self) -> list[list[int]]:
+        """Token ids of each label's word, as the backbone reads it."""
+        return self.backbone.label_word_ids(self.card)
+
     @property
     def tokens_per_batch(self) -> int:
         """Tokens of one call of the backbone."""

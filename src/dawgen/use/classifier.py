@@ -80,14 +80,10 @@ class Classifier:
             UserError: it is no finished run, or a model that it needs cannot be loaded.
         """
         card, settings = open_run(folder, overrides)
-        models, home = Models(card, settings), Path(folder) / CHOICE
-        if use == "choice" and home.is_dir():
-            classifier = cls.__new__(cls)
-            classifier._take(load_choice(home, models), models)
-            return classifier
-        if card.takes_many:
-            raise UserError(f"{folder} has no tuned prompt: its task has several labels per text.")
-        return cls(card, models.backbone, load_run_prompt(folder, models.backbone), settings)
+        models = Models(card, settings)
+        classifier = cls.__new__(cls)
+        classifier._take(read_choice(folder, models, use), models)
+        return classifier
 
     def predict_proba(self, rows: Text | Sequence[Text]) -> Chances:
         """p(label) [N,C] of texts, or of pairs of texts for a pair task; [C] of a single one.
@@ -165,6 +161,21 @@ class Classifier:
         if not rows:
             return np.zeros((0, len(self.labels)), dtype=np.float32)
         return self._choice.probabilities(rows)
+
+
+def read_choice(folder: str | Path, models: Models, use: Use = "choice") -> Choice:
+    """What labels a finished run's rows: its choice, or its tuned prompt where it has not chosen.
+
+    Raises:
+        UserError: a file is damaged, or a model cannot be loaded.
+    """
+    home = Path(folder) / CHOICE
+    if use == "choice" and home.is_dir():
+        return load_choice(home, models)
+    if models.card.takes_many:
+        raise UserError(f"{folder} has no tuned prompt: its task has several labels per text.")
+    prompt = load_run_prompt(folder, models.backbone)
+    return Choice(PROMPT, [PromptPart(PROMPT, prompt, models)])
 
 
 def check_threshold(abstain_below: float | None) -> None:

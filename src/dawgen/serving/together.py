@@ -1,0 +1,162 @@
+"""Rows of several tasks read at once: those behind prompts in one pass of the backbone, texts of
+linear heads in one pass of the encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from dawgen.backbone.memory import run_rows
+from dawgen.backbone.packed import SharedPrompts
+from dawgen.backbone.scoring import score_rows
+from dawgen.errors import UserError
+from dawgen.selection.features import Remembered, TextVectors
+from dawgen.selection.heads import Probabilities
+from dawgen.selection.parts import HeadPart, Part, PromptPart
+from dawgen.streams import repeatable
+from dawgen.terminal.progress import hushed
+
+if TYPE_CHECKING:
+    from dawgen.backbone import Backbone
+    from dawgen.selection.store import Choice
+    from dawgen.tasks import Row
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Rows of one task, and what labels them."""
+
+    choice: Choice
+    rows: Sequence[Row]
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A part of a task's choice, and its rows."""
+
+    part: Any
+    rows: Sequence[Row]
+
+
+Way = Callable[[Sequence[_Asked]], Iterable[Probabilities]]
+"""How parts that share a model label their rows."""
+
+
+def read_together(readings: Sequence[Reading]) -> list[Probabilities]:
+    """p(label) [N,C] of each reading's N rows: as its choice's ``probabilities``, up to rounding.
+
+    Raises:
+        UserError: scores are not finite, or memory does not hold one row.
+    """
+    groups: dict[tuple[Way, Any], dict[tuple[int, int], _Asked]] = {}
+    for place, reading in enumerate(readings):
+        for number, part in enumerate(reading.choice.parts):
+            group = groups.setdefault(_way(part), {})
+            group[place, number] = _Asked(part, reading.rows)
+    found: dict[tuple[int, int], Probabilities] = {}
+    with hushed():
+        for (way, _), group in groups.items():
+            found |= dict(zip(group, way(list(group.values())), strict=True))
+    return [
+        np.mean([found[place, n] for n in range(len(reading.choice.parts))], axis=0)
+        for place, reading in enumerate(readings)
+    ]
+
+
+def _way(part: Part) -> tuple[Way, Any]:
+    """How a part's rows are read, and a key that is the same for parts that are read together."""
+    if isinstance(part, PromptPart):
+        words = part.models.label_words
+        several = tuple(map(tuple, words)) if max(map(len, words)) > 1 else None
+        return _behind_prompts, (id(part.models.backbone.model), _length(part), several)
+    if isinstance(part, HeadPart) and isinstance(part.features, TextVectors):
+        return _on_vectors, id(part.features.encode)
+    return _alone, None
+
+
+def _length(part: PromptPart) -> int:
+    return 0 if part.prompt is None else len(part.prompt)
+
+
+def _alone(asked: Sequence[_Asked]) -> Iterable[Probabilities]:
+    return [one.part.probabilities(one.rows) for one in asked]
+
+
+def _on_vectors(asked: Sequence[_Asked]) -> Iterable[Probabilities]:
+    """Linear heads on vectors of texts, each of which is encoded once."""
+    rows = [row for one in asked for row in one.rows]
+    encode = Remembered(asked[0].part.features.encode)
+    encode([text for row in rows for text in (row.text1, row.text2) if text is not None])
+    for one in asked:
+        features = TextVectors(encode, is_pair=one.part.features.is_pair)
+        yield one.part.head.probabilities(features.of(one.rows))
+
+
+@repeatable()
+@torch.no_grad()
+def _behind_prompts(asked: Sequence[_Asked]) -> list[Probabilities]:
+    """Rows behind their tasks' prompts, all of one length; label words are single tokens or, of
+    several, the same for all."""
+    parts: list[PromptPart] = [one.part for one in asked]
+    backbone, tokens = parts[0].models.backbone, parts[0].models.tokens_per_batch
+    inputs: list[list[int]] = []
+    for part, one in zip(parts, asked, strict=True):
+        models = part.models
+        inputs += models.backbone.encode_rows(models.card, one.rows, _length(part))
+    prompts = _prompts(asked)
+    words = [part.models.label_words for part in parts]
+    cuts = np.cumsum([len(one.rows) for one in asked])[:-1].tolist()
+    if max(map(len, words[0])) > 1:
+        scores = score_rows(backbone, prompts, inputs, words[0], tokens).tensor_split(cuts)
+    else:
+        hidden = _hidden(backbone, prompts, inputs, tokens).tensor_split(cuts)
+        ids = [torch.tensor(each, device=backbone.device)[:, 0] for each in words]
+        scores = tuple(map(backbone.head.logits, hidden, ids))
+    chances = [score.softmax(dim=-1).cpu().numpy() for score in scores]
+    for part, each in zip(parts, chances, strict=True):
+        if not np.isfinite(each).all():
+            raise UserError(
+                f"The scores of {part.name} are not finite; its prompt or the model's number "
+                "format is broken."
+            )
+    return chances
+
+
+def _prompts(asked: Sequence[_Asked]) -> SharedPrompts | None:
+    """The prompts of the parts, each once, for their rows; None for none."""
+    places: dict[int, int] = {}
+    different: list[torch.Tensor] = []
+    of: list[int] = []
+    for one in asked:
+        if one.part.prompt is None:
+            return None
+        key = id(one.part)
+        if key not in places:
+            places[key] = len(different)
+            different.append(one.part.prompt)
+        of += [places[key]] * len(one.rows)
+    return SharedPrompts(torch.stack(different), of)
+
+
+def _hidden(
+    backbone: Backbone,
+    prompts: SharedPrompts | None,
+    inputs: Sequence[Sequence[int]],
+    tokens_per_batch: int,
+) -> torch.Tensor:
+    """State [N,H] of each row from which its label's word is predicted."""
+    width = backbone.head.weight.shape[1]
+    states = torch.zeros(len(inputs), width, device=backbone.device, dtype=backbone.dtype)
+
+    def work(call: list[int]) -> None:
+        soft = None if prompts is None else prompts.some(call)
+        found = backbone.label_hidden(soft, [inputs[row] for row in call])
+        states[torch.tensor(call, device=states.device)] = found
+
+    length = 0 if prompts is None else prompts.length
+    run_rows(backbone, [len(row) for row in inputs], length, tokens_per_batch, work)
+    return states
