@@ -335,8 +335,8 @@ def test_no_export_has_a_path_of_this_machine(
 
 def test_what_is_wrong_is_said(tiny_bart: Backbone, tmp_path: Path) -> None:
     run = write_run(tmp_path, tiny_bart)
-    with pytest.raises(UserError, match="There is no export 'onnx'; choose one of peft, hf"):
-        export_run(run, "onnx", tmp_path / "out")
+    with pytest.raises(UserError, match="no export 'tflite'; choose one of choice, peft"):
+        export_run(run, "tflite", tmp_path / "out")
     with pytest.raises(UserError, match="exists already"):
         export_run(run, "peft", run)
     with pytest.raises(UserError, match="no finished run folder"):

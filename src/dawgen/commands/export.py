@@ -15,11 +15,17 @@ Run = Annotated[Path, typer.Argument(help="Folder of a finished run.")]
 
 def export(
     run: Run,
-    to: Annotated[str, typer.Option(help="Format: peft, hf or ctranslate2.")],
+    to: Annotated[
+        str,
+        typer.Option(
+            help="Format: choice and onnx hold what the run ships; peft, hf, ctranslate2 "
+            "and gguf its tuned prompt."
+        ),
+    ] = "choice",
     out: Annotated[Path | None, typer.Option(help="New folder. Default: RUN/exports/TO.")] = None,
     over: MachineSet = None,
 ) -> None:
-    """Export the tuned prompt for use without dawgen, with a model card and a script."""
+    """Export a run for use without dawgen, with a model card and a script that labels rows."""
     from dawgen.exporting import export_run
     from dawgen.exporting.export import local_base
 
@@ -38,7 +44,7 @@ def push(
     dataset: Annotated[
         str | None, typer.Option(help="Repository for the synthetic rows, such as me/mood-rows.")
     ] = None,
-    to: Annotated[str, typer.Option(help="Format: peft, hf or ctranslate2.")] = "peft",
+    to: Annotated[str, typer.Option(help="Format, as of `dawgen export`.")] = "peft",
     private: Annotated[
         bool, typer.Option("--private", help="Create private repositories.")
     ] = False,

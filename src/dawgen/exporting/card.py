@@ -1,8 +1,9 @@
-"""The model card of an exported prompt: what it does, how well, and what it is not for."""
+"""The model card of an export: what it does, how well, and what it is not for."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +22,12 @@ if TYPE_CHECKING:
     from dawgen.tasks import TaskCard
 
 _LOADING = {
+    "choice": "linear heads with the models that they read with",
     "peft": "a PEFT prompt-tuning adapter",
     "hf": "a transformers checkpoint with the prompt baked in as tokens",
     "ctranslate2": "a CTranslate2 model with the prompt baked in as tokens",
+    "gguf": "a GGUF model for llama.cpp with the prompt baked in as tokens",
+    "onnx": "an ONNX graph from token ids to probabilities",
 }
 _LIMITS = """## Limits
 
@@ -32,10 +36,33 @@ labels every row, also those that have none of the labels. It carries the biases
 of the text its synthetic rows began with. Do not let it decide about people. Rows longer than the
 backbone reads are cut.
 """
-_LIBRARY = {"peft": "peft", "hf": "transformers", "ctranslate2": "ctranslate2"}
+_LIBRARY = {
+    "peft": "peft",
+    "hf": "transformers",
+    "ctranslate2": "ctranslate2",
+    "gguf": "gguf",
+    "onnx": "onnx",
+}
 
 
-def model_card(run: Path, card: TaskCard, settings: Settings, backbone: Backbone, to: str) -> str:
+@dataclass(frozen=True)
+class Exported:
+    """What the card is of.
+
+    Attributes:
+        choice: the name of the run's shipped choice; None for its tuned prompt.
+        backbone: the language model that it needs.
+        encoder: the name of the sentence encoder that it needs.
+        prompted: the language model answers, behind a prompt or, zero-shot, behind none.
+    """
+
+    choice: str | None
+    backbone: Backbone | None
+    encoder: str | None = None
+    prompted: bool = False
+
+
+def model_card(run: Path, card: TaskCard, settings: Settings, what: Exported, to: str) -> str:
     """The text of README.md: hub metadata, then prose, scores with their seed, limits, use.
 
     Raises:
@@ -43,23 +70,26 @@ def model_card(run: Path, card: TaskCard, settings: Settings, backbone: Backbone
     """
     with as_dawgen_writes(run):
         scores, record = read_json(run / "scores.json"), read_json(run / "run.json")
-        scores |= scores.get("prompt") or {}  # the run may ship something else
-        licence = model_licence(backbone.name)
+        if what.choice is None:
+            scores |= scores.get("prompt") or {}  # the run may ship something else
+        base = what.encoder if what.backbone is None else what.backbone.name
+        licence = "other" if base is None else model_licence(base)
+        kind = "a prompt tuned by dawgen" if what.choice is None else f"{what.choice} by dawgen"
         data = ModelCardData(
-            base_model=None if is_local(backbone.name) else backbone.name,
-            library_name=_LIBRARY[to],
+            base_model=None if base is None or is_local(base) else base,
+            library_name=_LIBRARY.get(to),
             license="other" if " " in licence else licence,  # to the hub, what is no name of one
-            tags=["prompt-tuning", "few-shot", "dawgen"],
-            model_name=f"{card.name}, a prompt tuned by dawgen",
+            tags=[*(["prompt-tuning"] if what.choice is None else []), "few-shot", "dawgen"],
+            model_name=f"{card.name}, {kind}",
             eval_results=_evaluation(card, scores),
         )
         parts = [
             f"---\n{data.to_yaml()}\n---\n",
             f"# {plain(card.name)}: {_LOADING[to]}\n",
-            _introduction(card, settings, backbone, record),
-            _scores(card, scores),
+            _introduction(card, settings, what, record),
+            _scores(card, scores, "this prompt" if what.choice is None else "this classifier"),
             _written_rows(run),
-            _use(card, backbone, to),
+            _use(card, what, to),
             _LIMITS,
         ]
         return "\n".join(parts)
@@ -87,16 +117,25 @@ def _evaluation(card: TaskCard, scores: dict[str, Any]) -> list[EvalResult] | No
 
 
 def _introduction(
-    card: TaskCard, settings: Settings, backbone: Backbone, record: dict[str, Any]
+    card: TaskCard, settings: Settings, what: Exported, record: dict[str, Any]
 ) -> str:
     shots = (record.get("rows") or {}).get("train")
+    backbone = what.backbone
+    model = (
+        []
+        if backbone is None
+        else [
+            ["backbone, frozen", model_name(backbone.name)],
+            ["its fingerprint", backbone.fingerprint],
+        ]
+    )
+    if backbone is not None and what.prompted:
+        model = [["template", backbone.template(card)], *model]
     facts = [
         ["task", f"{card.name}, version {card.version}. {card.description}"],
         ["labels", ", ".join(f"{label} ({card.label_words[label]})" for label in card.labels)],
         ["columns", ", ".join(card.columns[role] for role in card.roles)],
-        ["template", backbone.template(card)],
-        ["backbone, frozen", model_name(backbone.name)],
-        ["its fingerprint", backbone.fingerprint],
+        *model,
         ["few-shot rows", f"{shots:,}" if shots else "unknown"],
         ["few-shot rows' hash", str((record.get("data") or {}).get("train", "unknown"))],
         ["generator", settings.generator.method],
@@ -104,23 +143,26 @@ def _introduction(
         ["seed", str(settings.seed)],
         ["made with", f"dawgen {record.get('dawgen', 'unknown')}"],
     ]
-    return "\n".join(
-        [
-            "The backbone was not changed: what was learnt is a soft prompt, vectors before the "
-            "input, from a few labelled rows and from rows that a generator tuned on them wrote "
-            "(Guo et al., *Generating Synthetic Datasets for Few-shot Prompt Tuning*, COLM "
-            "2024).\n",
-            *table(["", ""], facts),
-            "",
-        ]
-    )
+    return "\n".join([_MADE if what.choice is None else _CHOSEN, *table(["", ""], facts), ""])
 
 
-def _scores(card: TaskCard, scores: dict[str, Any]) -> str:
+_MADE = (
+    "The backbone was not changed: what was learnt is a soft prompt, vectors before the input, "
+    "from a few labelled rows and from rows that a generator tuned on them wrote (Guo et al., "
+    "*Generating Synthetic Datasets for Few-shot Prompt Tuning*, COLM 2024).\n"
+)
+_CHOSEN = (
+    "This is the classifier that was best on held-out rows among those that dawgen compares: "
+    "linear heads on counted words, on sentence embeddings and on a language model's states, "
+    "zero-shot, and tuned prompts.\n"
+)
+
+
+def _scores(card: TaskCard, scores: dict[str, Any], name: str) -> str:
     if "accuracy" not in scores:
         return "## Scores\n\nIt has not been scored.\n"
     names = {"baseline": "prompt tuning on the few shots alone", "zero_shot": "no prompt"}
-    lines = [("this prompt", scores)]
+    lines = [(name, scores)]
     lines += [(name, scores[key]) for key, name in names.items() if key in scores]
     rows = []
     for name, part in lines:
@@ -140,21 +182,27 @@ def _written_rows(run: Path) -> str:
     return "\n".join(["## The written rows\n", *found, ""]) if found else ""
 
 
-def _use(card: TaskCard, backbone: Backbone, to: str) -> str:
-    unknown = to == "peft" and is_local(backbone.name)
+def _use(card: TaskCard, what: Exported, to: str) -> str:
+    backbone = what.backbone
+    unknown = to == "peft" and backbone is not None and is_local(backbone.name)
+    holds = "the template and the label words" if what.prompted else "the columns and the labels"
     text = f"""## Use
 
 `predict.py` labels the rows of a CSV or JSONL file and needs no dawgen; its few lines show how
-the prompt is loaded. `task.json` has the template and the label words.
+{"the prompt" if what.prompted else "the classifier"} is loaded. `task.json` has {holds}.
 
 ```sh
 python predict.py rows.csv{" BASE" if unknown else ""}
 ```
 """
-    if unknown:
+    if unknown and backbone is not None:
         text += f"""
 BASE is the folder of the backbone {plain(model_name(backbone.name))}, which is not on the hub. That
 of dawgen/tiny is `backbone/tiny` in the installed dawgen package.
+"""
+    if to == "gguf":
+        text += """
+`ask.md` shows how to ask it in words, in llama.cpp and in Ollama, for which `Modelfile` is.
 """
     if to == "hf":
         row = json.dumps({card.columns[role]: "..." for role in card.roles})

@@ -37,7 +37,8 @@ def write_checkpoint(folder: Path, backbone: Backbone, prompt: Tensor) -> list[i
     names = [f"<prompt_{place}>" for place in range(len(prompt))]
     raw.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in names])
     ids = [int(raw.token_to_id(name) or 0) for name in names]
-    if ids != list(range(ids[0], ids[0] + len(ids))):
+    first = ids[0] if ids else None  # zero-shot has no prompt
+    if ids != list(range(first or 0, (first or 0) + len(ids))):
         raise UserError(f"The tokenizer of {backbone.name} already has tokens called {names[0]}.")
     tree = json.loads(raw.to_str())
     tree["post_processor"] = with_prefix(tree["post_processor"], names, ids)
@@ -48,8 +49,8 @@ def write_checkpoint(folder: Path, backbone: Backbone, prompt: Tensor) -> list[i
         model_max_length=backbone.max_length,
         **{name: str(token) for name, token in specials.items() if token is not None},
     ).save_pretrained(folder)
-    model = bake(backbone, prompt[None].to(backbone.device), ids[0])
-    if model.generation_config is not None:
+    model = bake(backbone, prompt[None].to(backbone.device), first)
+    if ids and model.generation_config is not None:
         model.generation_config.suppress_tokens = ids
     model.save_pretrained(folder)
     return ids

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +34,8 @@ class SentenceEncoder:
     """Texts to vectors [N,H] of unit length.
 
     Attributes:
+        model, tokenizer: as transformers loads them.
+        max_length: most tokens of a text.
         fingerprint: a hash of the encoder's files.
     """
 
@@ -50,40 +53,45 @@ class SentenceEncoder:
         place = _place(path)
         try:
             with quiet():
-                self._tokenizer = AutoTokenizer.from_pretrained(place)
+                self.tokenizer = AutoTokenizer.from_pretrained(place)
                 model = AutoModel.from_pretrained(place, use_safetensors=True, dtype=torch.float32)
         except Exception as error:  # a foreign folder can make any of transformers' lines fail
             reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
             raise UserError(
                 f"The sentence encoder {path} cannot be loaded: {reason}; check selection.encoder."
             ) from None
-        self._model = model.eval().requires_grad_(False).to(model_device(device))
+        self.model: Any = model.eval().requires_grad_(False).to(model_device(device))
         positions = int(getattr(model.config, "max_position_embeddings", 512))
         named = read_json(place / "sentence_bert_config.json").get("max_seq_length")
-        self._most = min(int(named or positions), positions)
+        self.max_length = min(int(named or positions), positions)
         self.fingerprint = folder_hash(place)
 
     @repeatable()
     @torch.no_grad()
     def __call__(self, texts: Sequence[str]) -> Vectors:
         """[N,H]; texts longer than the encoder reads are cut."""
-        ids = self._tokenizer(
+        ids = self.tokenizer(
             list(texts),
             truncation=True,
-            max_length=self._most,
+            max_length=self.max_length,
             split_special_tokens=True,  # "[SEP]" in a text is text
         )["input_ids"]
-        vectors = np.zeros((len(texts), self._model.config.hidden_size), np.float32)
+        vectors = np.zeros((len(texts), self.model.config.hidden_size), np.float32)
         sizes = [len(row) for row in ids]
-        for batch in pieces(sizes, call_cost(self._model.device), _TOKENS_PER_CALL):
-            padded = self._tokenizer.pad(
+        for batch in pieces(sizes, call_cost(self.model.device), _TOKENS_PER_CALL):
+            padded = self.tokenizer.pad(
                 {"input_ids": [ids[i] for i in batch]}, return_tensors="pt"
-            ).to(self._model.device)
-            states = self._model(**padded).last_hidden_state
+            ).to(self.model.device)
+            states = self.model(**padded).last_hidden_state
             mask = padded["attention_mask"][..., None].to(states.dtype)
             means = (states * mask).sum(1) / mask.sum(1)
             vectors[batch] = torch.nn.functional.normalize(means, dim=1).cpu().numpy()
         return vectors
+
+    def save(self, folder: Path) -> None:
+        """Write model and tokenizer as transformers reads them."""
+        self.model.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
 
 
 def is_here(path: str) -> bool:

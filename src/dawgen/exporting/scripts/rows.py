@@ -13,8 +13,10 @@ from typing import Any
 
 here = Path(__file__).resolve().parent
 task = json.loads((here / "task.json").read_text("utf-8"))
-beside = task["prompt_length"]
-if not task["encoder_decoder"]:  # room for the longest answer, of which the text below has one
+beside = task.get("prompt_length", 0)  # a linear head has none
+if (
+    "answer" in task and not task["encoder_decoder"]
+):  # room for the longest answer, of which the text below has one
     beside += max(len(word) for word in task["label_word_ids"]) - task["answer_tokens"]
 
 

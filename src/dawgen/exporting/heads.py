@@ -1,0 +1,56 @@
+"""Linear heads with all that they read with: vocabularies, a sentence encoder, or a backbone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dawgen.errors import UserError
+from dawgen.selection.parts import HeadPart
+from dawgen.storage.folder import write_json
+
+if TYPE_CHECKING:
+    from dawgen.selection.parts import Models
+    from dawgen.selection.store import Choice
+
+NUMBERS, WORDS, ENCODER, BACKBONE = "head.npz", "words.json", "encoder", "backbone"
+
+
+def check_heads(run: Path, choice: Choice) -> None:
+    """Raise UserError where a part of the choice is no linear head."""
+    others = sorted({part.name for part in choice.parts if not isinstance(part, HeadPart)})
+    if others:
+        raise UserError(
+            f"{run} ships {choice.name}, of which {', '.join(others)} is not exported; "
+            "export the tuned prompt with --to hf, or use `dawgen predict` or `dawgen serve`."
+        )
+
+
+def write_heads(folder: Path, choice: Choice, models: Models) -> dict[str, Any]:
+    """Write the heads and what they read with; gives back what the script must know of them."""
+    numbers: dict[str, Any] = {}
+    words = []
+    for n, part in enumerate(choice.parts):
+        numbers |= {f"{n}.{name}": array for name, array in part.numbers().items()}
+        words.append(part.words())
+    np.savez(folder / NUMBERS, **numbers)
+    write_json(folder / WORDS, words)
+    kinds = [part.kind for part in choice.parts]
+    about: dict[str, Any] = {"kinds": kinds}
+    if "embeddings" in kinds:
+        models.encoder.save(folder / ENCODER)
+        about["encoder_length"] = models.encoder.max_length
+    if "states" in kinds:
+        backbone = models.backbone
+        backbone.model.save_pretrained(folder / BACKBONE)
+        backbone.tokenizer.save_pretrained(folder / BACKBONE)
+        about |= {
+            "special_tokens": [str(token) for token in backbone.tokenizer.all_special_tokens],
+            "encoder_decoder": backbone.is_encoder_decoder,
+            "end_id": backbone.end_id,
+            "max_length": backbone.max_length,
+            "dtype": str(backbone.dtype).removeprefix("torch."),
+        }
+    return about

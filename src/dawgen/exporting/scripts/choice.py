@@ -1,0 +1,151 @@
+"""Label rows by linear heads, needing numpy, and for vectors of texts torch, transformers and
+tokenizers: python predict.py ROWS.csv
+"""
+
+import json
+import math
+import re
+import sys
+from collections import Counter
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rows import answer, here, rows_of, task, text_of
+
+numbers = np.load(here / "head.npz")
+words = json.loads((here / "words.json").read_text("utf-8"))
+roles = list(task["columns"])
+
+
+# --- counted words ----------------------------------------------------------------------------
+
+
+def tokens_of(text: str) -> list[str]:
+    """Words and marks."""
+    return re.findall(r"\w+|[^\w\s]", text.lower())
+
+
+def tf_idf(text: str, columns: dict[str, int], idf: np.ndarray) -> np.ndarray:
+    """Weights [F] of the text's words and pairs of words."""
+    tokens = tokens_of(text)
+    counts = Counter([*tokens, *(" ".join(pair) for pair in pairwise(tokens))])
+    weights = np.zeros(len(idf))
+    for term, count in counts.items():
+        if term in columns:
+            weights[columns[term]] = (1 + math.log(count)) * idf[columns[term]]
+    return weights / (np.linalg.norm(weights) or 1.0)
+
+
+def overlap(text1: str, text2: str) -> list[float]:
+    """Shared words as a share of both texts', of the first's, of the second's; length ratio."""
+    first, second = tokens_of(text1), tokens_of(text2)
+    shared = len({*first} & {*second})
+    shares = [shared / max(1, len(own)) for own in ({*first, *second}, {*first}, {*second})]
+    lengths = sorted((len(first), len(second)))
+    return [*shares, lengths[0] / max(1, lengths[1])]
+
+
+def counted(number: int) -> Callable[[list[str]], np.ndarray]:
+    """Features [F] of a row's texts by the words of a part."""
+    terms = words[number]["terms"]
+    columns = [{term: place for place, term in enumerate(own)} for own in terms]
+
+    def features(texts: list[str]) -> np.ndarray:
+        parts = [
+            tf_idf(text, columns[n], numbers[f"{number}.idf{n}"]) for n, text in enumerate(texts)
+        ]
+        return np.hstack([*parts, overlap(*texts)] if len(texts) == 2 else parts)
+
+    return features
+
+
+# --- vectors of texts -------------------------------------------------------------------------
+
+
+def joined(encode: Callable[[str], np.ndarray]) -> Callable[[list[str]], np.ndarray]:
+    """Features of a row's texts: a vector u, or of a pair [u, v, 4 |u - v|, sqrt(H) u * v]."""
+
+    def features(texts: list[str]) -> np.ndarray:
+        u, *others = map(encode, texts)
+        if not others:
+            return u
+        v = others[0]
+        return np.hstack([u, v, 4 * np.abs(u - v), len(u) ** 0.5 * u * v])
+
+    return features
+
+
+def sentence_encoder() -> Callable[[str], np.ndarray]:
+    """The mean of an encoder's states, of unit length."""
+    import torch
+    from transformers import AutoModel, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(here / "encoder")
+    model = AutoModel.from_pretrained(here / "encoder", dtype=torch.float32).eval()
+
+    @torch.no_grad()
+    def encode(text: str) -> np.ndarray:
+        inputs = tokenizer(
+            text,
+            truncation=True,
+            max_length=task["encoder_length"],
+            split_special_tokens=True,
+            return_tensors="pt",
+        )
+        mean = model(**inputs).last_hidden_state[0].mean(0)
+        return torch.nn.functional.normalize(mean, dim=0).numpy()
+
+    return encode
+
+
+def backbone_states() -> Callable[[str], np.ndarray]:
+    """The mean of a language model's last states."""
+    import torch
+    from text_tokenizer import TextTokenizer
+    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
+
+    kind: Any = AutoModelForSeq2SeqLM if task["encoder_decoder"] else AutoModelForCausalLM
+    model = kind.from_pretrained(here / "backbone", dtype=getattr(torch, task["dtype"])).eval()
+    raw = AutoTokenizer.from_pretrained(here / "backbone").backend_tokenizer
+    tokenizer = TextTokenizer(raw, task["special_tokens"])  # "</s>" in a text is text
+    reader = model.get_encoder() if task["encoder_decoder"] else model.base_model
+
+    @torch.no_grad()
+    def encode(text: str) -> np.ndarray:
+        ids = tokenizer.text_ids(text)[: task["max_length"]] or [task["end_id"]]
+        states = reader(input_ids=torch.tensor([ids])).last_hidden_state
+        return states[0].float().mean(0).numpy()
+
+    return encode
+
+
+# --- heads ------------------------------------------------------------------------------------
+
+
+def features_of(number: int, kind: str) -> Callable[[list[str]], np.ndarray]:
+    """What turns a row's texts into a part's features."""
+    if kind == "words":
+        return counted(number)
+    return joined(sentence_encoder() if kind == "embeddings" else backbone_states())
+
+
+parts = [features_of(number, kind) for number, kind in enumerate(task["kinds"])]
+
+
+def probabilities(row: dict[str, str]) -> list[float]:
+    """p(label) of each label: the mean of the heads'."""
+    texts = [text_of(row, role) for role in roles]
+    shares = np.zeros(len(task["labels"]))
+    for number, features in enumerate(parts):
+        logits = features(texts) @ numbers[f"{number}.weight"] + numbers[f"{number}.bias"]
+        own = np.exp(logits - logits.max())
+        shares += own / own.sum() / len(parts)
+    return shares.tolist()
+
+
+if __name__ == "__main__":
+    for row in rows_of(Path(sys.argv[1])):
+        print(answer(row and probabilities(row)))
