@@ -30,7 +30,7 @@ The label whose word is likeliest as the next word is the answer:
 
 {words}
 
-Compare the words' probabilities, as `predict.py` does. What a model writes with temperature 0 is
+Each word has a blank before it. Compare the words' probabilities, as `predict.py` does. What a model writes with temperature 0 is
 mostly one of these words, and need not be.
 
 llama.cpp parses the tokens in a prompt:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -135,7 +136,8 @@ def _write(folder: Path, model: nn.Module, texts: int) -> None:
     example = tuple(torch.arange(5, 12 + n)[None] for n in range(texts))
     logging.disable(logging.WARNING)  # of operators that no model here has
     try:
-        with torch.no_grad():
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             torch.onnx.export(
                 model.eval(),
                 example,

@@ -6,10 +6,11 @@ preset (what differs for one backbone), the user's YAML file, and ``-s key=value
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 from collections.abc import Iterable, Mapping
-from functools import partial
+from functools import cache, partial
 from importlib import resources
 from pathlib import Path
 from types import UnionType
@@ -39,9 +40,14 @@ def preset_names() -> list[str]:
 def _preset(name: str) -> dict[str, Any]:
     if name not in preset_names():
         raise UserError(f"There is no preset {name!r}; choose one of {', '.join(preset_names())}.")
-    tree = dict(yaml.safe_load((_PRESETS / f"{name}.yaml").read_text("utf-8")))
+    tree = copy.deepcopy(_preset_file(name))
     base = tree.pop("preset", None)  # the one that it extends
     return _merge(_preset(base), tree, Settings) if base else tree
+
+
+@cache
+def _preset_file(name: str) -> dict[str, Any]:
+    return dict(yaml.safe_load((_PRESETS / f"{name}.yaml").read_text("utf-8")))
 
 
 def _preset_for(tree: Mapping[str, Any]) -> str | None:
