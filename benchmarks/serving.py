@@ -14,6 +14,7 @@ import asyncio
 import json
 import random
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -37,14 +38,19 @@ from dawgen.tasks.card import card_text
 
 ARMS = {"batched": 64, "one row at a time": 1}
 """Rows that a server reads at once."""
+DIFFERENT = 100
+"""Prompts; of more tasks several have the same one, which each loads for itself."""
 
 
 def write_runs(folder: Path, backbone: Backbone, count: int) -> None:
-    """Run folders of the demo task, each with another prompt, as a run writes them."""
+    """Run folders of the demo task with random prompts, as a run writes them."""
     settings, text = dump_settings(build_settings()[0]), card_text("demo")
     table = backbone.table().detach()
     for number in range(count):
         run = folder / f"task-{number}"
+        if number >= DIFFERENT:
+            shutil.copytree(folder / f"task-{number % DIFFERENT}", run)
+            continue
         run.mkdir()
         write_text(run / "task.yaml", text)
         write_text(run / "config.yaml", settings)
@@ -127,7 +133,7 @@ def memory_mib(process: int) -> float:
 
 
 def measure(counts: Sequence[int], clients: int, seconds: float) -> list[dict[str, Any]]:
-    """A record for each number of tasks and each arm."""
+    """A record for each number of tasks and each arm; of many tasks of the first arm alone."""
     backbone = load_backbone(BackboneSettings())
     lines = (
         (resources.files("dawgen.tasks") / "demo" / "test.jsonl").read_text("utf-8").splitlines()
@@ -137,7 +143,8 @@ def measure(counts: Sequence[int], clients: int, seconds: float) -> list[dict[st
     for count in counts:
         with tempfile.TemporaryDirectory() as home:
             write_runs(Path(home), backbone, count)
-            for arm, rows_per_batch in ARMS.items():
+            arms = ARMS if count <= DIFFERENT else {"batched": ARMS["batched"]}
+            for arm, rows_per_batch in arms.items():
                 with server(Path(home), rows_per_batch) as (process, port, start):
                     record = {"tasks": count, "arm": arm, "start_seconds": round(start, 1)}
                     record["idle_mib"] = memory_mib(process)

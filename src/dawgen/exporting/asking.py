@@ -30,8 +30,8 @@ The label whose word is likeliest as the next word is the answer:
 
 {words}
 
-Each word has a blank before it. Compare the words' probabilities, as `predict.py` does. What a model writes with temperature 0 is
-mostly one of these words, and need not be.
+Each word has a blank before it. Compare the words' probabilities, as `predict.py` does: what a
+model writes with temperature 0 need not be one of them.
 
 llama.cpp parses the tokens in a prompt:
 

@@ -23,11 +23,12 @@ model = llama_cpp.Llama(
 model.eval(task["prompt_ids"])
 
 
-def read(ids: list[int], behind: int) -> np.ndarray:
-    """log p [N,V] of what follows each of N tokens that are read behind so many others."""
+def read(ids: list[int], behind: int, last: int) -> np.ndarray:
+    """log p [last,V] of what follows the last tokens of those read behind so many others."""
     model.n_tokens = behind
     model.eval(ids)
-    logits = np.array(model.scores[behind : behind + len(ids)], dtype=np.float64)
+    end = behind + len(ids)
+    logits = np.array(model.scores[end - last : end], dtype=np.float64)
     logits[:, task["prompt_ids"]] = -math.inf  # never written
     highest = logits.max(-1, keepdims=True)
     return logits - highest - np.log(np.exp(logits - highest).sum(-1, keepdims=True))
@@ -38,10 +39,11 @@ def probabilities(row: dict[str, str]) -> list[float]:
     (text,) = tokenizer.encode([fill(row, template)], task["max_length"] - beside)
     ids = before_answer(text)
     start = task["prompt_length"] + len(ids)
-    first = read(ids, task["prompt_length"])[-1]
+    (first,) = read(ids, task["prompt_length"], 1)
     scores = []
     for word in task["label_word_ids"]:
-        later: Iterable[np.ndarray] = read(word[:-1], start) if len(word) > 1 else []
+        more = len(word) - 1
+        later: Iterable[np.ndarray] = read(word[:-1], start, more) if more else []
         scores.append(first[word[0]] + sum(p[t] for p, t in zip(later, word[1:], strict=True)))
     shares = [math.exp(score - max(scores)) for score in scores]
     return [share / sum(shares) for share in shares]
