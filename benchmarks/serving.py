@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import random
 import re
 import shutil
@@ -107,21 +108,33 @@ class Client:
 
 
 async def load(
-    port: str, rows: Sequence[dict[str, str]], tasks: int, clients: int, seconds: float
+    process: int,
+    port: str,
+    rows: Sequence[dict[str, str]],
+    tasks: int,
+    clients: int,
+    seconds: float,
 ) -> dict[str, Any]:
     """What so many clients see, after two seconds that do not count."""
     warm = [Client(port, rows, tasks, n) for n in range(clients)]
     await asyncio.gather(*(each.run(time.perf_counter() + 2) for each in warm))
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), cpu_seconds(process)
     working = [Client(port, rows, tasks, 1000 + n) for n in range(clients)]
     await asyncio.gather(*(each.run(start + seconds) for each in working))
     waits = np.concatenate([each.seconds for each in working])
     return {
         "rows": len(waits),
+        "cpu_ms_per_row": round(1000 * (cpu_seconds(process) - cpu) / len(waits), 1),
         "rows_per_second": round(len(waits) / (time.perf_counter() - start), 1),
         "p50_ms": round(1000 * float(np.quantile(waits, 0.5)), 1),
         "p99_ms": round(1000 * float(np.quantile(waits, 0.99)), 1),
     }
+
+
+def cpu_seconds(process: int) -> float:
+    """Processor time of a process, which other work on the machine moves less than the clock."""
+    fields = Path(f"/proc/{process}/stat").read_text("utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def memory_mib(process: int) -> float:
@@ -148,7 +161,7 @@ def measure(counts: Sequence[int], clients: int, seconds: float) -> list[dict[st
                 with server(Path(home), rows_per_batch) as (process, port, start):
                     record = {"tasks": count, "arm": arm, "start_seconds": round(start, 1)}
                     record["idle_mib"] = memory_mib(process)
-                    record |= asyncio.run(load(port, rows, count, clients, seconds))
+                    record |= asyncio.run(load(process, port, rows, count, clients, seconds))
                     record["loaded_mib"] = memory_mib(process)
                 print(json.dumps(record), flush=True)
                 records.append(record)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,15 @@ def test_a_head_on_sentence_embeddings_does(
     with (run / "config.yaml").open("a") as file:
         file.write(f"selection: {{encoder: {encoder_folder}}}\n")
     compare(choosing(run, "embedded", "embeddings"), tmp_path)
+
+
+def test_without_its_package_the_extra_is_named(
+    tiny_bart: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    with pytest.raises(UserError, match=r"needs onnxscript; .* 'dawgen\[onnx\]'"):
+        export_run(write_run(tmp_path, tiny_bart), "onnx", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_another_head_is_refused(tiny_bart: Backbone, tmp_path: Path) -> None:
