@@ -1,6 +1,6 @@
 """`dawgen serve` under load: rows a second, waiting times and memory for many tasks in one process.
 
-    python -m benchmarks.serving --tasks 1 100 10000 --out benchmarks/results/serving.json
+    python -m benchmarks.serving --tasks 1 100 10000 --out serving.json
 
 Each task is a run folder with a random prompt over the shipped backbone. Clients send one row at a
 time, each to a task drawn at random, and send the next one when they have the answer. The same
