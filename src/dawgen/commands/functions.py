@@ -125,11 +125,12 @@ def synthesize(
 def export(
     run: str | Path, to: str, out: str | Path | None = None, overrides: Sequence[str] = ()
 ) -> Path:
-    """Write a run's tuned prompt for use without dawgen, with a model card and a script.
+    """Write a run for use without dawgen, with a model card and a script that labels rows.
 
     Args:
         run: folder of a finished run.
-        to: format, such as ``peft``, ``hf`` or ``ctranslate2``.
+        to: format: ``choice`` and ``onnx`` hold what the run ships, ``peft``, ``hf``,
+            ``ctranslate2`` and ``gguf`` its tuned prompt.
         out: new folder; ``run/exports/to`` without.
         overrides: settings of this machine, such as ``backbone.device=cpu``.
 
