@@ -14,7 +14,7 @@ from dawgen.serving.app import make_app
 from dawgen.serving.limits import Limits
 from dawgen.serving.tasks import open_tasks
 from dawgen.use.classifier import Classifier
-from tests.serving.runs import PAIRS
+from tests.serving.runs import PAIRS, choosing
 
 LIMITS = Limits(body_bytes=20_000, rows=50, characters=1000)
 
@@ -139,3 +139,15 @@ def test_no_text_of_a_user_is_printed(
     client.post("/tasks/zanzibar/predict", json={"rows": []})
     said = capfd.readouterr()
     assert "zanzibar" not in said.out + said.err
+
+
+def test_a_text_of_several_labels_gets_them_all(runs: list[Path]) -> None:
+    folder = choosing(runs[0], "several", "words")
+    with (folder / "task.yaml").open("a") as file:
+        file.write("labels_per_text: many\n")
+    expected = Classifier.load(folder).predict(PAIRS)
+    with TestClient(make_app(open_tasks([folder]))) as client:
+        rows = client.post("/tasks/several/predict", json={"rows": PAIRS}).json()["rows"]
+    assert ["|".join(row["labels"]) for row in rows] == expected
+    assert {len(row["labels"]) for row in rows} > {1}
+    assert "label" not in rows[0]

@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 
 import dawgen
 from dawgen.errors import UserError
+from dawgen.many.scores import YES
 from dawgen.serving.batcher import Batcher
 from dawgen.serving.body import WholeBodies
 from dawgen.serving.limits import Limits, Refused
@@ -34,9 +35,10 @@ class Rows(BaseModel):
 
 
 class Labelled(BaseModel):
-    """A row's answer."""
+    """A row's answer: its label, or the labels of a task of several labels per text."""
 
-    label: str
+    label: str | None = None
+    labels: list[str] | None = None
     probabilities: dict[str, float]
 
 
@@ -112,8 +114,11 @@ def _checked(rows: Sequence[Any], limits: Limits) -> Sequence[Any]:
 def _labelled(task: ServedTask, chances: Any) -> dict[str, Any]:
     """A row's answer, in numbers as `dawgen predict` writes them."""
     values = [round(float(p), 6) for p in chances]
-    label = task.card.labels[int(chances.argmax())]
-    return {"label": label, "probabilities": dict(zip(task.card.labels, values, strict=True))}
+    probabilities = dict(zip(task.card.labels, values, strict=True))
+    if task.card.takes_many:
+        labels = [name for name, p in zip(task.card.labels, chances, strict=True) if p >= YES]
+        return {"labels": labels, "probabilities": probabilities}
+    return {"label": task.card.labels[int(chances.argmax())], "probabilities": probabilities}
 
 
 def _refusal(error: Refused) -> JSONResponse:
