@@ -82,7 +82,7 @@ def test_pydantic_is_not_heard(override: str, sentence: str) -> None:
 @pytest.mark.parametrize(
     ("entry", "sentence"),
     [
-        ("metric: f1", "'metric' cannot be 'f1': it must be accuracy."),
+        ("metric: f1", "'metric' cannot be 'f1': it must be one of accuracy, macro-f1."),
         ("name: ''", "'name' cannot be '': it must not be empty."),
         ("copies: [3, [x]]", "'copies' cannot hold ['x']: it must be text."),
     ],

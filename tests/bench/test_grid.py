@@ -102,7 +102,7 @@ def test_a_seed_is_no_setting_of_a_grid():
         (
             "seeds: [1]",
             "seeds: [-1]",
-            "seeds.0' cannot be -1: it must be at least 0",
+            "'seeds' cannot hold -1: it must be at least 0",
         ),
         (SMALL, "words", "name: value"),
     ],

@@ -79,7 +79,7 @@ def test_the_card_is_of_what_is_shipped(made: Made) -> None:
         if path.is_file() and path.name != "answers.jsonl":
             assert str(home).encode() not in path.read_bytes(), path
     assert sorted(path.name for path in exports["words"].iterdir()) == [
-        *("README.md", "answers.jsonl", "head.npz", "predict.py", "rows.py", "task.json"),
+        *("README.md", "answers.jsonl", "head.safetensors", "predict.py", "rows.py", "task.json"),
         *("text_tokenizer.py", "words.json"),
     ]
 

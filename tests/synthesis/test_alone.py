@@ -107,7 +107,7 @@ def test_the_word_that_sets_a_label_apart_stands_beside_the_few_shots() -> None:
         "yes": ["a dog", "it is"],
         "maybe": ["a cat", "not a cat"],
     }
-    written = [Row("first", text, label) for label, own in texts.items() for text in own]
+    written = [Row("first", text, label) for label, own in texts.items() for text in own] * 10
     shots = [
         Row("a", "not so", "no"),
         Row("b", "so", "no"),
@@ -125,6 +125,7 @@ def test_the_word_that_sets_a_label_apart_stands_beside_the_few_shots() -> None:
     }
     assert found["maybe"]["word"] == "cat"
     assert telling_words(written, shots, ["no", "other"]).keys() == {"no"}  # type: ignore[union-attr]
+    assert telling_words(written[:50], shots, labels) == {}
 
 
 def test_single_texts_have_no_telling_words() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from safetensors.numpy import save_file
 
 from dawgen.errors import UserError
 from dawgen.selection.parts import HeadPart
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from dawgen.selection.parts import Models
     from dawgen.selection.store import Choice
 
-NUMBERS, WORDS, ENCODER, BACKBONE = "head.npz", "words.json", "encoder", "backbone"
+NUMBERS, WORDS, ENCODER, BACKBONE = "head.safetensors", "words.json", "encoder", "backbone"
 
 
 def check_heads(run: Path, choice: Choice) -> None:
@@ -35,7 +36,8 @@ def write_heads(folder: Path, choice: Choice, models: Models) -> dict[str, Any]:
     for n, part in enumerate(choice.parts):
         numbers |= {f"{n}.{name}": array for name, array in part.numbers().items()}
         words.append(part.words())
-    np.savez(folder / NUMBERS, **numbers)
+    whole = {name: np.ascontiguousarray(array) for name, array in numbers.items()}
+    save_file(whole, folder / NUMBERS)
     write_json(folder / WORDS, words)
     kinds = [part.kind for part in choice.parts]
     about: dict[str, Any] = {"kinds": kinds}

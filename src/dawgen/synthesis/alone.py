@@ -18,6 +18,8 @@ MOST = 960
 """Rows that it uses, over all labels: more rows give a higher figure, so sets of different size
 are compared at one size."""
 REAL = "real-rows.json"
+FEW = 20
+"""Rows of a label, and of the others, below which a word says nothing of it."""
 
 Side = Literal["text1", "text2"]
 
@@ -79,7 +81,7 @@ def telling_words(
 
     Returns:
         ``word``, the shares ``rows`` and ``elsewhere`` in 0..1, and of the few shots ``shots`` and
-        ``shots_elsewhere``. Labels without rows are left out; None for single texts.
+        ``shots_elsewhere``. Labels with few rows are left out; None for single texts.
     """
     if any(row.text2 is None for row in (*rows, *shots)):
         return None
@@ -87,7 +89,8 @@ def telling_words(
     found: dict[str, dict[str, Any]] = {}
     for label in labels:
         own, other = ours.get(label, {}), _mean([ours[x] for x in ours if x != label])
-        if not own or not other:
+        here = sum(row.label == label for row in rows)
+        if min(here, len(rows) - here) < FEW or not own:
             continue
         word = max(sorted(own), key=lambda word: own[word] - other.get(word, 0.0))
         real = _mean([theirs[x] for x in theirs if x != label])

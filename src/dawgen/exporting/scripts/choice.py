@@ -1,5 +1,5 @@
-"""Label rows by linear heads, needing numpy, and for vectors of texts torch, transformers and
-tokenizers: python predict.py ROWS.csv
+"""Label rows by linear heads, needing numpy and safetensors, and for vectors of texts torch,
+transformers and tokenizers: python predict.py ROWS.csv
 """
 
 import json
@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 from rows import answer, here, rows_of, task, text_of
+from safetensors.numpy import load_file
 
-numbers = np.load(here / "head.npz")
+numbers = load_file(here / "head.safetensors")
 words = json.loads((here / "words.json").read_text("utf-8"))
 roles = list(task["columns"])
 
