@@ -31,7 +31,7 @@ def _causal(record: dict[str, Any]) -> str:
         "## Steps of a small causal model\n",
         f"{_made(record)}; SmolLM2-135M's shape with {record['layers']} layers and random weights, "
         "bf16, CPU seconds of one thread (`python -m benchmarks.causal`). The machine's products: "
-        f"{record['product_gflops'] / 1e9:,.0f} GFLOP/s. The limit is what the products with "
+        f"{record['product_gflops']:,.0f} GFLOP/s. The limit is what the products with "
         "weights alone would take.\n",
         "| | CPU seconds | tokens/s | of the limit | × transformers |",
         "| --- | ---: | ---: | ---: | ---: |",
@@ -86,5 +86,8 @@ def _growth(record: dict[str, Any]) -> str:
         "Each prompt reads its own rows, because in a causal model a row's states depend on the "
         "prompt before it, and one prompt's rows already fill the products: "
         f"{stack['sizes'][-1]} prompts take {last / first:.1f} times as long as one.",
+        "",
+        "A step of the generator grows with the square of the labels: it has as many rows of every "
+        "label, and (3) reads each row under every label's prompt.",
     ]
     return "\n".join(lines) + "\n"
