@@ -6,6 +6,7 @@ import io
 import itertools
 import json
 import logging
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,13 @@ from tests.invariants.jobs import Outcome, SmallJob, dawgen
 from tests.invariants.test_docs_and_help import GROUP, commands
 
 Finished = tuple[SmallJob, Path, Outcome]
+
+
+@pytest.fixture
+def finished(finished: Finished, tmp_path: Path) -> Finished:
+    """A copy of the finished run, which these tests run again."""
+    job, folder, outcome = finished
+    return job, shutil.copytree(folder, tmp_path / "finished"), outcome
 
 
 @pytest.mark.parametrize("path", commands(GROUP))
