@@ -125,6 +125,24 @@ def test_rows_are_written_until_enough_are_chosen(run):
     assert out.ledger.as_json()["reasons"][READER_DISAGREES] == len(against)
 
 
+def test_single_texts_have_no_surplus_to_cut(writer, single_card, single_shots, settings, tmp_path):
+    """What text2 tells decides on a surplus, and they have none."""
+    out = synthesize(
+        single_card,
+        single_shots,
+        random_prompts(writer, len(single_card.labels)),
+        writer,
+        settings.model_copy(update={"choose": READ, "oversample": 3.0, "max_attempts_factor": 60}),
+        Streams(13),
+        tmp_path / "out",
+        reader=coin,
+    )
+    rows = check_account(out, scored_late=True)
+    surplus = [row for row in rows if row.reason == TELLS]
+    assert len(out.rows) == 8 * len(single_card.labels)
+    assert len(surplus) < len(out.rows)  # of the last round only
+
+
 def test_what_is_kept_is_what_the_reader_chooses_of_the_shards_clean_rows(run, pair_card):
     rows = check_account(run())
     for number in (0, 1):

@@ -143,7 +143,8 @@ class SynthesisSettings(DecodingSettings):
     """Stop generating for a label after this many attempts per row of `rows_per_label`."""
     oversample: Annotated[float, Field(ge=1)] = 1.0
     """Write this many clean rows per wanted one and keep those of the highest label ratio; with a
-    reader (`synthesis.choose.by`), those whose label the second text alone tells least."""
+    reader (`synthesis.choose.by`), those whose label the second text alone tells least, and
+    single texts are not oversampled."""
     min_label_ratio: Share = 0.0
     """Reject rows with a smaller label ratio: the generator's p(text | label), divided by its sum
     over all labels."""

@@ -215,7 +215,9 @@ class _Stage:
 
     def shard(self, number: int, quota: int, advance: Callable[[int], None]) -> list[SyntheticRow]:
         """Rows of one shard, in the order they were asked for; ``quota`` kept a label."""
-        wanted = math.ceil(quota * self.settings.oversample)
+        # A reader's surplus is cut by what text2 tells of the label; single texts have none.
+        cut = self.reader is None or self.card.is_pair
+        wanted = math.ceil(quota * (self.settings.oversample if cut else 1))
         limit = math.ceil(wanted * self.settings.max_attempts_factor)
         labels = range(len(self.card.labels))
         good, spent = [0 for _ in labels], [0 for _ in labels]
