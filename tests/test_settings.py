@@ -245,13 +245,15 @@ def test_the_named_causal_models_take_the_same_rule() -> None:
         assert preset == name
         assert settings.backbone.path == f"dawgen/{name}"
         assert settings.backbone.dtype == "bf16"
-        own = {"rows_per_label", "shots_in_context", "oversample"} if name == "smollm2" else set()
-        tree = settings.model_dump(exclude={"backbone"})
-        differs = {
-            key for key in rule["synthesis"] if tree["synthesis"][key] != rule["synthesis"][key]
+        own = {
+            "synthesis": {"rows_per_label", "shots_in_context", "oversample"},
+            "generator": {"epochs", "weights_every"},
         }
-        assert differs == own
-        assert {**tree, "synthesis": rule["synthesis"]} == rule
+        tree = settings.model_dump(exclude={"backbone"})
+        for part, keys in own.items():
+            differs = {key for key in rule[part] if tree[part][key] != rule[part][key]}
+            assert differs == (keys if name == "smollm2" else set())
+        assert {**tree, **{part: rule[part] for part in own}} == rule
 
 
 # --- settings that were removed ---------------------------------------------------------------

@@ -34,7 +34,10 @@ QUALITY = ("text2_alone", "text1_alone", "telling_words", "reader_agreement")
 def shipped(
     task: Task, shots: Shots, backbone: Backbone, settings: Settings, streams: Streams
 ) -> Prediction:
-    """The rows by the candidate that a run chooses; the run stays in the task's folder."""
+    """The rows by the candidate that a run chooses; the run stays in the task's folder.
+
+    With ``selection.candidates`` paper a run would choose nothing, so ``quick`` is taken instead.
+    """
     del streams  # the stages have their own, of the settings' seed
     if settings.selection.candidates == "paper":
         settings = settings.model_copy(
