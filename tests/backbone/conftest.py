@@ -7,7 +7,8 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 
-from dawgen.backbone.registry import KNOWN, KnownBackbone
+from dawgen.backbone.known import KnownBackbone
+from dawgen.backbone.registry import KNOWN
 from tests.backbone.toys import environment, make_index
 
 

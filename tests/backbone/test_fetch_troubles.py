@@ -20,7 +20,7 @@ import safetensors.torch
 
 from dawgen.backbone import cache, fetch, load_backbone
 from dawgen.backbone.fetch import get_backbone
-from dawgen.backbone.registry import KnownBackbone
+from dawgen.backbone.known import KnownBackbone
 from dawgen.errors import UserError
 from dawgen.machine import offline
 from dawgen.settings import BackboneSettings

@@ -15,7 +15,7 @@ from tokenizers import pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from dawgen.backbone import cache
-from dawgen.backbone.registry import KnownBackbone, ModelFile, Part
+from dawgen.backbone.known import KnownBackbone, ModelFile, Part
 
 WIDTH, HEADS = 32, 4
 SPECIALS = ["<|unk|>", "<|start|>", "<|end|>"]

@@ -168,7 +168,7 @@ def test_without_test_rows_heads_are_scored_as_held_out(
     assert scores["scored_on"] == "development shots"
     names = {each["name"] for each in scores["candidates"]}
     assert names == {"tfidf", "tfidf+written", "states", "states+written", "zero-shot", "prompt"}
-    assert "dawgen backbones get minilm" in outcome.err
+    assert "dawgen backbones get mpnet" in outcome.err
 
 
 def test_a_card_may_go_by_macro_f1(tmp_path: Path, model_folder: Path) -> None:

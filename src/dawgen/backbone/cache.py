@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from dawgen.backbone.registry import KnownBackbone
+from dawgen.backbone.known import KnownBackbone
 from dawgen.errors import UserError
 from dawgen.storage.atomic import move, partial_of, sweep, write_text
 from dawgen.storage.locking import turn

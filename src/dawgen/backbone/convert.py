@@ -9,7 +9,7 @@ from typing import Any
 
 import dawgen
 from dawgen.backbone.cache import PROVENANCE
-from dawgen.backbone.registry import KnownBackbone
+from dawgen.backbone.known import KnownBackbone
 from dawgen.storage.atomic import write_text
 from dawgen.storage.seals import file_hash
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dawgen.backbone import cache, convert, hub, wheels
-from dawgen.backbone.registry import KnownBackbone
+from dawgen.backbone.known import KnownBackbone
 from dawgen.errors import UserError, disk_trouble
 from dawgen.machine.offline import is_offline
 from dawgen.storage.atomic import partial_of, sweep

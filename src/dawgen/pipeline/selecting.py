@@ -69,7 +69,7 @@ def selection(
         made = Made(written(), prompts, generator, unlabelled)
         chosen = settings.selection
         if chosen.candidates == "quick" and not asks_for_embeddings(wanted(chosen)):
-            say("  `dawgen backbones get minilm` adds sentence embeddings, often the best")
+            say("  `dawgen backbones get mpnet` adds sentence embeddings, often the best")
         found = select(job.shots, made, models)
         seconds: dict[str, float] = {}
         for candidate, facts in zip(found.candidates, found.table, strict=True):

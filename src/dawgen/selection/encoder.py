@@ -1,7 +1,7 @@
 """Sentence embeddings: a small encoder of texts, the mean of whose states is a text's vector.
 
 The same vectors as sentence-transformers gives for models of mean pooling and unit length, such as
-all-MiniLM-L6-v2, without that dependency.
+all-mpnet-base-v2, without that dependency.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class SentenceEncoder:
         """Load an encoder.
 
         Args:
-            path: a name such as ``minilm``, fetched if it is not in the cache, or a folder.
+            path: a name such as ``mpnet``, fetched if it is not in the cache, or a folder.
 
         Raises:
             UserError: there is none, or it cannot be loaded or fetched.
@@ -121,6 +121,6 @@ def _place(path: str) -> Path:
     if known is None and (folder := Path(path).expanduser()).is_dir():
         return folder
     raise UserError(
-        f"There is no sentence encoder {path}; set selection.encoder to minilm or to the folder of "
-        "a model."
+        f"There is no sentence encoder {path}; set selection.encoder to mpnet, minilm or the "
+        "folder of a model."
     )

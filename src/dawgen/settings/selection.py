@@ -36,8 +36,9 @@ class SelectionSettings(Section):
     taught by texts without labels, and the prompt tuned on the shots alone. `all` downloads the
     encoder if need be, and adds the generator as a classifier and an average. A list names
     candidates, such as `[tfidf, prompt]`."""
-    encoder: str = "dawgen/minilm"
-    """Sentence encoder: a name from `dawgen backbones list`, or a folder."""
+    encoder: str = "dawgen/mpnet"
+    """Sentence encoder: a name from `dawgen backbones list`, or a folder. `minilm` is a
+    fifth in size and time, and 3.8 points less accurate on twelve tasks."""
 
     @field_validator("encoder")
     @classmethod

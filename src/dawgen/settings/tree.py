@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from dawgen.backbone.registry import full_name
+from dawgen.machine.precision import best_dtype
 from dawgen.settings.choosing import ChoosingSettings
 from dawgen.settings.cleaning import CleaningSettings
 from dawgen.settings.decoding import DecodingSettings
@@ -38,10 +39,11 @@ class BackboneSettings(Section):
     `smollm2`."""
     revision: str | None = None
     """Branch, tag or commit on the hub."""
-    dtype: Literal["fp32", "bf16"] = "fp32"
-    """Number format of the weights. fp16 is not available: T5's activations overflow in it."""
     device: str = "auto"
     """`auto` (a GPU if there is one, else the CPU) or a torch device such as `cuda:1`."""
+    dtype: Literal["auto", "fp32", "bf16"] = "fp32"
+    """Number format of the weights. `auto` is bf16 on a device that has instructions for it, else
+    fp32; a run keeps which. fp16 is not available: T5's activations overflow in it."""
     max_length: Positive = 512
     """Largest number of tokens of an input, soft prompt included (T5's own training length). Longer
     texts are truncated; templates never are."""
@@ -64,6 +66,11 @@ class BackboneSettings(Section):
                 "fp16 is not available because T5 overflows in it and returns NaN; use bf16 or fp32"
             )
         return value
+
+    @field_validator("dtype")
+    @classmethod
+    def _settled(cls, value: str, info: ValidationInfo) -> str:
+        return best_dtype(info.data.get("device", "auto")) if value == "auto" else value
 
 
 class GeneratorSettings(Section):
