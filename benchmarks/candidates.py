@@ -18,37 +18,22 @@ from typing import Any
 
 import numpy as np
 
-from dawgen.selection.candidates import TAUGHT, Candidate, Made, average, averaged, candidates
+from dawgen.selection.candidates import Candidate, Made, average, averaged, candidates
 from dawgen.selection.choose import DOUBT, choose, paired
 from dawgen.selection.heads import Numbers, label_numbers, log_losses
 from dawgen.selection.parts import Models, Part
+from dawgen.selection.select import ALL, teaches
+from dawgen.selection.store import Choice
 from dawgen.settings.layers import build_settings
 from dawgen.storage.folder import write_json
 from dawgen.tasks import Row, Shots, TaskCard, load_card, load_rows
 from dawgen.tasks.unlabelled import load_unlabelled
 from dawgen.terminal.progress import say
 
-NAMES = ("tfidf", "embeddings", "states", "zero-shot")
+NAMES = ("tfidf", "embeddings", "states", "embeddings+states", "zero-shot")
 """Candidates that tune nothing."""
 POOL = 500
 """Texts without labels, at most."""
-PAIRS = ("mnli", "mrpc", "qnli", "qqp", "rte", "sick", "snli")
-
-
-def card_of(task: str, data: Path) -> TaskCard:
-    """The shipped card, or one made from the labels of the task's shots."""
-    if task in PAIRS:
-        return load_card(task)
-    lines = (data / task / "16-13" / "train.jsonl").read_text("utf-8").splitlines()
-    labels = sorted({json.loads(line)["label"] for line in lines})
-    return TaskCard(
-        name=task,
-        columns={"text1": "text", "label": "label"},
-        labels=labels,
-        template="text: {text1} label:",
-        causal_template="Text: {text1}\nLabel:",
-        label_words={label: label.replace("_", " ").lower() for label in labels},
-    )
 
 
 def spread(rows: Sequence[Row], most: int) -> list[Row]:
@@ -67,15 +52,15 @@ def measure(card: TaskCard, data: Path, seed: int, names: Sequence[str], most: i
     gold = label_numbers(card, [*shots.train, *shots.dev])
     cell: dict[str, Any] = {"gold": gold.tolist(), "test": label_numbers(card, test).tolist()}
     made = Made()
-    if TAUGHT in names:
+    if teaches(names):
         known = [*shots.train, *shots.dev, *test]
         pool = load_unlabelled(card, data / card.name / "train.jsonl", known)
         made = Made(unlabelled=spread(pool.rows, POOL))
     for candidate in candidates(names, shots, made, models, seed):
-        (part,) = candidate.ship()
+        shipped = Choice(candidate.name, candidate.ship())
         cell[candidate.name] = {
             "held_out": candidate.held_out.round(4).tolist(),
-            "test": part.probabilities(test).round(4).tolist(),
+            "test": shipped.probabilities(test).round(4).tolist(),
             "seconds": round(candidate.seconds, 1),
         }
     return cell
@@ -167,7 +152,7 @@ def _no_parts() -> Sequence[Part]:
 def read_cell(cell: dict[str, Any]) -> tuple[list[Candidate], dict[str, float]]:
     """The candidates of a cell, the average last, and their test accuracies."""
     gold, truth = np.array(cell["gold"]), np.array(cell["test"])
-    names = [name for name in (*NAMES, TAUGHT) if name in cell]
+    names = [name for name in ALL if name in cell]
     chances = {name: np.array(cell[name]["test"]) for name in names}
     found = [
         Candidate(name, np.array(cell[name]["held_out"], np.float32), _no_parts, 0, 0.0)
@@ -197,7 +182,7 @@ def main() -> None:
     _OVERRIDES.extend(asked.set)
     tasks = asked.tasks or sorted(path.name for path in asked.data.iterdir())
     for task in tasks:
-        card = card_of(task, asked.data)
+        card = load_card(task)
         for seed in asked.seeds:
             path = asked.out / f"{task}-{seed}.json"
             cell = json.loads(path.read_text("utf-8")) if path.exists() else {}

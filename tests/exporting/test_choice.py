@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from huggingface_hub import ModelCard
 
 from dawgen.backbone import Backbone
@@ -39,13 +40,15 @@ def made(
     for run in (bart, llama):
         with (run / "config.yaml").open("a") as file:
             file.write(f"selection: {{encoder: {encoder_folder}}}\n")
+        card = yaml.safe_load((run / "task.yaml").read_text())  # whose rows fit with it
+        (run / "task.yaml").write_text(yaml.safe_dump(card | {"instruction": "Same or other?"}))
     runs = {
         "prompt": bart,
         "words": choosing(bart, "words", "words"),
         "embeddings": choosing(bart, "embeddings", "embeddings"),
-        "encoder": choosing(bart, "encoder", "states"),
-        "decoder": choosing(llama, "decoder", "states"),
-        "mean": choosing(bart, "mean", "words", "embeddings", "states"),
+        "encoder": choosing(bart, "encoder", "answers"),
+        "decoder": choosing(llama, "decoder", "answers"),
+        "mean": choosing(bart, "mean", "words", "embeddings", "answers"),
         "zero-shot": choosing(bart, "zero-shot", "prompt"),
     }
     pairs = write_data(home / "rows.jsonl", 24)

@@ -20,6 +20,6 @@ def runs(tiny_llama: Backbone, tmp_path_factory: pytest.TempPathFactory) -> list
         other_prompt(first, "other", 3),
         choosing(first, "nothing", "prompt"),
         choosing(first, "counted", "words"),
-        choosing(first, "read", "states"),
+        choosing(first, "read", "answers"),
         choosing(first, "both", "words", "prompt"),
     ]

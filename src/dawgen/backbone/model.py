@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -27,6 +27,7 @@ from dawgen.backbone.packed import Prompts, SharedPrompts, shared
 from dawgen.backbone.recompute import kept
 from dawgen.backbone.text import BackboneText
 from dawgen.backbone.threads import differentiable, jobs_at_once
+from dawgen.backbone.watch import Watch
 from dawgen.backbone.words import Read, beginnings_to_read, behind_rows, word_log_probs
 
 
@@ -318,9 +319,27 @@ class Backbone(BackboneText):
             states, mask = self._encode(prompts, inputs, perturbation)
             start = torch.tensor([self.decoder_start], device=self.device).expand(len(inputs), -1)
             return self._decode(states, mask, start, torch.ones_like(start))[:, -1]
-        read = self._read(prompts, inputs, perturbation)
+        return self._at_ends(self._read(prompts, inputs, perturbation), inputs)
+
+    def _at_ends(self, read: _States, inputs: Sequence[Sequence[int]]) -> Tensor:
         ends = torch.tensor([len(row) - 1 for row in inputs], device=self.device)
         return read.at(read.length + ends[:, None])[:, 0]
+
+    def label_states(
+        self, prompts: Prompts, inputs: Sequence[Sequence[int]], watch: Watch
+    ) -> Tensor:
+        """States [D+1,B,H] at the labels' places: after D watched layers, and the last one.
+
+        Args:
+            prompts, inputs: as in :meth:`label_hidden`, whose state is the last.
+            watch: of :func:`dawgen.backbone.watch.watching` this model.
+        """
+        if self.is_encoder_decoder:
+            last = self.label_hidden(prompts, inputs)
+            return torch.stack([*(states[:, -1] for states in watch.outputs()), last])
+        read = self._read(prompts, inputs)
+        inner = [replace(read, hidden=states.flatten(0, 1)) for states in watch.outputs()]
+        return torch.stack([self._at_ends(states, inputs) for states in (*inner, read)])
 
     def mean_encodings(self, inputs: Sequence[Sequence[int]]) -> Tensor:
         """Mean last hidden state [B,H] of each input's tokens in fp32, without any prompt.

@@ -9,6 +9,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from dawgen.errors import UserError
+from dawgen.exporting.about import about_reading
 from dawgen.selection.parts import HeadPart
 from dawgen.storage.folder import write_json
 
@@ -44,15 +45,11 @@ def write_heads(folder: Path, choice: Choice, models: Models) -> dict[str, Any]:
     if "embeddings" in kinds:
         models.encoder.save(folder / ENCODER)
         about["encoder_length"] = models.encoder.max_length
-    if "states" in kinds:
+    if "answers" in kinds:
         backbone = models.backbone
+        prefix = models.states(()).prefix
         backbone.model.save_pretrained(folder / BACKBONE)
         backbone.tokenizer.save_pretrained(folder / BACKBONE)
-        about |= {
-            "special_tokens": [str(token) for token in backbone.tokenizer.all_special_tokens],
-            "encoder_decoder": backbone.is_encoder_decoder,
-            "end_id": backbone.end_id,
-            "max_length": backbone.max_length,
-            "dtype": str(backbone.dtype).removeprefix("torch."),
-        }
+        about |= about_reading(models.card, backbone, len(prefix))
+        about["instruction_ids"] = prefix
     return about

@@ -37,6 +37,9 @@ from dawgen.terminal.harmless import hide_secrets
 from dawgen.terminal.progress import say, warn
 from dawgen.use.finished import kept_hashes
 
+_KINDS = {name: kinds[0] for name, kinds in HEADS.items() if len(kinds) == 1}
+"""Heads of one kind, which such a task can have."""
+
 
 @dataclass(frozen=True)
 class ManyJob:
@@ -140,11 +143,11 @@ def score_run(
 
 
 def _heads(settings: Settings) -> list[str]:
-    names = [name for name in wanted(settings.selection) if name in HEADS]
+    names = [name for name in wanted(settings.selection) if name in _KINDS]
     if not names:
         raise UserError(
             "A task of several labels per text is learned by linear heads only; name some of "
-            f"{', '.join(HEADS)} in selection.candidates, or leave it at quick."
+            f"{', '.join(_KINDS)} in selection.candidates, or leave it at quick."
         )
     return names
 
@@ -168,7 +171,7 @@ def _build(place: Path, job: ManyJob, models: Models, names: Sequence[str]) -> N
     """``choice/`` with the head of lowest loss on held-out rows."""
     card, home = job.card, place / FOLDER
     found = {
-        name: cross_validate_many(models.recipe(HEADS[name]), card, job.rows, models.settings.seed)
+        name: cross_validate_many(models.recipe(_KINDS[name]), card, job.rows, models.settings.seed)
         for name in names
     }
     ships = min(found, key=lambda name: found[name].loss)
@@ -187,11 +190,13 @@ def _build(place: Path, job: ManyJob, models: Models, names: Sequence[str]) -> N
 
 
 def _choice(name: str, validated: ManyValidated, job: ManyJob, models: Models) -> Choice:
-    kind = HEADS[name]
+    kind = _KINDS[name]
     recipe, texts = models.recipe(kind), [each.row for each in job.rows]
     features, gold = recipe.make(texts), gold_of(job.card, job.rows)
     matrix, metric = features.of(texts), job.card.metric
-    head = fit_many(matrix, gold, validated.strength, metric, scaled=recipe.scaled)
+    head = fit_many(
+        matrix, gold, validated.strength, metric, scaled=recipe.scaled, blocks=recipe.blocks
+    )
     return Choice(name, [HeadPart(name, kind, features, head)])
 
 

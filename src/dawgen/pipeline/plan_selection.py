@@ -14,15 +14,13 @@ from dawgen.selection.candidates import (
     HEADS,
     MOST_WRITTEN,
     WRITTEN,
-    Made,
-    candidates,
     first_of_each_label,
 )
 from dawgen.selection.encoder import is_here
 from dawgen.selection.heads import FOLDS, folds, label_numbers
-from dawgen.selection.parts import Models
+from dawgen.selection.parts import Kind, Models
 from dawgen.selection.select import wanted
-from dawgen.tasks import Row, Shots
+from dawgen.tasks import Row
 
 if TYPE_CHECKING:
     from dawgen.backbone import Backbone
@@ -64,12 +62,12 @@ class SelectionPlan:
         self._shots = [*job.shots.train, *job.shots.dev]
         models = Models(job.card, settings, backbone)
         few = first_of_each_label(self._shots, max(_FEW, 2 * len(job.card.labels)))
-        kinds = dict.fromkeys(name.removesuffix(WRITTEN) for name in self.names)
+        heads = [HEADS.get(name.removesuffix(WRITTEN), ()) for name in self.names]
+        self._kinds = dict(zip(self.names, heads, strict=True))
         with meter.measure() as self.cost:
             self._speeds = {
                 kind: _head_speed(kind, few, models, settings.seed)
-                for kind in kinds
-                if kind in HEADS
+                for kind in dict.fromkeys(kind for kinds in heads for kind in kinds)
             }
 
     def stage(self, written: int) -> StagePlan:
@@ -92,10 +90,10 @@ class SelectionPlan:
         shots = len(self._shots)
         seconds = 0.0
         for kind, speed in self._speeds.items():
-            with_rows = written if kind + WRITTEN in self.names else 0
+            taught = [n for n, kinds in self._kinds.items() if kind in kinds and WRITTEN in n]
+            with_rows = written if taught else 0
             seconds += speed.encode * (shots + with_rows + self._tested)
-            seconds += speed.validate * shots * (kind in self.names)
-            seconds += speed.validate * (shots + with_rows) * (kind + WRITTEN in self.names)
+            seconds += speed.validate * (shots + (shots + with_rows) * len(taught))
         return seconds
 
     def _prompts(self) -> float:
@@ -111,11 +109,11 @@ class SelectionPlan:
         return self._per_row * sum(rows.get(name, 0) for name in self.names)
 
 
-def _head_speed(kind: str, few: Sequence[Row], models: Models, seed: int) -> HeadSpeed:
+def _head_speed(kind: Kind, few: Sequence[Row], models: Models, seed: int) -> HeadSpeed:
     began = perf_counter()
-    models.recipe(HEADS[kind]).make(few).of(few)
+    models.recipe(kind).make(few).of(few)
     encoded = perf_counter()
-    candidates([kind], Shots(list(few), []), Made(), models, seed)
+    models.validated(kind, few, seed)
     done = perf_counter()
     probed = sum(1 for _ in folds(label_numbers(models.card, few), seed))
     return HeadSpeed(

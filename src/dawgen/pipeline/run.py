@@ -35,9 +35,8 @@ from dawgen.pipeline.tracking import tracked
 from dawgen.prompts import load_prompt
 from dawgen.report import write_report
 from dawgen.report.notebook import headline, run_html
-from dawgen.selection.candidates import TAUGHT
 from dawgen.selection.encoder import fetch_along
-from dawgen.selection.select import wanted
+from dawgen.selection.select import teaches, wanted
 from dawgen.settings import Settings
 from dawgen.storage.atomic import write_bytes
 from dawgen.storage.folder import RunFolder, write_json
@@ -242,11 +241,11 @@ def with_unlabelled(settings: Settings, job: Job, *, writes: bool) -> Settings:
         return settings
     chosen = settings.synthesis
     begins = writes and job.card.is_pair and "first_sentences" not in chosen.model_fields_set
-    teaches = job.unlabelled.rows and TAUGHT in wanted(settings.selection)
-    if not begins and not teaches:
+    learns = job.unlabelled.rows and teaches(wanted(settings.selection))
+    if not begins and not learns:
         warn(
             "nothing uses the unlabelled texts: first sentences are of a pair task whose "
-            f"synthesis.first_sentences is not set, and {TAUGHT} is not among the candidates "
+            "synthesis.first_sentences is not set, and no candidate learns from them "
             "(selection.candidates), or its encoder is not here (`dawgen backbones get mpnet`)."
         )
     if not begins:
@@ -296,10 +295,12 @@ def _check_before(
             "published ones of T5; --preset causal holds those for causal models."
         )
     backbone.encode_rows(job.card, job.shots.train, settings.tuning.prompt_length)
-    if settings.selection.candidates == [TAUGHT] and not (job.unlabelled and job.unlabelled.rows):
+    named = settings.selection.candidates
+    only = isinstance(named, list) and all(teaches([name]) for name in named)
+    if only and not (job.unlabelled and job.unlabelled.rows):
         raise UserError(
-            f"selection.candidates names {TAUGHT} only, which needs texts without labels; name "
-            "them with --unlabelled, or other candidates."
+            f"selection.candidates names {', '.join(named)} only, which needs texts without "
+            "labels; name them with --unlabelled, or other candidates."
         )
     if not writes:
         if settings.selection.candidates == ["noisy-channel"]:

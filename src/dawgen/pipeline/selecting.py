@@ -13,9 +13,9 @@ from dawgen.backbone.frame import load_frame
 from dawgen.evaluation import score, write_predictions
 from dawgen.pipeline.stage import Context, Stage, Workspace
 from dawgen.prompts import load_label_prompts, load_prompt
-from dawgen.selection.candidates import TAUGHT, Candidate, Made
+from dawgen.selection.candidates import Candidate, Made
 from dawgen.selection.parts import Models
-from dawgen.selection.select import asks_for_embeddings, select, wanted
+from dawgen.selection.select import asks_for_embeddings, select, teaches, wanted
 from dawgen.selection.store import FOLDER, Choice
 from dawgen.settings import Settings
 from dawgen.storage.folder import folder_hash, write_json
@@ -57,7 +57,7 @@ def selection(
             "prompts": {name: folder_hash(path / name) for name in arms},
             "generator": folder_hash(label_prompts),
             "synthetic": rows_hash(written()),
-            **({"unlabelled": rows_hash(unlabelled)} if TAUGHT in names and unlabelled else {}),
+            **({"unlabelled": rows_hash(unlabelled)} if unlabelled and teaches(names) else {}),
         }
 
     def build(workspace: Workspace) -> dict[str, Any]:

@@ -5,25 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-WRITTEN = "+written"
+WRITTEN, UNLABELLED = "+written", "+unlabelled"
 _TITLES = {
     "tfidf": "logistic regression on TF-IDF",
     "embeddings": "logistic regression on embeddings",
-    "states": "logistic regression on mean states",
+    "states": "logistic regression on the model's states",
+    "embeddings+states": "logistic regression on embeddings and on the model's states",
     "zero-shot": "zero-shot, no tuning",
     "baseline": "prompt tuned on the shots alone",
     "prompt": "prompt tuned on shots and written rows",
     "noisy-channel": "the generator as a noisy channel",
     "average": "average of the best few",
 }
-_MORE = {"written": "written rows", "unlabelled": "unlabelled texts"}
+_MORE = {WRITTEN: "written rows", UNLABELLED: "unlabelled texts"}
 
 
 def title(name: str) -> str:
     """A candidate in words."""
-    head, _, more = name.partition("+")
-    words = _TITLES.get(head, head)
-    return f"{words} and {_MORE.get(more, more)}" if more else words
+    for ending, more in _MORE.items():
+        if name.endswith(ending):
+            return f"{title(name.removesuffix(ending))} and {more}"
+    return _TITLES.get(name, name)
 
 
 def shipped(scores: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from dawgen.report.candidates import WRITTEN, shipped, title
+from dawgen.report.candidates import UNLABELLED, WRITTEN, shipped, title
 from dawgen.report.read import RunFiles, is_number
 from dawgen.report.results import (
     MAJORITY,
@@ -28,7 +28,7 @@ MOST = 5
 CONFUSED = 0.3
 """Share of a label's rows that get one other label."""
 FEWEST_CONFUSED = 5
-_NOT_ALONE = ("prompt", "noisy-channel", "average", "zero-shot", "embeddings+unlabelled")
+_NOT_ALONE = ("prompt", "noisy-channel", "average", "zero-shot")
 """Candidates that are not tuned on the shots alone, beside those with written rows."""
 _DEFAULT_OUT = "runs/latest"
 _ONCE = {"--out", "--test", "--max-hours", "--max-kwh"}
@@ -207,7 +207,7 @@ def _prompt_pair(scores: dict[str, Any]) -> _Pair | None:
     alone = [
         each
         for each in scores.get("candidates") or []
-        if not each["name"].endswith(WRITTEN)
+        if not each["name"].endswith((WRITTEN, UNLABELLED))
         and each["name"] not in _NOT_ALONE
         and "test_accuracy" in each
     ]

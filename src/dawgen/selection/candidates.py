@@ -30,10 +30,16 @@ if TYPE_CHECKING:
     from dawgen.tasks import Row, Shots
     from dawgen.tasks.card import Metric
 
-HEADS: dict[str, Kind] = {"tfidf": "words", "embeddings": "embeddings", "states": "states"}
+HEADS: dict[str, tuple[Kind, ...]] = {
+    "tfidf": ("words",),
+    "embeddings": ("embeddings",),
+    "states": ("answers",),
+    "embeddings+states": ("embeddings", "answers"),
+}
+"""Kinds of the linear heads whose probabilities a candidate averages."""
 WRITTEN = "+written"
-TAUGHT = "embeddings+unlabelled"
-"""The head on embeddings that also learns from texts which it has labelled itself."""
+TAUGHT = "+unlabelled"
+"""The head on embeddings also learns from texts which it has labelled itself."""
 MOST_WRITTEN = 1000
 """Written rows that a head is trained with beside the real ones; of more, the first per label."""
 TEMPERATURES = (1.0, 3.0, 10.0, 30.0, 100.0)
@@ -94,15 +100,18 @@ def candidates(
     """
     written = first_of_each_label(made.written, MOST_WRITTEN)
     found: list[Candidate] = []
+    teacher: SelfTraining | None = None
     for name in names:
         began = perf_counter()
         head = name.removesuffix(WRITTEN)
         if head in HEADS and (head == name or written):
             extra = written if name != head else ()
-            found.append(_head(name, HEADS[head], shots, extra, models, seed, began))
-        elif name == TAUGHT and made.unlabelled:
-            taught = SelfTraining(models.recipe("embeddings"), made.unlabelled)
-            found.append(_head(name, "embeddings", shots, (), models, seed, began, taught))
+            found.append(_heads(name, HEADS[head], shots, extra, models, seed, began))
+        elif name.endswith(TAUGHT) and made.unlabelled:
+            kinds = HEADS[name.removesuffix(TAUGHT)]
+            if teacher is None:
+                teacher = SelfTraining(models.recipe("embeddings"), made.unlabelled)
+            found.append(_heads(name, kinds, shots, (), models, seed, began, teacher))
         elif name == "zero-shot" or name in made.prompts:
             prompt = made.prompts.get(name)
             found.append(_prompt(name, prompt, shots, models, began))
@@ -126,28 +135,42 @@ def first_of_each_label(rows: Sequence[Row], most: int) -> list[Row]:
     return taken
 
 
-def _head(
+def _heads(
     name: str,
-    kind: Kind,
+    kinds: Sequence[Kind],
     shots: Shots,
     written: Sequence[Row],
     models: Models,
     seed: int,
     began: float,
-    fit: Fit = Training.head,
+    teacher: SelfTraining | None = None,
 ) -> Candidate:
-    rows, recipe, card = [*shots.train, *shots.dev], models.recipe(kind), models.card
-    validated = cross_validate(recipe, card, rows, seed, written, fit)
+    """The mean of heads of some kinds, of which a teacher fits that on embeddings."""
+    rows, card = [*shots.train, *shots.dev], models.card
+    fits: dict[Kind, Fit] = {} if teacher is None else {"embeddings": teacher}
+    validated = [
+        cross_validate(
+            models.recipe(kind), card, rows, seed, written, fits.get(kind, Training.head)
+        )
+        if written or kind in fits
+        else models.validated(kind, rows, seed)
+        for kind in kinds
+    ]
+    held_out = np.mean([each.held_out for each in validated], axis=0)
     if written:
-        validated.held_out[: len(shots.train)] = np.nan
+        held_out[: len(shots.train)] = np.nan
 
     @cache
     def ship() -> Sequence[Part]:
-        training = Training.of(recipe, card, rows, written)
-        return [HeadPart(name, kind, training.features, fit(training, validated.strength))]
+        parts = []
+        for kind, each in zip(kinds, validated, strict=True):
+            training = Training.of(models.recipe(kind), card, rows, written)
+            head = fits.get(kind, Training.head)(training, each.strength)
+            parts.append(HeadPart(name, kind, training.features, head))
+        return parts
 
     seconds = perf_counter() - began
-    return Candidate(name, validated.held_out, ship, len(rows), seconds, rival=bool(written))
+    return Candidate(name, held_out, ship, len(rows), seconds, rival=bool(written))
 
 
 def _prompt(

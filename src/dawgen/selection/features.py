@@ -7,13 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import torch
-
-from dawgen.backbone.memory import run_rows
-from dawgen.streams import repeatable
 
 if TYPE_CHECKING:
-    from dawgen.backbone import Backbone
     from dawgen.tasks import Row
 
 Matrix = Any
@@ -63,23 +58,3 @@ class Remembered:
         if new:
             self._vectors.update(zip(new, self._encode(new), strict=True))
         return np.stack([self._vectors[text] for text in texts])
-
-
-def mean_states(backbone: Backbone, tokens_per_batch: int) -> Encode:
-    """An encoder of texts by the mean of the backbone's last states, without any template."""
-
-    @repeatable()
-    @torch.no_grad()
-    def encode(texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        ids = [
-            backbone.text_ids(text)[: backbone.max_length] or [backbone.end_id] for text in texts
-        ]
-        vectors = np.zeros((len(texts), backbone.hidden_size), dtype=np.float32)
-
-        def work(batch: list[int]) -> None:
-            vectors[batch] = backbone.mean_encodings([ids[i] for i in batch]).cpu().numpy()
-
-        run_rows(backbone, [len(row) for row in ids], 0, tokens_per_batch, work)
-        return vectors
-
-    return encode

@@ -56,10 +56,13 @@ class Recipe:
     Attributes:
         make: features learnt from training rows; those that learn nothing ignore the rows.
         scaled: each feature has mean 0 and the rows have mean square length 1 for the regression.
+        blocks: the features are so many blocks, each has a head of its own, and the heads' logits
+            are averaged.
     """
 
     make: Callable[[Sequence[Row]], Features]
     scaled: bool = False
+    blocks: int = 1
 
 
 @dataclass(frozen=True)
@@ -78,15 +81,25 @@ def fit_head(
     *,
     weights: npt.NDArray[np.float64] | None = None,
     scaled: bool = False,
+    blocks: int = 1,
 ) -> LinearHead:
-    """Multinomial logistic regression.
+    """Multinomial logistic regression, or several whose logits are averaged, as one head.
 
     Args:
         features: [N,F].
         gold: [N] label numbers; each label has a row.
         strength: C.
         weights: [N] of the rows.
+        blocks, scaled: see :class:`Recipe`.
     """
+    if blocks > 1:
+        heads = [
+            fit_head(block, gold, labels, strength, weights=weights, scaled=scaled)
+            for block in np.split(features, blocks, axis=1)
+        ]
+        stacked = np.concatenate([head.weight for head in heads]) / blocks
+        biases = np.stack([head.bias for head in heads])
+        return LinearHead(stacked.astype(np.float32), biases.mean(axis=0))
     from sklearn.linear_model import LogisticRegression
 
     mean = features.mean(axis=0) if scaled else np.zeros(features.shape[1])
@@ -116,6 +129,7 @@ class Training:
     weights: npt.NDArray[np.float64]
     labels: int
     scaled: bool
+    blocks: int = 1
 
     @classmethod
     def of(
@@ -128,7 +142,8 @@ class Training:
         parts = [label_weights(part, card.metric) for part in (gold[:real], gold[real:])]
         weights = np.concatenate(parts)
         weights[real:] *= WRITTEN_SHARE * real / max(1, len(written))
-        return cls(features, features.of(everything), gold, weights, labels, recipe.scaled)
+        matrix = features.of(everything)
+        return cls(features, matrix, gold, weights, labels, recipe.scaled, recipe.blocks)
 
     def head(self, strength: float) -> LinearHead:
         """With this C."""
@@ -139,6 +154,7 @@ class Training:
             strength,
             weights=self.weights,
             scaled=self.scaled,
+            blocks=self.blocks,
         )
 
 

@@ -12,10 +12,19 @@ import numpy.typing as npt
 import torch
 
 from dawgen.backbone.frame import Frame, frame_json
+from dawgen.errors import UserError
 from dawgen.evaluation import predict
 from dawgen.selection.encoder import SentenceEncoder
-from dawgen.selection.features import Encode, Features, Remembered, TextVectors, mean_states
-from dawgen.selection.heads import LinearHead, Probabilities, Recipe, softmax
+from dawgen.selection.features import Features, Remembered, TextVectors
+from dawgen.selection.heads import (
+    CrossValidated,
+    LinearHead,
+    Probabilities,
+    Recipe,
+    cross_validate,
+    softmax,
+)
+from dawgen.selection.states import AnswerStates, depths_of
 from dawgen.selection.words import Block, WordCounts
 from dawgen.synthesis.scoring import log_likelihoods
 
@@ -25,7 +34,7 @@ if TYPE_CHECKING:
     from dawgen.tasks import Row, TaskCard
 
 Numbers = dict[str, npt.NDArray[Any]]
-Kind = Literal["words", "embeddings", "states", "prompt", "generator"]
+Kind = Literal["words", "embeddings", "answers", "prompt", "generator"]
 
 
 class Models:
@@ -36,6 +45,7 @@ class Models:
     ) -> None:
         self.card, self.settings = card, settings
         self._recipes: dict[Kind, Recipe] = {}
+        self._validated: dict[object, CrossValidated] = {}
         if backbone is not None:
             self.backbone = backbone
 
@@ -61,12 +71,6 @@ class Models:
         """Tokens of one call of the backbone."""
         return self.settings.evaluation.tokens_per_batch
 
-    def encode(self, kind: Kind) -> Encode:
-        """Texts to vectors, by the sentence encoder or the backbone."""
-        if kind == "embeddings":
-            return self.encoder
-        return mean_states(self.backbone, self.tokens_per_batch)
-
     def recipe(self, kind: Kind) -> Recipe:
         """How a head of this kind is trained; however many there are, a text is encoded once."""
         if kind not in self._recipes:
@@ -76,8 +80,22 @@ class Models:
     def _recipe(self, kind: Kind) -> Recipe:
         if kind == "words":
             return Recipe(lambda rows: WordCounts.learn(self.card, rows))
-        vectors = TextVectors(Remembered(self.encode(kind)), is_pair=self.card.is_pair)
-        return Recipe(lambda rows: vectors, scaled=kind == "states")
+        if kind == "answers":
+            states = self.states(depths_of(self.backbone))
+            return Recipe(lambda rows: states, scaled=True, blocks=len(states.depths))
+        vectors = TextVectors(Remembered(self.encoder), is_pair=self.card.is_pair)
+        return Recipe(lambda rows: vectors)
+
+    def validated(self, kind: Kind, rows: Sequence[Row], seed: int) -> CrossValidated:
+        """A head of this kind in cross-validation, computed once for the same rows."""
+        key = (kind, seed, tuple((row.text1, row.text2, row.label) for row in rows))
+        if key not in self._validated:
+            self._validated[key] = cross_validate(self.recipe(kind), self.card, rows, seed)
+        return self._validated[key]
+
+    def states(self, depths: Sequence[int]) -> AnswerStates:
+        """A new reader of the backbone's states, which remembers the rows that it has read."""
+        return AnswerStates(self.backbone, self.card, self.tokens_per_batch, depths)
 
 
 class Part(Protocol):
@@ -122,7 +140,9 @@ class HeadPart:
         return numbers
 
     def words(self) -> dict[str, Any]:
-        """The vocabulary, of counted words."""
+        """The vocabulary, of counted words; the depths, of states."""
+        if isinstance(self.features, AnswerStates):
+            return {"depths": list(self.features.depths)}
         if not isinstance(self.features, WordCounts):
             return {}
         return {"terms": [list(block.terms) for block in self.features.blocks]}
@@ -196,7 +216,16 @@ class GeneratorPart:
 def read_part(
     name: str, kind: Kind, numbers: Mapping[str, Any], words: Mapping[str, Any], models: Models
 ) -> Part:
-    """The part that was kept as these numbers and words."""
+    """The part that was kept as these numbers and words.
+
+    Raises:
+        UserError: an earlier version kept it, which read states in another way.
+    """
+    if kind == "states":  # type: ignore[comparison-overlap]
+        raise UserError(
+            f"The run ships {name}, which an earlier version of dawgen made in another way; make "
+            "the run again with this version, or use its prompt (--use prompt)."
+        )
     if kind == "prompt":
         prompt = numbers.get("prompt")
         return PromptPart(name, None if prompt is None else torch.from_numpy(prompt), models)
@@ -208,8 +237,10 @@ def read_part(
     if kind == "words":
         blocks = [Block(terms, numbers[f"idf{n}"]) for n, terms in enumerate(words["terms"])]
         features = WordCounts(models.card.roles, blocks)
+    elif kind == "answers":
+        features = models.states([int(depth) for depth in words["depths"]])
     else:
-        features = TextVectors(models.encode(kind), is_pair=models.card.is_pair)
+        features = TextVectors(models.encoder, is_pair=models.card.is_pair)
     many = models.card.takes_many
     head = LinearHead(numbers["weight"], numbers["bias"], independent=many)
     return HeadPart(name, kind, features, head)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
-from dawgen.selection.candidates import TAUGHT, WRITTEN, Candidate, Made, candidates
+from dawgen.selection.candidates import TAUGHT, Candidate, Made, candidates
 from dawgen.selection.choose import choose, paired, value
 from dawgen.selection.encoder import is_here
 from dawgen.selection.heads import Numbers, label_numbers, mean_loss
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dawgen.tasks.card import Metric
 
 ALL: tuple[str, ...] = get_args(CandidateName)
-_EMBEDDINGS = ("embeddings", f"embeddings{WRITTEN}", TAUGHT)
+_EMBEDDINGS = tuple(name for name in ALL if name.startswith("embeddings"))
 _NOT_QUICK = {"noisy-channel", "average"}
 """The first is slow, and the second is on average no better than the best (docs/selection.md)."""
 
@@ -51,6 +51,11 @@ def wanted(settings: SelectionSettings) -> list[str]:
 def asks_for_embeddings(names: Sequence[str]) -> bool:
     """Whether one of the candidates needs the sentence encoder."""
     return any(name in _EMBEDDINGS for name in names)
+
+
+def teaches(names: Sequence[str]) -> bool:
+    """Whether one of the candidates learns from texts without labels."""
+    return any(name.endswith(TAUGHT) for name in names)
 
 
 def select(shots: Shots, made: Made, models: Models) -> Selection:

@@ -47,4 +47,5 @@ class SelfTraining:
             strength,
             weights=np.concatenate([training.weights, weights]),
             scaled=training.scaled,
+            blocks=training.blocks,
         )

@@ -9,8 +9,7 @@ from dawgen.backbone import Backbone, load_backbone
 from dawgen.backbone.fingerprint import fingerprint_of
 from dawgen.backbone.place import model_place
 from dawgen.selection.encoder import SentenceEncoder
-from dawgen.selection.features import Encode, mean_states
-from dawgen.selection.parts import Kind, Models
+from dawgen.selection.parts import Models
 
 if TYPE_CHECKING:
     from dawgen.settings import BackboneSettings, Settings
@@ -24,7 +23,6 @@ class Shelf:
         self._backbones: dict[str, Backbone] = {}
         self._loaded: dict[tuple[str, str], Backbone] = {}
         self._encoders: dict[tuple[str, str], SentenceEncoder] = {}
-        self._states: dict[tuple[str, int], Encode] = {}
 
     def backbone(self, settings: BackboneSettings) -> Backbone:
         """The model of these settings; settings that differ in ``max_length`` share its weights.
@@ -61,13 +59,6 @@ class Shelf:
             self._encoders[path, device] = SentenceEncoder(path, device)
         return self._encoders[path, device]
 
-    def states(self, backbone: Backbone, tokens_per_batch: int) -> Encode:
-        """See :func:`dawgen.selection.features.mean_states`."""
-        key = backbone.fingerprint, tokens_per_batch
-        if key not in self._states:
-            self._states[key] = mean_states(backbone, tokens_per_batch)
-        return self._states[key]
-
     @property
     def count(self) -> int:
         """How many models are in memory."""
@@ -90,9 +81,3 @@ class SharedModels(Models):
     def encoder(self) -> SentenceEncoder:
         """The sentence encoder."""
         return self._shelf.encoder(self.settings.selection.encoder, self.settings.backbone.device)
-
-    def encode(self, kind: Kind) -> Encode:
-        """Texts to vectors; the same object for all tasks that read with the same model."""
-        if kind == "embeddings":
-            return self.encoder
-        return self._shelf.states(self.backbone, self.tokens_per_batch)

@@ -1,4 +1,4 @@
-"""Rows of several tasks read at once: those behind prompts in one pass of the backbone, texts of
+"""Rows of several tasks read at once: those that the backbone reads in one pass of it, texts of
 linear heads in one pass of the encoder."""
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from dawgen.errors import UserError
 from dawgen.selection.features import Remembered, TextVectors
 from dawgen.selection.heads import Probabilities
 from dawgen.selection.parts import HeadPart, Part, PromptPart
+from dawgen.selection.states import AnswerStates, joined, read_states
 from dawgen.streams import repeatable
 from dawgen.terminal.progress import hushed
 
@@ -75,6 +76,8 @@ def _way(part: Part) -> tuple[Way, Any]:
         return _behind_prompts, (id(part.models.backbone.model), _length(part), several)
     if isinstance(part, HeadPart) and isinstance(part.features, TextVectors):
         return _on_vectors, id(part.features.encode)
+    if isinstance(part, HeadPart) and isinstance(part.features, AnswerStates):
+        return _on_states, (id(part.features.backbone.model), part.features.depths)
     return _alone, None
 
 
@@ -94,6 +97,21 @@ def _on_vectors(asked: Sequence[_Asked]) -> Iterable[Probabilities]:
     for one in asked:
         features = TextVectors(encode, is_pair=one.part.features.is_pair)
         yield one.part.head.probabilities(features.of(one.rows))
+
+
+def _on_states(asked: Sequence[_Asked]) -> Iterable[Probabilities]:
+    """Linear heads on states of the backbone, each row behind its own task's instruction."""
+    wanted: list[AnswerStates] = [one.part.features for one in asked]
+    inputs = [
+        [*each.prefix, *ids]
+        for each, one in zip(wanted, asked, strict=True)
+        for ids in each.inputs(one.rows)
+    ]
+    first = wanted[0]
+    states = read_states(first.backbone, None, inputs, first.depths, first.tokens_per_batch)
+    cuts = np.cumsum([len(one.rows) for one in asked])[:-1]
+    parts = np.split(joined(states), cuts)
+    return [one.part.head.probabilities(each) for one, each in zip(asked, parts, strict=True)]
 
 
 @repeatable()

@@ -17,6 +17,9 @@ CandidateName = Literal[
     "embeddings+unlabelled",
     "states",
     "states+written",
+    "embeddings+states",
+    "embeddings+states+written",
+    "embeddings+states+unlabelled",
     "zero-shot",
     "baseline",
     "prompt",
@@ -31,11 +34,11 @@ class SelectionSettings(Section):
 
     candidates: Literal["quick", "all", "paper"] | list[CandidateName] = "quick"
     """`paper` is dawgen's prompt alone. `quick` compares it with what takes seconds: zero-shot,
-    logistic regression on TF-IDF, on the backbone's mean states and, where the encoder is in the
-    cache, on sentence embeddings, each with and without the written rows, with `--unlabelled` also
-    taught by texts without labels, and the prompt tuned on the shots alone. `all` downloads the
-    encoder if need be, and adds the generator as a classifier and an average. A list names
-    candidates, such as `[tfidf, prompt]`."""
+    logistic regression on TF-IDF, on the backbone's states and, where the encoder is in the cache,
+    on sentence embeddings and on both together, each with and without the written rows, with
+    `--unlabelled` also taught by texts without labels, and the prompt tuned on the shots alone.
+    `all` downloads the encoder if need be, and adds the generator as a classifier and an average. A
+    list names candidates, such as `[tfidf, prompt]`."""
     encoder: str = "dawgen/mpnet"
     """Sentence encoder: a name from `dawgen backbones list`, or a folder. `minilm` is a
     fifth in size and time, and 3.8 points less accurate on twelve tasks."""

@@ -13,12 +13,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rows import answer, here, rows_of, task, text_of
+from rows import answer, before_answer, beside, fill, here, rows_of, task, text_of
 from safetensors.numpy import load_file
 
 numbers = load_file(here / "head.safetensors")
 words = json.loads((here / "words.json").read_text("utf-8"))
 roles = list(task["columns"])
+Features = Callable[[dict[str, str]], np.ndarray]
+"""Numbers [F] of a row."""
+
+
+def texts_of(row: dict[str, str]) -> list[str]:
+    """A row's texts."""
+    return [text_of(row, role) for role in roles]
 
 
 # --- counted words ----------------------------------------------------------------------------
@@ -49,12 +56,13 @@ def overlap(text1: str, text2: str) -> list[float]:
     return [*shares, lengths[0] / max(1, lengths[1])]
 
 
-def counted(number: int) -> Callable[[list[str]], np.ndarray]:
-    """Features [F] of a row's texts by the words of a part."""
+def counted(number: int) -> Features:
+    """By the words of a part."""
     terms = words[number]["terms"]
     columns = [{term: place for place, term in enumerate(own)} for own in terms]
 
-    def features(texts: list[str]) -> np.ndarray:
+    def features(row: dict[str, str]) -> np.ndarray:
+        texts = texts_of(row)
         parts = [
             tf_idf(text, columns[n], numbers[f"{number}.idf{n}"]) for n, text in enumerate(texts)
         ]
@@ -66,11 +74,11 @@ def counted(number: int) -> Callable[[list[str]], np.ndarray]:
 # --- vectors of texts -------------------------------------------------------------------------
 
 
-def joined(encode: Callable[[str], np.ndarray]) -> Callable[[list[str]], np.ndarray]:
-    """Features of a row's texts: a vector u, or of a pair [u, v, 4 |u - v|, sqrt(H) u * v]."""
+def joined(encode: Callable[[str], np.ndarray]) -> Features:
+    """A vector u of the row's text, or of a pair [u, v, 4 |u - v|, sqrt(H) u * v]."""
 
-    def features(texts: list[str]) -> np.ndarray:
-        u, *others = map(encode, texts)
+    def features(row: dict[str, str]) -> np.ndarray:
+        u, *others = map(encode, texts_of(row))
         if not others:
             return u
         v = others[0]
@@ -102,35 +110,43 @@ def sentence_encoder() -> Callable[[str], np.ndarray]:
     return encode
 
 
-def backbone_states() -> Callable[[str], np.ndarray]:
-    """The mean of a language model's last states."""
+def answer_states(number: int) -> Features:
+    """A language model's states where it would say the label, after layers of some depths."""
     import torch
     from text_tokenizer import TextTokenizer
     from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
-    kind: Any = AutoModelForSeq2SeqLM if task["encoder_decoder"] else AutoModelForCausalLM
+    depths, is_seq2seq = words[number]["depths"], task["encoder_decoder"]
+    kind: Any = AutoModelForSeq2SeqLM if is_seq2seq else AutoModelForCausalLM
     model = kind.from_pretrained(here / "backbone", dtype=getattr(torch, task["dtype"])).eval()
     raw = AutoTokenizer.from_pretrained(here / "backbone").backend_tokenizer
     tokenizer = TextTokenizer(raw, task["special_tokens"])  # "</s>" in a text is text
-    reader = model.get_encoder() if task["encoder_decoder"] else model.base_model
+    template = tokenizer.template(task["template"])
 
     @torch.no_grad()
-    def encode(text: str) -> np.ndarray:
-        ids = tokenizer.text_ids(text)[: task["max_length"]] or [task["end_id"]]
-        states = reader(input_ids=torch.tensor([ids])).last_hidden_state
-        return states[0].float().mean(0).numpy()
+    def features(row: dict[str, str]) -> np.ndarray:
+        (read,) = tokenizer.encode([fill(row, template)], task["max_length"] - beside)
+        ids = torch.tensor([[*task["instruction_ids"], *before_answer(read)]])
+        inputs = {"input_ids": ids, "output_hidden_states": True}
+        if is_seq2seq:
+            encoded = model.get_encoder()(input_ids=ids).last_hidden_state
+            start = torch.tensor([task["decoder_start"]])
+            inputs |= {"input_ids": start, "encoder_hidden_states": encoded}
+        read = model.get_decoder() if is_seq2seq else model.base_model
+        states = read(**inputs).hidden_states
+        return torch.cat([states[depth][0, -1] for depth in depths]).float().numpy()
 
-    return encode
+    return features
 
 
 # --- heads ------------------------------------------------------------------------------------
 
 
-def features_of(number: int, kind: str) -> Callable[[list[str]], np.ndarray]:
-    """What turns a row's texts into a part's features."""
+def features_of(number: int, kind: str) -> Features:
+    """What turns a row into a part's features."""
     if kind == "words":
         return counted(number)
-    return joined(sentence_encoder() if kind == "embeddings" else backbone_states())
+    return joined(sentence_encoder()) if kind == "embeddings" else answer_states(number)
 
 
 parts = [features_of(number, kind) for number, kind in enumerate(task["kinds"])]
@@ -138,10 +154,9 @@ parts = [features_of(number, kind) for number, kind in enumerate(task["kinds"])]
 
 def probabilities(row: dict[str, str]) -> list[float]:
     """p(label) of each label: the mean of the heads'."""
-    texts = [text_of(row, role) for role in roles]
     shares = np.zeros(len(task["labels"]))
     for number, features in enumerate(parts):
-        logits = features(texts) @ numbers[f"{number}.weight"] + numbers[f"{number}.bias"]
+        logits = features(row) @ numbers[f"{number}.weight"] + numbers[f"{number}.bias"]
         own = np.exp(logits - logits.max())
         shares += own / own.sum() / len(parts)
     return shares.tolist()

@@ -1,0 +1,121 @@
+"""States at the label's place are those that transformers gives, on every kind of model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+
+from dawgen.backbone import Backbone
+from dawgen.backbone.watch import layers_of
+from dawgen.errors import UserError
+from dawgen.selection.candidates import Made, candidates
+from dawgen.selection.heads import fit_head, softmax
+from dawgen.selection.parts import Models, read_part
+from dawgen.selection.states import AnswerStates, depths_of
+from dawgen.tasks import Shots
+from tests.methods.small import pair_card, pair_rows, sentence_shots
+from tests.selection.test_store import settings_with
+from tests.tuning.toy import toy_card, toy_rows
+
+BACKBONES = ["tiny_llama", "tiny_gemma", "tiny_gpt2", "tiny_t5", "tiny_bart"]
+
+
+def theirs(backbone: Backbone, ids: list[int], depths: tuple[int, ...]) -> npt.NDArray[Any]:
+    """By the model's own forward pass of one row, which is padded and packed with no other."""
+    model: Any = backbone.model
+    whole = torch.tensor([ids])
+    if backbone.is_encoder_decoder:
+        found = model(
+            input_ids=whole,
+            decoder_input_ids=torch.tensor([backbone.decoder_start]),
+            output_hidden_states=True,
+        ).decoder_hidden_states
+    else:
+        found = model(input_ids=whole, output_hidden_states=True).hidden_states
+    return torch.cat([found[depth][0, -1] for depth in depths]).numpy()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", BACKBONES)
+def test_states_are_the_models_own(name: str, request: pytest.FixtureRequest) -> None:
+    backbone: Backbone = request.getfixturevalue(name)
+    card, rows = pair_card(), pair_rows(4, 5)
+    states = AnswerStates(backbone, card, 2048, depths_of(backbone))
+    assert states.depths == (1, 2)
+    assert len(layers_of(backbone.model)) == 2
+    hooks = [len(layer._forward_hooks) for layer in layers_of(backbone.model)]
+    found = states.of(rows)
+    assert [len(layer._forward_hooks) for layer in layers_of(backbone.model)] == hooks
+    expected = [
+        theirs(backbone, [*states.prefix, *ids], states.depths) for ids in states.inputs(rows)
+    ]
+    assert len({len(ids) for ids in states.inputs(rows)}) > 1  # some are padded
+    np.testing.assert_allclose(found, expected, atol=2e-4, rtol=2e-3)
+    np.testing.assert_array_equal(states.of(rows[::-1]), found[::-1])
+
+
+def test_the_instruction_stands_in_front_and_has_bounds(tiny_llama: Backbone) -> None:
+    long = pair_card().model_copy(update={"instruction": "word " * 500})
+    states = AnswerStates(tiny_llama, long, 2048, (2,))
+    assert len(states.prefix) == tiny_llama.max_length // 4
+    assert states.of(pair_rows(1, 5)).shape == (len(pair_rows(1, 5)), tiny_llama.hidden_size)
+    short = AnswerStates(tiny_llama, pair_card(), 2048, (2,))
+    assert short.prefix == tiny_llama.text_ids(f"{pair_card().instruction}\n")
+
+
+def test_calls_side_by_side_give_the_same(tiny_llama: Backbone) -> None:
+    rows, threads = pair_rows(12, 5), torch.get_num_threads()
+    one = AnswerStates(tiny_llama, pair_card(), 4096, (1, 2)).of(rows)
+    try:
+        torch.set_num_threads(2)
+        two = AnswerStates(tiny_llama, pair_card(), 64, (1, 2)).of(rows)
+    finally:
+        torch.set_num_threads(threads)
+    np.testing.assert_allclose(one, two, atol=1e-5)
+
+
+@pytest.mark.parametrize("labels", [2, 3])
+def test_a_head_on_blocks_averages_logits(labels: int) -> None:
+    random = np.random.default_rng(1)
+    features, gold = random.normal(size=(30, 8)), np.arange(30) % labels
+    whole = fit_head(features, gold, labels, 1.0, scaled=True, blocks=2)
+    logits = [
+        part @ head.weight + head.bias
+        for part in np.hsplit(features, 2)
+        for head in [fit_head(part, gold, labels, 1.0, scaled=True)]
+    ]
+    np.testing.assert_allclose(
+        whole.probabilities(features), softmax(np.mean(logits, axis=0)), atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("kind", ["text", "pair"])
+def test_both_heads_together_are_their_mean(
+    kind: str, tiny_t5: Backbone, encoder_folder: Path
+) -> None:
+    card = toy_card() if kind == "text" else pair_card()
+    shots = sentence_shots() if kind == "text" else Shots(pair_rows(8, 1), pair_rows(8, 2))
+    rows = toy_rows(5, 7) if kind == "text" else pair_rows(5, 7)
+    models = Models(card, settings_with(encoder_folder), tiny_t5)
+    names = ["embeddings", "states", "embeddings+states", "embeddings+states+written"]
+    found = candidates(names, shots, Made(rows), models, seed=13)
+    assert [each.name for each in found] == names
+    first, second, both, written = found
+    np.testing.assert_allclose(both.held_out, (first.held_out + second.held_out) / 2, atol=1e-6)
+    assert not both.rival
+    assert written.rival
+    assert [part.kind for part in both.ship()] == ["embeddings", "answers"]
+    chances = [each.ship()[0].probabilities(rows) for each in (first, second)]
+    shipped = [part.probabilities(rows) for part in both.ship()]
+    np.testing.assert_allclose(np.mean(shipped, axis=0), np.mean(chances, axis=0), atol=1e-6)
+
+
+def test_a_head_on_mean_states_of_an_earlier_version_is_refused(tiny_t5: Backbone) -> None:
+    models = Models(toy_card(), settings_with(Path("nowhere")), tiny_t5)
+    with pytest.raises(UserError, match="make the run again with this version"):
+        read_part("states", "states", {}, {}, models)  # type: ignore[arg-type]
