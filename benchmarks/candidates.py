@@ -5,7 +5,8 @@
 ``DATA`` has a folder per task with ``test.jsonl`` and ``16-SEED/train.jsonl`` and ``dev.jsonl``.
 The candidate ``embeddings+unlabelled`` reads ``train.jsonl`` of the task without its labels.
 The table comes last, in Markdown. A cell that is there already is not measured again; other
-candidates are added to it.
+candidates are added to it. ``--summary results/candidates/NAME.json`` writes the accuracies of all
+cells, which docs/results.md and the README show (``python -m tools.make_docs``).
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.measure import commit
+from dawgen.machine.hardware import hardware
 from dawgen.selection.candidates import Candidate, Made, average, averaged, candidates
 from dawgen.selection.choose import DOUBT, choose, paired
 from dawgen.selection.heads import Numbers, label_numbers, log_losses
@@ -164,6 +167,25 @@ def read_cell(cell: dict[str, Any]) -> tuple[list[Candidate], dict[str, float]]:
     return [*found, mixed], accuracy
 
 
+def summary(cells: Sequence[Path]) -> dict[str, Any]:
+    """Held-out and test accuracy of every candidate by task and seed, and where they are from."""
+    found: dict[str, Any] = {}
+    for path in cells:
+        task, _, seed = path.stem.rpartition("-")
+        cell = json.loads(path.read_text("utf-8"))
+        gold, truth = np.array(cell["gold"]), np.array(cell["test"])
+        found.setdefault(task, {})[seed] = {
+            name: {
+                "held_out": round(float((np.argmax(each["held_out"], 1) == gold).mean()), 4),
+                "test": round(float((np.argmax(each["test"], 1) == truth).mean()), 4),
+            }
+            for name, each in cell.items()
+            if isinstance(each, dict)
+        } | {"shots": len(gold), "test_rows": len(truth)}
+    about = {"commit": commit(), "settings": _OVERRIDES, "hardware": hardware()}
+    return {"about": about, "tasks": found}
+
+
 _OVERRIDES: list[str] = []
 _MODELS: dict[str, Models] = {}
 
@@ -178,6 +200,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=300, help="test rows, at most")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("-s", "--set", nargs="*", default=[], help="settings, as of dawgen run")
+    parser.add_argument("--summary", type=Path, help="write the cells' accuracies here")
     asked = parser.parse_args()
     _OVERRIDES.extend(asked.set)
     tasks = asked.tasks or sorted(path.name for path in asked.data.iterdir())
@@ -192,7 +215,10 @@ def main() -> None:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 cell |= measure(card, asked.data, seed, missing, asked.rows)
                 write_json(path, cell)
-    print("\n".join(table(sorted(asked.out.glob("*.json")))))
+    cells = sorted(asked.out.glob("*.json"))
+    if asked.summary:
+        write_json(asked.summary, summary(cells))
+    print("\n".join(table(cells)))
 
 
 if __name__ == "__main__":

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import ThreadpoolController
 
 from dawgen.evaluation.balance import label_weights
 from dawgen.selection.features import Features, Matrix
@@ -108,7 +111,7 @@ def fit_head(
         scale = features.std(axis=0).clip(min=1e-6) * np.sqrt(features.shape[1])
         features = (features - mean) / scale
     model = LogisticRegression(C=strength, max_iter=1000)
-    with warnings.catch_warnings():
+    with _one_thread(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # weak regularisation may stop short of convergence
         model.fit(features, gold, sample_weight=weights)
     weight, bias = model.coef_.T, model.intercept_
@@ -117,6 +120,18 @@ def fit_head(
         bias = np.array([0.0, bias[0]])
     weight = weight / scale[:, None]
     return LinearHead(weight.astype(np.float32), (bias - mean @ weight).astype(np.float32))
+
+
+def _one_thread() -> AbstractContextManager[object]:
+    """NumPy's products on one thread: they are too small to share, and threads that wait for a
+    share of them made a fit take seven times as long on two busy cores."""
+    limits: AbstractContextManager[object] = _thread_pools().limit(limits=1, user_api="blas")
+    return limits
+
+
+@cache
+def _thread_pools() -> ThreadpoolController:
+    return ThreadpoolController()
 
 
 @dataclass(frozen=True)

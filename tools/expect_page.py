@@ -1,0 +1,98 @@
+"""What to expect with 16 examples per class: the cells of ``results/candidates/`` as a table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+CELLS = Path(__file__).resolve().parents[1] / "results" / "candidates"
+
+
+class Column(NamedTuple):
+    """A classifier: its title, the file of cells that has it, and its name there."""
+
+    title: str
+    file: str
+    name: str
+
+
+COLUMNS = (
+    Column("zero-shot", "smollm2-mpnet", "zero-shot"),
+    Column("counted words", "smollm2-mpnet", "tfidf"),
+    Column("MiniLM", "minilm", "embeddings"),
+    Column("MPNet", "smollm2-mpnet", "embeddings"),
+    Column("SmolLM2's states", "smollm2-mpnet", "states"),
+    Column("both together", "smollm2-mpnet", "embeddings+states"),
+)
+TITLES = {
+    "agnews": "AG News, topics",
+    "trec": "TREC, kinds of questions",
+    "banking77": "banking77, intents",
+    "sst2": "SST-2, sentiment of films",
+    "cr": "CR, sentiment of products",
+    "subj": "SUBJ, subjective or not",
+    "sick": "SICK, pairs of captions",
+    "snli": "SNLI, pairs of captions",
+    "mnli": "MNLI, pairs of sentences",
+    "qqp": "QQP, pairs of questions",
+    "mrpc": "MRPC, pairs of news sentences",
+    "qnli": "QNLI, question and sentence",
+    "rte": "RTE, text and hypothesis",
+}
+SINGLE = ("agnews", "trec", "sst2", "cr", "subj")
+
+
+@cache
+def _tasks(file: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((CELLS / f"{file}.json").read_text("utf-8"))["tasks"]
+    return found
+
+
+def accuracies(column: Column, task: str) -> list[float]:
+    """In per cent, a draw each; empty where there is no cell."""
+    cells = _tasks(column.file).get(task, {})
+    return [100 * cell[column.name]["test"] for cell in cells.values() if column.name in cell]
+
+
+def expect_table(deviations: bool) -> Iterator[str]:
+    """Markdown: a line per task, and the means over tasks that all columns have.
+
+    Args:
+        deviations: show the deviation over draws.
+    """
+    yield f"| task | {' | '.join(column.title for column in COLUMNS)} |"
+    yield f"| --- |{' ---: |' * len(COLUMNS)}"
+    for task, title in TITLES.items():
+        yield _line(title, [_shown(accuracies(c, task), deviations) for c in COLUMNS])
+    pairs = [task for task in TITLES if task not in (*SINGLE, "banking77")]
+    for title, tasks in (("five tasks of one text", SINGLE), ("seven tasks of pairs", pairs)):
+        means = [np.mean([np.mean(accuracies(c, task)) for task in tasks]) for c in COLUMNS]
+        yield _line(f"**mean of the {title}**", [f"**{mean:.1f}**" for mean in means])
+
+
+def _shown(values: Sequence[float], deviations: bool) -> str:
+    if not values:
+        return ""
+    if len(values) == 1 or not deviations:
+        return f"{np.mean(values):.1f}"
+    return f"{np.mean(values):.1f} ± {np.std(values, ddof=1):.1f}"
+
+
+def _line(title: str, cells: Sequence[str]) -> str:
+    return f"| {title} | {' | '.join(cells)} |"
+
+
+def every_draw() -> Iterator[str]:
+    """Markdown: each cell's accuracy."""
+    yield f"| task | draw | {' | '.join(column.title for column in COLUMNS)} |"
+    yield f"| --- | --- |{' ---: |' * len(COLUMNS)}"
+    for task in TITLES:
+        for seed in sorted(_tasks("smollm2-mpnet").get(task, {}), key=int):
+            cells = [_tasks(c.file).get(task, {}).get(seed, {}).get(c.name) for c in COLUMNS]
+            shown = [f"{100 * cell['test']:.1f}" if cell else "" for cell in cells]
+            yield _line(f"{task} | {seed}", shown)
