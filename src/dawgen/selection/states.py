@@ -63,11 +63,14 @@ class AnswerStates:
         new = {key: row for key, row in zip(texts, rows, strict=True) if key not in self._found}
         if new:
             inputs = self.inputs(list(new.values()))
-            prompt = self.backbone.embed(torch.tensor(self.prefix, device=self.backbone.device))
-            soft = SharedPrompts.one(prompt, len(inputs)) if self.prefix else None
+            soft = SharedPrompts.one(self._prompt(), len(inputs)) if self.prefix else None
             found = read_states(self.backbone, soft, inputs, self.depths, self.tokens_per_batch)
             self._found.update(zip(new, joined(found), strict=True))
         return np.stack([self._found[key] for key in texts])
+
+    def _prompt(self) -> torch.Tensor:
+        """The instruction [P,H] as the model embeds it."""
+        return self.backbone.embed(torch.tensor(self.prefix, device=self.backbone.device))
 
 
 def joined(states: States) -> States:
