@@ -1,6 +1,6 @@
 """Write the pages that come from the code and the results: settings, commands, tables.
 
-python -m tools.make_docs            # writes docs/settings.md, commands.md and results.md
+python -m tools.make_docs            # writes docs/settings.md, commands.md, results.md, a README table
 python -m tools.make_docs --check    # says what has drifted, writes nothing
 """
 
@@ -19,9 +19,12 @@ from dawgen.cli import app
 from dawgen.commands.manners import SHARED
 from dawgen.settings import Settings
 from dawgen.settings.layers import preset_names
+from tools.expect_page import expect_table
 from tools.results_page import results_page
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
+README = DOCS.parent / "README.md"
+_BEGIN, _END = "<!-- made by tools.make_docs: expect -->\n", "\n<!-- end -->"
 
 
 def pages() -> dict[str, str]:
@@ -30,7 +33,16 @@ def pages() -> dict[str, str]:
         "settings.md": settings_page(),
         "commands.md": commands_page(),
         "results.md": results_page(),
+        "../README.md": _readme(),
     }
+
+
+def _readme() -> str:
+    """The README with the table of what to expect as the cells say."""
+    before, _, rest = README.read_text("utf-8").partition(_BEGIN)
+    _, _, after = rest.partition(_END)
+    table = "\n".join(expect_table(deviations=False))
+    return f"{before}{_BEGIN}{table}{_END}{after}"
 
 
 # --- settings --------------------------------------------------------------------------

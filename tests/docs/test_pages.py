@@ -18,7 +18,7 @@ from tools import make_docs
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
-@pytest.mark.parametrize("name", ["settings.md", "commands.md", "results.md"])
+@pytest.mark.parametrize("name", ["settings.md", "commands.md", "results.md", "../README.md"])
 def test_a_generated_page_has_not_drifted(name: str) -> None:
     assert (DOCS / name).read_text("utf-8") == make_docs.pages()[name], (
         "run: python -m tools.make_docs"

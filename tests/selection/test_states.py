@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ from dawgen.errors import UserError
 from dawgen.selection.candidates import Made, candidates
 from dawgen.selection.heads import fit_head, softmax
 from dawgen.selection.parts import Models, read_part
+from dawgen.selection.shown import Shown, choose_shown, prefix_ids
 from dawgen.selection.states import AnswerStates, depths_of
-from dawgen.tasks import Shots
+from dawgen.tasks import Row, Shots
 from tests.methods.small import pair_card, pair_rows, sentence_shots
 from tests.selection.test_store import settings_with
 from tests.tuning.toy import toy_card, toy_rows
@@ -51,10 +53,9 @@ def test_states_are_the_models_own(name: str, request: pytest.FixtureRequest) ->
     hooks = [len(layer._forward_hooks) for layer in layers_of(backbone.model)]
     found = states.of(rows)
     assert [len(layer._forward_hooks) for layer in layers_of(backbone.model)] == hooks
-    expected = [
-        theirs(backbone, [*states.prefix, *ids], states.depths) for ids in states.inputs(rows)
-    ]
-    assert len({len(ids) for ids in states.inputs(rows)}) > 1  # some are padded
+    _, inputs = states.inputs(rows)
+    expected = [theirs(backbone, [*states.prefixes[0], *ids], states.depths) for ids in inputs]
+    assert len({len(ids) for ids in inputs}) > 1  # some are padded
     np.testing.assert_allclose(found, expected, atol=2e-4, rtol=2e-3)
     np.testing.assert_array_equal(states.of(rows[::-1]), found[::-1])
 
@@ -62,10 +63,54 @@ def test_states_are_the_models_own(name: str, request: pytest.FixtureRequest) ->
 def test_the_instruction_stands_in_front_and_has_bounds(tiny_llama: Backbone) -> None:
     long = pair_card().model_copy(update={"instruction": "word " * 500})
     states = AnswerStates(tiny_llama, long, 2048, (2,))
-    assert len(states.prefix) == tiny_llama.max_length // 4
+    assert len(states.prefixes[0]) == tiny_llama.max_length // 2
     assert states.of(pair_rows(1, 5)).shape == (len(pair_rows(1, 5)), tiny_llama.hidden_size)
     short = AnswerStates(tiny_llama, pair_card(), 2048, (2,))
-    assert short.prefix == tiny_llama.text_ids(f"{pair_card().instruction}\n")
+    assert short.prefixes[0] == tiny_llama.text_ids(f"{pair_card().instruction}\n")
+
+
+@torch.no_grad()
+def test_a_causal_model_reads_examples_but_no_row_its_own_label(tiny_llama: Backbone) -> None:
+    card = pair_card().model_copy(update={"instruction": "Which?"})
+    rows = pair_rows(12, 5)
+    shown = choose_shown(tiny_llama, card, rows)
+    assert [row.label for row in shown.first] == card.labels
+    assert [row.label for row in shown.second] == card.labels
+    texts = [{(row.text1, row.text2) for row in part} for part in (shown.first, shown.second)]
+    assert not texts[0] & texts[1]
+    states = AnswerStates(tiny_llama, card, 2048, (1, 2), shown)
+    of, inputs = states.inputs(rows)
+    assert [n for n, which in enumerate(of) if which] == [
+        n for n, row in enumerate(rows) if (row.text1, row.text2) in texts[0]
+    ]
+    expected = [
+        theirs(tiny_llama, [*states.prefixes[which], *ids], (1, 2))
+        for which, ids in zip(of, inputs, strict=True)
+    ]
+    np.testing.assert_allclose(states.of(rows), expected, atol=2e-4, rtol=2e-3)
+    words = json.loads(json.dumps(shown.words()))
+    again = AnswerStates(tiny_llama, card, 2048, (1, 2), Shown.of_words(words))
+    np.testing.assert_array_equal(again.of(rows), states.of(rows))
+
+
+def test_examples_in_words(tiny_llama: Backbone) -> None:
+    card = pair_card().model_copy(
+        update={"instruction": "Which?", "causal_template": "{text1} {text2} Answer:"}
+    )
+    rows = [Row("a", "b", card.labels[0]), Row("c", "d", card.labels[1])]
+    one, other = (card.label_words[label] for label in card.labels[:2])
+    expected = f"Which?\na b Answer: {one}\n\nc d Answer: {other}\n\n"
+    assert prefix_ids(tiny_llama, card, rows) == tiny_llama.text_ids(expected)
+
+
+def test_no_examples_where_they_do_not_fit_or_are_too_few(
+    tiny_llama: Backbone, tiny_t5: Backbone
+) -> None:
+    card, rows = pair_card(), pair_rows(12, 5)
+    assert choose_shown(tiny_t5, card, rows) == Shown()
+    assert choose_shown(tiny_llama, card, rows[:1]) == Shown()
+    long = card.model_copy(update={"instruction": "word " * 500})
+    assert choose_shown(tiny_llama, long, rows) == Shown()
 
 
 def test_calls_side_by_side_give_the_same(tiny_llama: Backbone) -> None:

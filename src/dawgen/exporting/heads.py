@@ -11,6 +11,7 @@ from safetensors.numpy import save_file
 from dawgen.errors import UserError
 from dawgen.exporting.about import about_reading
 from dawgen.selection.parts import HeadPart
+from dawgen.selection.states import AnswerStates
 from dawgen.storage.folder import write_json
 
 if TYPE_CHECKING:
@@ -45,11 +46,13 @@ def write_heads(folder: Path, choice: Choice, models: Models) -> dict[str, Any]:
     if "embeddings" in kinds:
         models.encoder.save(folder / ENCODER)
         about["encoder_length"] = models.encoder.max_length
-    if "answers" in kinds:
+    reading = [p.features for p in choice.parts if isinstance(p, HeadPart) and p.kind == "answers"]
+    for states in reading:  # one at most
+        assert isinstance(states, AnswerStates)
         backbone = models.backbone
-        prefix = models.states(()).prefix
         backbone.model.save_pretrained(folder / BACKBONE)
         backbone.tokenizer.save_pretrained(folder / BACKBONE)
-        about |= about_reading(models.card, backbone, len(prefix))
-        about["instruction_ids"] = prefix
+        prefix = states.prefixes[0]
+        longest = max(map(len, states.prefixes))
+        about |= about_reading(models.card, backbone, longest) | {"prefix_ids": prefix}
     return about

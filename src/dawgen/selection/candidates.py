@@ -99,6 +99,7 @@ def candidates(
     tuned on them, is held out on the development shots only.
     """
     written = first_of_each_label(made.written, MOST_WRITTEN)
+    models.examples = models.examples or shots.train
     found: list[Candidate] = []
     teacher: SelfTraining | None = None
     for name in names:

@@ -24,6 +24,7 @@ from dawgen.selection.heads import (
     cross_validate,
     softmax,
 )
+from dawgen.selection.shown import Shown, choose_shown
 from dawgen.selection.states import AnswerStates, depths_of
 from dawgen.selection.words import Block, WordCounts
 from dawgen.synthesis.scoring import log_likelihoods
@@ -38,12 +39,17 @@ Kind = Literal["words", "embeddings", "answers", "prompt", "generator"]
 
 
 class Models:
-    """The task and the models that its parts read with, each loaded when it is first needed."""
+    """The task and the models that its parts read with, each loaded when it is first needed.
+
+    Attributes:
+        examples: labelled rows, some of which a causal model may read before each row.
+    """
 
     def __init__(
         self, card: TaskCard, settings: Settings, backbone: Backbone | None = None
     ) -> None:
         self.card, self.settings = card, settings
+        self.examples: Sequence[Row] = ()
         self._recipes: dict[Kind, Recipe] = {}
         self._validated: dict[object, CrossValidated] = {}
         if backbone is not None:
@@ -81,7 +87,8 @@ class Models:
         if kind == "words":
             return Recipe(lambda rows: WordCounts.learn(self.card, rows))
         if kind == "answers":
-            states = self.states(depths_of(self.backbone))
+            shown = choose_shown(self.backbone, self.card, self.examples)
+            states = self.states(depths_of(self.backbone), shown)
             return Recipe(lambda rows: states, scaled=True, blocks=len(states.depths))
         vectors = TextVectors(Remembered(self.encoder), is_pair=self.card.is_pair)
         return Recipe(lambda rows: vectors)
@@ -93,9 +100,9 @@ class Models:
             self._validated[key] = cross_validate(self.recipe(kind), self.card, rows, seed)
         return self._validated[key]
 
-    def states(self, depths: Sequence[int]) -> AnswerStates:
+    def states(self, depths: Sequence[int], shown: Shown) -> AnswerStates:
         """A new reader of the backbone's states, which remembers the rows that it has read."""
-        return AnswerStates(self.backbone, self.card, self.tokens_per_batch, depths)
+        return AnswerStates(self.backbone, self.card, self.tokens_per_batch, depths, shown)
 
 
 class Part(Protocol):
@@ -140,9 +147,9 @@ class HeadPart:
         return numbers
 
     def words(self) -> dict[str, Any]:
-        """The vocabulary, of counted words; the depths, of states."""
+        """The vocabulary, of counted words; depths and examples, of states."""
         if isinstance(self.features, AnswerStates):
-            return {"depths": list(self.features.depths)}
+            return {"depths": list(self.features.depths), "shown": self.features.shown.words()}
         if not isinstance(self.features, WordCounts):
             return {}
         return {"terms": [list(block.terms) for block in self.features.blocks]}
@@ -238,7 +245,8 @@ def read_part(
         blocks = [Block(terms, numbers[f"idf{n}"]) for n, terms in enumerate(words["terms"])]
         features = WordCounts(models.card.roles, blocks)
     elif kind == "answers":
-        features = models.states([int(depth) for depth in words["depths"]])
+        depths = [int(depth) for depth in words["depths"]]
+        features = models.states(depths, Shown.of_words(words["shown"]))
     else:
         features = TextVectors(models.encoder, is_pair=models.card.is_pair)
     many = models.card.takes_many

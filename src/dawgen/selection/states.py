@@ -12,19 +12,19 @@ import torch
 from dawgen.backbone.memory import run_rows
 from dawgen.backbone.packed import SharedPrompts
 from dawgen.backbone.watch import layers_of, watching
+from dawgen.selection.shown import Shown, prefix_ids
 from dawgen.streams import repeatable
 
 if TYPE_CHECKING:
     from dawgen.backbone import Backbone
     from dawgen.tasks import Row, TaskCard
 
-_SHARE = 4
-"""The instruction takes at most one token in so many of those that the model reads."""
 _DEPTHS = (0.6, 0.75, 0.9)
 """Of the layers, beside the last state. Which is best differs by task, and the mean of the four
 is 2 points ahead of the best on held-out rows (docs/log.md)."""
 
 States = npt.NDArray[np.float32]
+_Key = tuple[str, str | None]
 
 
 def depths_of(backbone: Backbone) -> tuple[int, ...]:
@@ -37,40 +37,65 @@ def depths_of(backbone: Backbone) -> tuple[int, ...]:
 class AnswerStates:
     """Features [D·H]: states from which a label's word is predicted, after layers of D depths.
 
-    The model reads [the card's instruction ; the row in the card's template].
+    The model reads [the card's instruction ; examples ; the row in the card's template].
 
     Attributes:
-        prefix: token ids of the instruction.
         depths: counted from 1, the deepest last.
+        shown: the examples.
+        prefixes: token ids of what stands before a row, and before one that is an example itself.
     """
 
     def __init__(
-        self, backbone: Backbone, card: TaskCard, tokens_per_batch: int, depths: Sequence[int]
+        self,
+        backbone: Backbone,
+        card: TaskCard,
+        tokens_per_batch: int,
+        depths: Sequence[int],
+        shown: Shown | None = None,
     ) -> None:
         self.backbone, self.card, self.tokens_per_batch = backbone, card, tokens_per_batch
-        self.depths = tuple(depths)
-        ids = backbone.text_ids(f"{card.instruction}\n")
-        self.prefix = ids[: backbone.max_length // _SHARE]
-        self._found: dict[tuple[str, str | None], States] = {}
+        self.depths, self.shown = tuple(depths), shown or Shown()
+        sets = self.shown.first, self.shown.second
+        self.prefixes = [prefix_ids(backbone, card, rows) for rows in sets]
+        self._examples = {_key(row) for row in self.shown.first}
+        self._found: dict[_Key, States] = {}
 
-    def inputs(self, rows: Sequence[Row]) -> list[list[int]]:
-        """Token ids of the rows in the template, which stand behind the prefix."""
-        return self.backbone.encode_rows(self.card, rows, len(self.prefix))
+    def inputs(self, rows: Sequence[Row]) -> tuple[list[int], list[list[int]]]:
+        """Which prefix each row reads, and its own token ids in the template."""
+        of = [int(_key(row) in self._examples) for row in rows]
+        longest = max(map(len, self.prefixes))
+        return of, self.backbone.encode_rows(self.card, rows, longest)
 
     def of(self, rows: Sequence[Row]) -> States:
         """[N,D·H]; a row is read once, and its label is not looked at."""
-        texts = [(row.text1, row.text2) for row in rows]
-        new = {key: row for key, row in zip(texts, rows, strict=True) if key not in self._found}
+        keys = list(map(_key, rows))
+        new = {key: row for key, row in zip(keys, rows, strict=True) if key not in self._found}
         if new:
-            inputs = self.inputs(list(new.values()))
-            soft = SharedPrompts.one(self._prompt(), len(inputs)) if self.prefix else None
-            found = read_states(self.backbone, soft, inputs, self.depths, self.tokens_per_batch)
-            self._found.update(zip(new, joined(found), strict=True))
-        return np.stack([self._found[key] for key in texts])
+            found = joined(self._read(list(new.values())))
+            self._found.update(zip(new, found, strict=True))
+        return np.stack([self._found[key] for key in keys])
 
-    def _prompt(self) -> torch.Tensor:
-        """The instruction [P,H] as the model embeds it."""
-        return self.backbone.embed(torch.tensor(self.prefix, device=self.backbone.device))
+    def _read(self, rows: Sequence[Row]) -> States:
+        """[D,N,H], rows of one prefix at a time."""
+        of, inputs = self.inputs(rows)
+        states = np.zeros((len(self.depths), len(rows), self.backbone.head.weight.shape[1]))
+        for number, prefix in enumerate(self.prefixes):
+            some = [row for row, which in enumerate(of) if which == number]
+            if some:
+                soft = SharedPrompts.one(self._prompt(prefix), len(some)) if prefix else None
+                own = [inputs[row] for row in some]
+                states[:, some] = read_states(
+                    self.backbone, soft, own, self.depths, self.tokens_per_batch
+                )
+        return states.astype(np.float32)
+
+    def _prompt(self, prefix: Sequence[int]) -> torch.Tensor:
+        """[P,H] as the model embeds the tokens."""
+        return self.backbone.embed(torch.tensor(prefix, device=self.backbone.device))
+
+
+def _key(row: Row) -> _Key:
+    return row.text1, row.text2
 
 
 def joined(states: States) -> States:

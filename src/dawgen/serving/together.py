@@ -103,9 +103,9 @@ def _on_states(asked: Sequence[_Asked]) -> Iterable[Probabilities]:
     """Linear heads on states of the backbone, each row behind its own task's instruction."""
     wanted: list[AnswerStates] = [one.part.features for one in asked]
     inputs = [
-        [*each.prefix, *ids]
+        [*each.prefixes[which], *ids]
         for each, one in zip(wanted, asked, strict=True)
-        for ids in each.inputs(one.rows)
+        for which, ids in zip(*each.inputs(one.rows), strict=True)
     ]
     first = wanted[0]
     states = read_states(first.backbone, None, inputs, first.depths, first.tokens_per_batch)

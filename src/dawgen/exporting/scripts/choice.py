@@ -126,7 +126,7 @@ def answer_states(number: int) -> Features:
     @torch.no_grad()
     def features(row: dict[str, str]) -> np.ndarray:
         (read,) = tokenizer.encode([fill(row, template)], task["max_length"] - beside)
-        ids = torch.tensor([[*task["instruction_ids"], *before_answer(read)]])
+        ids = torch.tensor([[*task["prefix_ids"], *before_answer(read)]])
         inputs = {"input_ids": ids, "output_hidden_states": True}
         if is_seq2seq:
             encoded = model.get_encoder()(input_ids=ids).last_hidden_state
