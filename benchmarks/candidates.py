@@ -21,8 +21,8 @@ import numpy as np
 
 from benchmarks.measure import commit
 from dawgen.machine.hardware import hardware
-from dawgen.selection.candidates import Candidate, Made, average, averaged, candidates
-from dawgen.selection.choose import DOUBT, choose, paired
+from dawgen.selection.candidates import HEADS, Candidate, Made, average, averaged, candidates
+from dawgen.selection.choose import DOUBT, best, choose, paired
 from dawgen.selection.heads import Numbers, label_numbers, log_losses
 from dawgen.selection.parts import Models, Part
 from dawgen.selection.select import ALL, teaches
@@ -111,9 +111,11 @@ RULES: dict[str, Choose] = {
     "lowest loss": _plain(_lowest_loss),
     "lowest loss, the average among them": _lowest_loss,
     "always the average": lambda found, gold: found[-1],
-    f"dawgen: the lowest loss among those not told apart from the most accurate (p ≥ {DOUBT})": (
-        _plain(choose)
+    f"the lowest loss among those not told apart from the most accurate (p ≥ {DOUBT})": _plain(
+        best
     ),
+    "always embeddings+states": lambda found, gold: next(c for c in found if c.leads),
+    f"dawgen: embeddings+states, unless another one is better (p < {DOUBT})": _plain(choose),
     f"the same, the average where the sign test gives p < {DOUBT}": choose,
 }
 
@@ -158,7 +160,14 @@ def read_cell(cell: dict[str, Any]) -> tuple[list[Candidate], dict[str, float]]:
     names = [name for name in ALL if name in cell]
     chances = {name: np.array(cell[name]["test"]) for name in names}
     found = [
-        Candidate(name, np.array(cell[name]["held_out"], np.float32), _no_parts, 0, 0.0)
+        Candidate(
+            name,
+            np.array(cell[name]["held_out"], np.float32),
+            _no_parts,
+            0,
+            0.0,
+            leads=len(HEADS.get(name, ())) > 1,
+        )
         for name in names
     ]
     mixed = average(found, gold)

@@ -1,6 +1,7 @@
 """Write the pages that come from the code and the results: settings, commands, tables.
 
-python -m tools.make_docs            # writes docs/settings.md, commands.md, results.md, a README table
+python -m tools.make_docs            # writes docs/settings.md, commands.md, results.md, and a table
+                                     # of the README
 python -m tools.make_docs --check    # says what has drifted, writes nothing
 """
 

@@ -15,14 +15,20 @@ GOLD = np.array([0, 1] * 20)
 
 
 def candidate(
-    name: str, wrong: Sequence[int], sure: float = 0.8, *, seen: int = 0, rival: bool = False
+    name: str,
+    wrong: Sequence[int],
+    sure: float = 0.8,
+    *,
+    seen: int = 0,
+    rival: bool = False,
+    leads: bool = False,
 ) -> Candidate:
     """Gives the right label ``sure`` but for the rows ``wrong``; has seen the first ``seen``."""
     held_out = np.full((40, 2), 1 - sure, np.float32)
     held_out[np.arange(40), GOLD] = sure
     held_out[list(wrong)] = held_out[list(wrong)][:, ::-1]
     held_out[:seen] = np.nan
-    return Candidate(name, held_out, lambda: [], 40, 1.0, rival=rival)
+    return Candidate(name, held_out, lambda: [], 40, 1.0, rival=rival, leads=leads)
 
 
 def test_the_more_accurate_one_is_shipped() -> None:
@@ -39,6 +45,18 @@ def test_of_equals_in_accuracy_the_one_of_lower_loss() -> None:
 def test_of_equals_in_all_the_first() -> None:
     first, second = candidate("first", [1]), candidate("second", [1])
     assert choose([first, second], GOLD) is first
+
+
+def test_a_mean_of_heads_leads_unless_another_is_better_beyond_doubt() -> None:
+    """A part of it with a small lead in accuracy, or in loss, is no reason."""
+    mean = candidate("mean", [1, 2, 3], 0.7, leads=True)
+    assert choose([candidate("part", [1, 2]), mean], GOLD) is mean
+    assert choose([candidate("part", [1, 2, 3], 0.9), mean], GOLD) is mean
+    strong = candidate("strong", [])
+    weak = candidate("mean", range(8), 0.7, leads=True)
+    assert choose([strong, weak], GOLD) is strong
+    better = candidate("taught", [1], 0.7, leads=True)
+    assert choose([mean, better, candidate("part", [1, 2])], GOLD) is better
 
 
 def test_a_rival_with_a_small_lead_is_not_shipped() -> None:

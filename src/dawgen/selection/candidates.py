@@ -58,6 +58,8 @@ class Candidate:
         rows: labelled rows that it is trained on.
         rival: it must be better beyond doubt to be shipped: its step was chosen on the development
             shots, which so flatter it, or it has only these, or it is made of other candidates.
+        leads: it is the mean of heads that hold out every row, and is shipped unless another one is
+            better beyond doubt.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Candidate:
     rows: int
     seconds: float
     rival: bool = False
+    leads: bool = False
 
     @property
     def known(self) -> npt.NDArray[np.bool_]:
@@ -171,7 +174,9 @@ def _heads(
         return parts
 
     seconds = perf_counter() - began
-    return Candidate(name, held_out, ship, len(rows), seconds, rival=bool(written))
+    is_rival = bool(written)
+    leads = len(kinds) > 1 and not is_rival
+    return Candidate(name, held_out, ship, len(rows), seconds, rival=is_rival, leads=leads)
 
 
 def _prompt(

@@ -86,12 +86,14 @@ def choose(
 ) -> Candidate:
     """The candidate to be shipped; they come in order, the cheapest to use first.
 
-    The best of those that hold out every row, unless rivals are better beyond doubt; then the best
-    of these.
+    The best mean of heads, or else the best of those that hold out every row; unless others, or
+    else rivals, are better beyond doubt: then the best of these.
     """
+    leading = [each for each in candidates if each.leads]
     plain = [each for each in candidates if not each.rival] or candidates
-    champion = best(plain, gold, metric)
-    better = [each for each in candidates if each.rival and beats(each, champion, gold, metric)]
+    champion = best(leading or plain, gold, metric)
+    others = [each for each in candidates if (each.rival or leading) and not each.leads]
+    better = [each for each in others if beats(each, champion, gold, metric)]
     return best(better, gold, metric) if better else champion
 
 
