@@ -164,3 +164,26 @@ def test_a_head_on_mean_states_of_an_earlier_version_is_refused(tiny_t5: Backbon
     models = Models(toy_card(), settings_with(Path("nowhere")), tiny_t5)
     with pytest.raises(UserError, match="make the run again with this version"):
         read_part("states", "states", {}, {}, models)  # type: ignore[arg-type]
+
+
+def test_features_of_many_rows_are_in_memory_piece_by_piece(
+    tiny_llama: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = Models(pair_card(), settings_with(Path("nowhere")), tiny_llama)
+    shots, rows = Shots(pair_rows(8, 1), pair_rows(8, 2)), pair_rows(7, 5)
+    (found,) = candidates(["states"], shots, Made(), models, seed=13)
+    (part,) = found.ship()
+    again = read_part("states", "answers", part.numbers(), part.words(), models)
+    whole = again.probabilities(rows)
+    sizes: list[int] = []
+    own = AnswerStates._read
+
+    def read(self: AnswerStates, some: Any) -> Any:
+        sizes.append(len(some))
+        return own(self, some)
+
+    monkeypatch.setattr(AnswerStates, "_read", read)
+    monkeypatch.setattr("dawgen.selection.parts._AT_ONCE", 5)
+    np.testing.assert_allclose(again.probabilities(rows), whole, atol=1e-5)
+    assert sizes == [min(5, len(rows) - n) for n in range(0, len(rows), 5)]
+    assert again.probabilities([]).shape == (0, 2)

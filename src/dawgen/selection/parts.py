@@ -38,6 +38,9 @@ Numbers = dict[str, npt.NDArray[Any]]
 Kind = Literal["words", "embeddings", "answers", "prompt", "generator"]
 
 
+_AT_ONCE = 4096
+
+
 class Models:
     """The task and the models that its parts read with, each loaded when it is first needed.
 
@@ -88,7 +91,7 @@ class Models:
             return Recipe(lambda rows: WordCounts.learn(self.card, rows))
         if kind == "answers":
             shown = choose_shown(self.backbone, self.card, self.examples)
-            states = self.states(depths_of(self.backbone), shown)
+            states = self.states(depths_of(self.backbone), shown, remember=True)
             return Recipe(lambda rows: states, scaled=True, blocks=len(states.depths))
         vectors = TextVectors(Remembered(self.encoder), is_pair=self.card.is_pair)
         return Recipe(lambda rows: vectors)
@@ -100,9 +103,13 @@ class Models:
             self._validated[key] = cross_validate(self.recipe(kind), self.card, rows, seed)
         return self._validated[key]
 
-    def states(self, depths: Sequence[int], shown: Shown) -> AnswerStates:
-        """A new reader of the backbone's states, which remembers the rows that it has read."""
-        return AnswerStates(self.backbone, self.card, self.tokens_per_batch, depths, shown)
+    def states(
+        self, depths: Sequence[int], shown: Shown, *, remember: bool = False
+    ) -> AnswerStates:
+        """A new reader of the backbone's states, which may remember the rows that it has read."""
+        return AnswerStates(
+            self.backbone, self.card, self.tokens_per_batch, depths, shown, remember=remember
+        )
 
 
 class Part(Protocol):
@@ -136,8 +143,10 @@ class HeadPart:
     head: LinearHead
 
     def probabilities(self, rows: Sequence[Row]) -> Probabilities:
-        """[N,C]."""
-        return self.head.probabilities(self.features.of(rows))
+        """[N,C]; features of a few thousand rows are in memory at a time."""
+        parts = [rows[n : n + _AT_ONCE] for n in range(0, len(rows), _AT_ONCE)]
+        found = [self.head.probabilities(self.features.of(part)) for part in parts]
+        return np.concatenate(found) if found else np.zeros((0, len(self.head.bias)), np.float32)
 
     def numbers(self) -> Numbers:
         """Weight, bias and, of counted words, their IDF."""

@@ -52,13 +52,15 @@ class AnswerStates:
         tokens_per_batch: int,
         depths: Sequence[int],
         shown: Shown | None = None,
+        *,
+        remember: bool = True,
     ) -> None:
         self.backbone, self.card, self.tokens_per_batch = backbone, card, tokens_per_batch
         self.depths, self.shown = tuple(depths), shown or Shown()
         sets = self.shown.first, self.shown.second
         self.prefixes = [prefix_ids(backbone, card, rows) for rows in sets]
         self._examples = {_key(row) for row in self.shown.first}
-        self._found: dict[_Key, States] = {}
+        self._found: dict[_Key, States] | None = {} if remember else None
 
     def inputs(self, rows: Sequence[Row]) -> tuple[list[int], list[list[int]]]:
         """Which prefix each row reads, and its own token ids in the template."""
@@ -67,7 +69,9 @@ class AnswerStates:
         return of, self.backbone.encode_rows(self.card, rows, longest)
 
     def of(self, rows: Sequence[Row]) -> States:
-        """[N,D·H]; a row is read once, and its label is not looked at."""
+        """[N,D·H]; labels are not looked at, and a row that is remembered is not read again."""
+        if self._found is None:
+            return joined(self._read(rows))
         keys = list(map(_key, rows))
         new = {key: row for key, row in zip(keys, rows, strict=True) if key not in self._found}
         if new:
@@ -78,7 +82,8 @@ class AnswerStates:
     def _read(self, rows: Sequence[Row]) -> States:
         """[D,N,H], rows of one prefix at a time."""
         of, inputs = self.inputs(rows)
-        states = np.zeros((len(self.depths), len(rows), self.backbone.head.weight.shape[1]))
+        width = self.backbone.head.weight.shape[1]
+        states = np.zeros((len(self.depths), len(rows), width), np.float32)
         for number, prefix in enumerate(self.prefixes):
             some = [row for row, which in enumerate(of) if which == number]
             if some:
@@ -87,7 +92,7 @@ class AnswerStates:
                 states[:, some] = read_states(
                     self.backbone, soft, own, self.depths, self.tokens_per_batch
                 )
-        return states.astype(np.float32)
+        return states
 
     def _prompt(self, prefix: Sequence[int]) -> torch.Tensor:
         """[P,H] as the model embeds the tokens."""
