@@ -48,9 +48,13 @@ def spread(rows: Sequence[Row], most: int) -> list[Row]:
 def measure(card: TaskCard, data: Path, seed: int, names: Sequence[str], most: int) -> Any:
     """Held-out probabilities of each candidate, and which test rows it gets right."""
     settings, _ = build_settings(overrides=[f"seed={seed}", *_OVERRIDES])
-    models = _MODELS.setdefault(card.name, Models(card, settings))
+    if card.name not in _MODELS:
+        _MODELS.clear()  # one task's models are in memory at a time
+        _MODELS[card.name] = Models(card, settings)
+    models = _MODELS[card.name]
     folder = data / card.name / f"16-{seed}"
     shots = Shots(*(load_rows(card, str(folder / f"{part}.jsonl")) for part in ("train", "dev")))
+    models.take_examples(shots.train)
     test = spread(load_rows(card, str(data / card.name / "test.jsonl"), split="test"), most)
     gold = label_numbers(card, [*shots.train, *shots.dev])
     cell: dict[str, Any] = {"gold": gold.tolist(), "test": label_numbers(card, test).tolist()}

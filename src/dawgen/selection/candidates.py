@@ -102,7 +102,8 @@ def candidates(
     tuned on them, is held out on the development shots only.
     """
     written = first_of_each_label(made.written, MOST_WRITTEN)
-    models.examples = models.examples or shots.train
+    if not models.examples:
+        models.take_examples(shots.train)
     found: list[Candidate] = []
     teacher: SelfTraining | None = None
     for name in names:

@@ -75,6 +75,12 @@ class Models:
         """Token ids of each label's word, as the backbone reads it."""
         return self.backbone.label_word_ids(self.card)
 
+    def take_examples(self, rows: Sequence[Row]) -> None:
+        """Rows from which examples are chosen from now on."""
+        self.examples = rows
+        self._recipes.pop("answers", None)
+        self._validated.clear()
+
     @property
     def tokens_per_batch(self) -> int:
         """Tokens of one call of the backbone."""
