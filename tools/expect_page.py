@@ -22,7 +22,6 @@ class Column(NamedTuple):
 
 
 COLUMNS = (
-    Column("zero-shot", "smollm2-mpnet", "zero-shot"),
     Column("counted words", "smollm2-mpnet", "tfidf"),
     Column("MiniLM", "minilm", "embeddings"),
     Column("MPNet", "smollm2-mpnet", "embeddings"),

@@ -48,10 +48,9 @@ hide: [toc]
 ## What to expect with 16 examples per class
 
 Accuracy in per cent, mean and standard deviation over three draws of 16 rows per label for training
-and 16 for choosing (banking77: one draw), on up to 300 test rows. All but zero-shot learn from all
-labelled rows, within a minute or two. Zero-shot and states are of SmolLM2-135M; "both together" is
-the mean of MPNet's and the states' probabilities. All are candidates of every run, and the last is
-shipped unless another is better beyond doubt ([what a run ships](selection.md)).
+and 16 for choosing (banking77: one draw), on up to 300 test rows. All learn from all labelled rows,
+within a minute or two. "Both together" is the mean of MPNet's and the states' probabilities, which
+a run ships unless another candidate is better beyond doubt ([what a run ships](selection.md)).
 
 %(expect)s
 

@@ -187,3 +187,16 @@ def test_features_of_many_rows_are_in_memory_piece_by_piece(
     np.testing.assert_allclose(again.probabilities(rows), whole, atol=1e-5)
     assert sizes == [min(5, len(rows) - n) for n in range(0, len(rows), 5)]
     assert again.probabilities([]).shape == (0, 2)
+
+
+def test_other_rows_give_other_examples(tiny_llama: Backbone) -> None:
+    card = pair_card().model_copy(update={"instruction": "Which?"})
+    models = Models(card, settings_with(Path("nowhere")), tiny_llama)
+    seen = []
+    for seed in (1, 2):
+        models.take_examples(pair_rows(12, seed))
+        features = models.recipe("answers").make([])
+        assert isinstance(features, AnswerStates)
+        seen.append(features.shown)
+    assert seen[0].first
+    assert seen[0] != seen[1]

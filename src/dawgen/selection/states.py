@@ -30,8 +30,11 @@ _Key = tuple[str, str | None]
 def depths_of(backbone: Backbone) -> tuple[int, ...]:
     """Layers whose states are read, counted from 1; the deepest is the model's last state."""
     count = len(layers_of(backbone.model)) or 1
+    width = backbone.head.weight.shape[1]
+    if getattr(backbone.model.config, "hidden_size", width) != width:
+        return (count,)  # a model that projects its last state, such as OPT-350M
     inner = {max(1, round(share * count)) for share in _DEPTHS} - {count}
-    return (*sorted(inner & set(range(1, count))), count)
+    return (*sorted(inner), count)
 
 
 class AnswerStates:
