@@ -118,7 +118,9 @@ RULES: dict[str, Choose] = {
     f"the lowest loss among those not told apart from the most accurate (p ≥ {DOUBT})": _plain(
         best
     ),
-    "always embeddings+states": lambda found, gold: next(c for c in found if c.leads),
+    "always embeddings+states": lambda found, gold: next(
+        (each for each in found if each.leads), found[0]
+    ),
     f"dawgen: embeddings+states, unless another one is better (p < {DOUBT})": _plain(choose),
     f"the same, the average where the sign test gives p < {DOUBT}": choose,
 }
