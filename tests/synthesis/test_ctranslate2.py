@@ -3,6 +3,7 @@ from __future__ import annotations
 import builtins
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -110,12 +111,15 @@ def test_int8_stays_near(backbone):
     prompts = random_prompts(backbone, 2)
     engine = CTranslate2Engine(backbone, prompts, Decoding(temperature=0), "int8")
     reference = TransformersEngine(backbone, prompts, Decoding(temperature=0))
-    source = backbone.encode_source("a dog runs", 3)
-    logits = next_logits(backbone, prompts[0], source, [])
-    likely = int(logits.masked_fill(~allowed_tokens(backbone), -torch.inf).argmax())
-    found, expected = (e.log_probs(0, source, [likely])[0] for e in (engine, reference))
-    assert found == pytest.approx(expected, abs=0.5)
-    assert found != expected
+    apart = []
+    for text in ("a dog runs", "two people on the street", "a man sleeps", "the house is red"):
+        source = backbone.encode_source(text, 3)
+        logits = next_logits(backbone, prompts[0], source, [])
+        likely = logits.masked_fill(~allowed_tokens(backbone), -torch.inf).topk(4).indices
+        for token in likely.tolist():
+            found, expected = (e.log_probs(0, source, [token])[0] for e in (engine, reference))
+            apart.append(abs(found - expected))
+    assert 0 < np.mean(apart) < 0.5  # a processor without VNNI rounds more
     assert len(engine.generate(requests())) == len(requests())
 
 
