@@ -17,6 +17,7 @@ from dawgen.errors import UserError
 from dawgen.selection.candidates import Made, candidates
 from dawgen.selection.heads import fit_head, softmax
 from dawgen.selection.parts import Models, read_part
+from dawgen.selection.select import wanted
 from dawgen.selection.shown import Shown, choose_shown, prefix_ids
 from dawgen.selection.states import AnswerStates, depths_of
 from dawgen.tasks import Row, Shots
@@ -200,3 +201,13 @@ def test_other_rows_give_other_examples(tiny_llama: Backbone) -> None:
         seen.append(features.shown)
     assert seen[0].first
     assert seen[0] != seen[1]
+
+
+def test_quick_has_no_states_of_many_labels(encoder_folder: Path) -> None:
+    settings = settings_with(encoder_folder).selection
+    few, words = pair_card(), {f"label{n}": f"word{n}" for n in range(31)}
+    many = few.model_copy(update={"labels": list(words), "label_words": words})
+    assert {"states", "embeddings+states"} <= set(wanted(settings, few))
+    assert not [name for name in wanted(settings, many) if "states" in name]
+    named = settings.model_copy(update={"candidates": ["states", "tfidf"]})
+    assert wanted(named, many) == ["tfidf", "states"]

@@ -98,10 +98,10 @@ def run_many(
     Raises:
         UserError: no candidate is a linear head, or the folder is not the run's to write.
     """
-    names = _heads(settings)
+    names = _heads(settings, job.card)
     if settings.selection.candidates == "quick":
         fetch_along(settings.selection.encoder, settings.backbone.path)
-        names = _heads(settings)
+        names = _heads(settings, job.card)
     folder, models = RunFolder(out), Models(job.card, settings)
     if job.test is None:
         warn("no test rows were given, so the scores are of the labelled rows, each held out.")
@@ -142,8 +142,8 @@ def score_run(
     }
 
 
-def _heads(settings: Settings) -> list[str]:
-    names = [name for name in wanted(settings.selection) if name in _KINDS]
+def _heads(settings: Settings, card: TaskCard) -> list[str]:
+    names = [name for name in wanted(settings.selection, card) if name in _KINDS]
     if not names:
         raise UserError(
             "A task of several labels per text is learned by linear heads only; name some of "

@@ -55,7 +55,7 @@ class SelectionPlan:
         self, job: Job, backbone: Backbone, settings: Settings, meter: Meter, per_row: float
     ) -> None:
         self._job, self._settings, self._per_row = job, settings, per_row
-        self.names = wanted(settings.selection)
+        self.names = wanted(settings.selection, job.card)
         if not is_here(settings.selection.encoder):  # nothing is downloaded for a plan
             self.names = [name for name in self.names if not name.startswith("embeddings")]
         self._tested = len(job.test or [])

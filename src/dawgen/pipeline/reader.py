@@ -108,7 +108,7 @@ def reader_of(context: Context, settings: Settings) -> RowReader:
     development shots has chosen would flatter everything that is compared on these.
     """
     prompt = PromptReader.of(context, settings.evaluation.tokens_per_batch)
-    names = [name for name in wanted(settings.selection) if name in HEADS]
+    names = [name for name in wanted(settings.selection, context.job.card) if name in HEADS]
     if not names:
         return prompt
     shots, models = context.job.shots, Models(context.job.card, settings, context.backbone)

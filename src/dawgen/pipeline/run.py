@@ -241,7 +241,7 @@ def with_unlabelled(settings: Settings, job: Job, *, writes: bool) -> Settings:
         return settings
     chosen = settings.synthesis
     begins = writes and job.card.is_pair and "first_sentences" not in chosen.model_fields_set
-    learns = job.unlabelled.rows and teaches(wanted(settings.selection))
+    learns = job.unlabelled.rows and teaches(wanted(settings.selection, job.card))
     if not begins and not learns:
         warn(
             "nothing uses the unlabelled texts: first sentences are of a pair task whose "

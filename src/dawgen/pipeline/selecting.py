@@ -48,7 +48,7 @@ def selection(
     label_prompts = path / "generator" / "label-prompts"
 
     def inputs() -> dict[str, Any]:
-        names = wanted(settings.selection)
+        names = wanted(settings.selection, job.card)
         return {
             "dev": rows_hash(job.shots.dev),
             "test": rows_hash(job.test),
@@ -68,7 +68,7 @@ def selection(
             generator = labels, load_frame(path / "generator")
         made = Made(written(), prompts, generator, unlabelled)
         chosen = settings.selection
-        if chosen.candidates == "quick" and not asks_for_embeddings(wanted(chosen)):
+        if chosen.candidates == "quick" and not asks_for_embeddings(wanted(chosen, job.card)):
             say("  `dawgen backbones get mpnet` adds sentence embeddings, often the best")
         found = select(job.shots, made, models)
         seconds: dict[str, float] = {}

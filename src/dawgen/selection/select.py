@@ -14,13 +14,16 @@ from dawgen.selection.parts import Models
 from dawgen.settings.selection import CandidateName, SelectionSettings
 
 if TYPE_CHECKING:
-    from dawgen.tasks import Shots
+    from dawgen.tasks import Shots, TaskCard
     from dawgen.tasks.card import Metric
 
 ALL: tuple[str, ...] = get_args(CandidateName)
 _EMBEDDINGS = tuple(name for name in ALL if name.startswith("embeddings"))
 _NOT_QUICK = {"noisy-channel", "average"}
 """The first is slow, and the second is on average no better than the best (docs/selection.md)."""
+
+_MANY_LABELS = 30
+"""With 77 labels, heads on states took 13 minutes and brought nothing (docs/log.md)."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +35,11 @@ class Selection:
     table: list[dict[str, Any]]
 
 
-def wanted(settings: SelectionSettings) -> list[str]:
+def wanted(settings: SelectionSettings, card: TaskCard) -> list[str]:
     """Names of the candidates that the settings ask for, the cheapest to use first.
 
-    ``quick`` leaves out an encoder that would have to be downloaded.
+    ``quick`` leaves out an encoder that would have to be downloaded, and heads on states where
+    there are many labels.
     """
     asked = settings.candidates
     if asked == "paper":
@@ -43,8 +47,10 @@ def wanted(settings: SelectionSettings) -> list[str]:
     if asked == "all":
         return list(ALL)
     if asked == "quick":
-        missing = set() if is_here(settings.encoder) else set(_EMBEDDINGS)
-        return [name for name in ALL if name not in _NOT_QUICK | missing]
+        left = _NOT_QUICK | (set() if is_here(settings.encoder) else set(_EMBEDDINGS))
+        if len(card.labels) > _MANY_LABELS:
+            left |= {name for name in ALL if "states" in name}
+        return [name for name in ALL if name not in left]
     return [name for name in ALL if name in asked]
 
 
@@ -61,7 +67,7 @@ def teaches(names: Sequence[str]) -> bool:
 def select(shots: Shots, made: Made, models: Models) -> Selection:
     """Compare the candidates on rows that they were not trained on, and choose one."""
     settings = models.settings
-    found = candidates(wanted(settings.selection), shots, made, models, settings.seed)
+    found = candidates(wanted(settings.selection, models.card), shots, made, models, settings.seed)
     gold = label_numbers(models.card, [*shots.train, *shots.dev])
     metric = models.card.metric
     shipped = choose(found, gold, metric)
