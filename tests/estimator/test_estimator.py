@@ -120,9 +120,26 @@ def test_before_fit_it_says_so() -> None:
         DawgenClassifier().predict(["a text"])
 
 
-def test_it_is_not_pickled(fitted: DawgenClassifier) -> None:
-    with pytest.raises(UserError, match=r"Classifier\.load"):
-        pickle.dumps(fitted)
+def test_a_pickle_names_the_run_folder(
+    fitted: DawgenClassifier, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    held = pickle.dumps(fitted)
+    assert len(held) < 10_000  # no weights
+    monkeypatch.chdir(tmp_path)
+    loaded = pickle.loads(held)
+    np.testing.assert_array_equal(loaded.predict_proba(TEXTS), fitted.predict_proba(TEXTS))
+    loaded.run_ = tmp_path / "gone"
+    del loaded._classifier
+    with pytest.raises(UserError, match="gone"):
+        loaded.predict(TEXTS)
+
+
+def test_a_run_that_goes_with_the_object_is_not_pickled(fitted: DawgenClassifier) -> None:
+    temporary = clone(fitted).set_params(out=None)
+    temporary._folder()
+    with pytest.raises(UserError, match="out=FOLDER"):
+        pickle.dumps(temporary)
+    assert not hasattr(clone(fitted), "_temporary")
 
 
 @pytest.mark.parametrize(

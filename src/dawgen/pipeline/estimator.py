@@ -120,15 +120,19 @@ class DawgenClassifier(ClassifierMixin, BaseEstimator):
             str(card), train=str(data), out=folder, settings=settings, preset=preset
         )
         self.run_, self.scores_ = folder, result.scores
-        allowed = settings.backbone.trust_remote_code  # which the run folder does not say
-        self._classifier = Classifier.load(
-            folder, ["backbone.trust_remote_code=true"] if allowed else []
-        )
+        self._trusts_code = settings.backbone.trust_remote_code  # the run folder does not say so
+        self._classifier = self._load()
         return self
+
+    def _load(self) -> Classifier:
+        allowed = ["backbone.trust_remote_code=true"] if self._trusts_code else []
+        return Classifier.load(self.run_, allowed)
 
     def predict_proba(self, X: Sequence[Any]) -> npt.NDArray[np.float64]:
         """p(label) [N,C], in the order of ``classes_``; rows sum to 1."""
         check_is_fitted(self, "run_")
+        if not hasattr(self, "_classifier"):  # this object was pickled
+            self._classifier = self._load()
         chances = self._classifier.predict_proba(
             as_texts(X, width=2 if self.is_pair_ else 1, columns=self._columns)
         )
@@ -167,15 +171,25 @@ class DawgenClassifier(ClassifierMixin, BaseEstimator):
         }
 
     def _folder(self) -> Path:
+        self.__dict__.pop("_temporary", None)
         if self.out is not None:
             return Path(self.out)
         self._temporary = tempfile.TemporaryDirectory(prefix="dawgen-")
         return Path(self._temporary.name)
 
     def __getstate__(self) -> dict[str, Any]:
-        if self.__dict__.get("run_") is not None:
+        """All but the loaded model. The run folder is named, not copied, so it must be kept.
+
+        Raises:
+            UserError: the run folder goes with this object.
+        """
+        state = dict(super().__getstate__())
+        if "_temporary" in state:
             raise UserError(
-                "A fitted DawgenClassifier is not pickled; give it a folder with out=, and load "
-                "that with Classifier.load."
+                "This DawgenClassifier keeps its run in a temporary folder, so it cannot be "
+                "pickled; fit it with out=FOLDER, which the pickle then names."
             )
-        return dict(super().__getstate__())
+        state.pop("_classifier", None)
+        if "run_" in state:
+            state["run_"] = state["run_"].resolve()
+        return state
