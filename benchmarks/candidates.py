@@ -24,7 +24,7 @@ from dawgen.machine.hardware import hardware
 from dawgen.selection.candidates import HEADS, Candidate, Made, average, averaged, candidates
 from dawgen.selection.choose import DOUBT, best, choose, paired
 from dawgen.selection.heads import Numbers, label_numbers, log_losses
-from dawgen.selection.parts import Models, Part
+from dawgen.selection.parts import Models
 from dawgen.selection.select import ALL, teaches
 from dawgen.selection.store import Choice
 from dawgen.settings.layers import build_settings
@@ -54,7 +54,7 @@ def measure(card: TaskCard, data: Path, seed: int, names: Sequence[str], most: i
     models = _MODELS[card.name]
     folder = data / card.name / f"16-{seed}"
     shots = Shots(*(load_rows(card, str(folder / f"{part}.jsonl")) for part in ("train", "dev")))
-    models.take_examples(shots.train)
+    models.take_shots(shots)
     test = spread(load_rows(card, str(data / card.name / "test.jsonl"), split="test"), most)
     gold = label_numbers(card, [*shots.train, *shots.dev])
     cell: dict[str, Any] = {"gold": gold.tolist(), "test": label_numbers(card, test).tolist()}
@@ -64,7 +64,7 @@ def measure(card: TaskCard, data: Path, seed: int, names: Sequence[str], most: i
         pool = load_unlabelled(card, data / card.name / "train.jsonl", known)
         made = Made(unlabelled=spread(pool.rows, POOL))
     for candidate in candidates(names, shots, made, models, seed):
-        shipped = Choice(candidate.name, candidate.ship())
+        shipped = candidate.ship()
         cell[candidate.name] = {
             "held_out": candidate.held_out.round(4).tolist(),
             "test": shipped.probabilities(test).round(4).tolist(),
@@ -155,9 +155,9 @@ def _cell(mean: Any) -> str:
     return "" if mean is None else f"{mean[0]:.1f} / {mean[1]:.1f}"
 
 
-def _no_parts() -> Sequence[Part]:
+def _no_parts() -> Choice:
     """Candidates that are read back label no further rows."""
-    return []
+    return Choice("", [])
 
 
 def read_cell(cell: dict[str, Any]) -> tuple[list[Candidate], dict[str, float]]:

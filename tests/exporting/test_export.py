@@ -55,7 +55,7 @@ def write_run(folder: Path, backbone: Backbone, tail: str = "", end: str = "") -
         .replace("answer:", f"answer:{end}")
     )
     (run / "config.yaml").write_text(
-        f"seed: 7\nbackbone: {{path: {model}, max_length: {backbone.max_length}}}\n"
+        f"seed: 7\nbackbone: {{path: {model}, max_length: {backbone.max_length}, dtype: fp32}}\n"
     )
     scores = {
         "scored_on": "test rows",

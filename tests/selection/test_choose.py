@@ -10,6 +10,7 @@ from scipy.stats import binom
 
 from dawgen.selection.candidates import Candidate, average
 from dawgen.selection.choose import DOUBT, choose, paired, value
+from dawgen.selection.store import Choice
 
 GOLD = np.array([0, 1] * 20)
 
@@ -28,7 +29,7 @@ def candidate(
     held_out[np.arange(40), GOLD] = sure
     held_out[list(wrong)] = held_out[list(wrong)][:, ::-1]
     held_out[:seen] = np.nan
-    return Candidate(name, held_out, lambda: [], 40, 1.0, rival=rival, leads=leads)
+    return Candidate(name, held_out, lambda: Choice(name, []), 40, 1.0, rival=rival, leads=leads)
 
 
 def test_the_more_accurate_one_is_shipped() -> None:
@@ -110,7 +111,7 @@ RARE = np.array([0] * 35 + [1] * 5)
 def answering(name: str, answers: Sequence[int], sure: float = 0.8) -> Candidate:
     held_out = np.full((40, 2), 1 - sure, np.float32)
     held_out[np.arange(40), list(answers)] = sure
-    return Candidate(name, held_out, lambda: [], 40, 1.0)
+    return Candidate(name, held_out, lambda: Choice(name, []), 40, 1.0)
 
 
 def test_by_macro_f1_the_one_that_finds_the_rare_label_is_shipped() -> None:

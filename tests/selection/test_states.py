@@ -15,10 +15,11 @@ from dawgen.backbone import Backbone
 from dawgen.backbone.watch import layers_of
 from dawgen.errors import UserError
 from dawgen.selection.candidates import Made, candidates
-from dawgen.selection.heads import fit_head, softmax
+from dawgen.selection.heads import fit_head, label_numbers, softmax
 from dawgen.selection.parts import Models, read_part
+from dawgen.selection.pool import exponents, product
 from dawgen.selection.select import wanted
-from dawgen.selection.shown import Shown, choose_shown, prefix_ids
+from dawgen.selection.shown import Shown, prefix_ids, shown_sets
 from dawgen.selection.states import AnswerStates, depths_of
 from dawgen.tasks import Row, Shots
 from tests.methods.small import pair_card, pair_rows, sentence_shots
@@ -74,7 +75,9 @@ def test_the_instruction_stands_in_front_and_has_bounds(tiny_llama: Backbone) ->
 def test_a_causal_model_reads_examples_but_no_row_its_own_label(tiny_llama: Backbone) -> None:
     card = pair_card().model_copy(update={"instruction": "Which?"})
     rows = pair_rows(12, 5)
-    shown = choose_shown(tiny_llama, card, rows)
+    shown, *others = shown_sets(tiny_llama, card, rows)
+    assert others
+    assert all([row.label for row in each.first] == card.labels[::-1] for each in others)
     assert [row.label for row in shown.first] == card.labels
     assert [row.label for row in shown.second] == card.labels
     texts = [{(row.text1, row.text2) for row in part} for part in (shown.first, shown.second)]
@@ -108,10 +111,10 @@ def test_no_examples_where_they_do_not_fit_or_are_too_few(
     tiny_llama: Backbone, tiny_t5: Backbone
 ) -> None:
     card, rows = pair_card(), pair_rows(12, 5)
-    assert choose_shown(tiny_t5, card, rows) == Shown()
-    assert choose_shown(tiny_llama, card, rows[:1]) == Shown()
+    assert shown_sets(tiny_t5, card, rows) == [Shown()]
+    assert shown_sets(tiny_llama, card, rows[:1]) == [Shown()]
     long = card.model_copy(update={"instruction": "word " * 500})
-    assert choose_shown(tiny_llama, long, rows) == Shown()
+    assert shown_sets(tiny_llama, long, rows) == [Shown()]
 
 
 def test_calls_side_by_side_give_the_same(tiny_llama: Backbone) -> None:
@@ -141,7 +144,7 @@ def test_a_head_on_blocks_averages_logits(labels: int) -> None:
 
 
 @pytest.mark.parametrize("kind", ["text", "pair"])
-def test_both_heads_together_are_their_mean(
+def test_both_heads_together_are_their_product(
     kind: str, tiny_t5: Backbone, encoder_folder: Path
 ) -> None:
     card = toy_card() if kind == "text" else pair_card()
@@ -152,13 +155,15 @@ def test_both_heads_together_are_their_mean(
     found = candidates(names, shots, Made(rows), models, seed=13)
     assert [each.name for each in found] == names
     first, second, both, written = found
-    np.testing.assert_allclose(both.held_out, (first.held_out + second.held_out) / 2, atol=1e-6)
+    experts = [first.held_out, second.held_out]
+    gold = label_numbers(card, [*shots.train, *shots.dev])
+    powers = exponents(experts, gold, card.metric).tolist()
+    np.testing.assert_allclose(both.held_out, product(experts, powers), atol=1e-6)
     assert not both.rival
     assert written.rival
-    assert [part.kind for part in both.ship()] == ["embeddings", "answers"]
-    chances = [each.ship()[0].probabilities(rows) for each in (first, second)]
-    shipped = [part.probabilities(rows) for part in both.ship()]
-    np.testing.assert_allclose(np.mean(shipped, axis=0), np.mean(chances, axis=0), atol=1e-6)
+    assert [part.kind for part in both.ship().parts] == ["embeddings", "answers"]
+    chances = [each.ship().probabilities(rows) for each in (first, second)]
+    np.testing.assert_allclose(both.ship().probabilities(rows), product(chances, powers), atol=1e-5)
 
 
 def test_a_head_on_mean_states_of_an_earlier_version_is_refused(tiny_t5: Backbone) -> None:
@@ -173,7 +178,7 @@ def test_features_of_many_rows_are_in_memory_piece_by_piece(
     models = Models(pair_card(), settings_with(Path("nowhere")), tiny_llama)
     shots, rows = Shots(pair_rows(8, 1), pair_rows(8, 2)), pair_rows(7, 5)
     (found,) = candidates(["states"], shots, Made(), models, seed=13)
-    (part,) = found.ship()
+    (part,) = found.ship().parts
     again = read_part("states", "answers", part.numbers(), part.words(), models)
     whole = again.probabilities(rows)
     sizes: list[int] = []
@@ -195,7 +200,7 @@ def test_other_rows_give_other_examples(tiny_llama: Backbone) -> None:
     models = Models(card, settings_with(Path("nowhere")), tiny_llama)
     seen = []
     for seed in (1, 2):
-        models.take_examples(pair_rows(12, seed))
+        models.take_shots(Shots(pair_rows(12, seed), []))
         features = models.recipe("answers").make([])
         assert isinstance(features, AnswerStates)
         seen.append(features.shown)

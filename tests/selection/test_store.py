@@ -13,7 +13,7 @@ from dawgen.backbone import Backbone
 from dawgen.errors import UserError
 from dawgen.selection.candidates import Made, candidates
 from dawgen.selection.parts import Models
-from dawgen.selection.store import Choice, load_choice
+from dawgen.selection.store import load_choice
 from dawgen.settings import Settings
 from dawgen.settings.layers import build_settings
 from dawgen.tasks import Row, Shots, TaskCard
@@ -47,7 +47,7 @@ def test_every_candidate_comes_back_as_it_was(
     found = candidates(NAMES, shots, made(tiny_t5), models, seed=13)
     assert [each.name for each in found] == NAMES
     for each in found:
-        choice = Choice(each.name, each.ship())
+        choice = each.ship()
         choice.save(tmp_path / each.name, models, {})
         again = load_choice(tmp_path / each.name, Models(card, settings, tiny_t5))
         before, after = choice.probabilities(rows), again.probabilities(rows)
@@ -60,10 +60,30 @@ def test_counted_words_need_no_model(tiny_t5: Backbone, tmp_path: Path) -> None:
     (found,) = candidates(
         ["tfidf"], sentence_shots(), Made(), Models(toy_card(), settings, tiny_t5), seed=1
     )
-    Choice("tfidf", found.ship()).save(tmp_path / "choice", Models(toy_card(), settings), {})
+    found.ship().save(tmp_path / "choice", Models(toy_card(), settings), {})
     models = Models(toy_card(), settings)
     load_choice(tmp_path / "choice", models).probabilities(toy_rows(2, 3))
     assert "backbone" not in vars(models)
+
+
+def test_parts_of_an_earlier_version_are_averaged(
+    tiny_t5: Backbone, encoder_folder: Path, tmp_path: Path
+) -> None:
+    models = Models(toy_card(), settings_with(encoder_folder), tiny_t5)
+    (found,) = candidates(["embeddings+states"], sentence_shots(), Made(), models, seed=1)
+    shipped, rows = found.ship(), toy_rows(4, 3)
+    shipped.save(tmp_path, models, {})
+    loaded = load_choice(tmp_path, models)
+    assert loaded.groups == [0, 0]
+    expected = shipped.probabilities(rows)
+    np.testing.assert_allclose(loaded.probabilities(rows), expected, atol=1e-6)
+    about = json.loads((tmp_path / "choice.json").read_text("utf-8"))
+    for part in about["parts"]:
+        del part["group"]
+    (tmp_path / "choice.json").write_text(json.dumps(about))
+    parts = [part.probabilities(rows) for part in shipped.parts]
+    earlier = load_choice(tmp_path, models).probabilities(rows)
+    np.testing.assert_allclose(earlier, np.mean(parts, axis=0), atol=1e-6)
 
 
 def test_another_encoder_is_warned_of(
@@ -71,7 +91,7 @@ def test_another_encoder_is_warned_of(
 ) -> None:
     models = Models(toy_card(), settings_with(encoder_folder), tiny_t5)
     (found,) = candidates(["embeddings"], sentence_shots(), Made(), models, seed=1)
-    Choice("embeddings", found.ship()).save(tmp_path, models, {})
+    found.ship().save(tmp_path, models, {})
     about = json.loads((tmp_path / "choice.json").read_text("utf-8"))
     about["models"]["encoder"] = "another"
     (tmp_path / "choice.json").write_text(json.dumps(about))
@@ -85,7 +105,7 @@ def test_a_damaged_file_is_named(
 ) -> None:
     models = Models(toy_card(), settings_with(encoder_folder), tiny_t5)
     (found,) = candidates(["tfidf"], sentence_shots(), Made(), models, seed=1)
-    Choice("tfidf", found.ship()).save(tmp_path, models, {})
+    found.ship().save(tmp_path, models, {})
     (tmp_path / name).write_text('{"parts": [{}]' if name == "words.json" else '{"parts": [{}]}')
     with pytest.raises(UserError, match="run the command that wrote it again"):
         load_choice(tmp_path, models)

@@ -42,7 +42,7 @@ def write_heads(folder: Path, choice: Choice, models: Models) -> dict[str, Any]:
     save_file(whole, folder / NUMBERS)
     write_json(folder / WORDS, words)
     kinds = [part.kind for part in choice.parts]
-    about: dict[str, Any] = {"kinds": kinds}
+    about: dict[str, Any] = {"kinds": kinds, "groups": choice.grouping}
     if "embeddings" in kinds:
         models.encoder.save(folder / ENCODER)
         about["encoder_length"] = models.encoder.max_length

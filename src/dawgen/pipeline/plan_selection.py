@@ -20,6 +20,7 @@ from dawgen.selection.encoder import is_here
 from dawgen.selection.heads import FOLDS, folds, label_numbers
 from dawgen.selection.parts import Kind, Models
 from dawgen.selection.select import wanted
+from dawgen.selection.shown import shown_sets
 from dawgen.tasks import Row
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class SelectionPlan:
             self.names = [name for name in self.names if not name.startswith("embeddings")]
         self._tested = len(job.test or [])
         self._shots = [*job.shots.train, *job.shots.dev]
+        self._shown = len(shown_sets(backbone, job.card, job.shots.train))
         models = Models(job.card, settings, backbone)
         few = first_of_each_label(self._shots, max(_FEW, 2 * len(job.card.labels)))
         heads = [HEADS.get(name.removesuffix(WRITTEN), ()) for name in self.names]
@@ -80,7 +82,10 @@ class SelectionPlan:
         """The synthesis with the choice of its reader: each head on the shots, the prompt on the
         development shots."""
         shots = len(self._shots)
-        seconds = sum((s.encode + s.validate) * shots for s in self._speeds.values())
+        seconds = sum(
+            (s.encode + s.validate) * shots * self._choices(kind)
+            for kind, s in self._speeds.items()
+        )
         seconds += self._per_row * len(self._job.shots.dev) if self._speeds else 0.0
         more = _probes(stage.probe, seconds, seconds)
         return StagePlan(stage.name, stage.probe, stage.times + more)
@@ -92,9 +97,14 @@ class SelectionPlan:
         for kind, speed in self._speeds.items():
             taught = [n for n, kinds in self._kinds.items() if kind in kinds and WRITTEN in n]
             with_rows = written if taught else 0
-            seconds += speed.encode * (shots + with_rows + self._tested)
-            seconds += speed.validate * (shots + (shots + with_rows) * len(taught))
+            times = self._choices(kind)
+            seconds += speed.encode * (times * shots + with_rows + self._tested)
+            seconds += speed.validate * (times * shots + (shots + with_rows) * len(taught))
         return seconds
+
+    def _choices(self, kind: Kind) -> int:
+        """How often the shots are read: states behind each choice of examples."""
+        return self._shown if kind == "answers" else 1
 
     def _prompts(self) -> float:
         """Held-out rows under each prompt, whose test rows count as the evaluation; the generator

@@ -122,7 +122,7 @@ def reader_of(context: Context, settings: Settings) -> RowReader:
     if best.name == BASELINE:
         return prompt
     (head,) = candidates([best.name], Shots(shots.train, []), Made(), models, settings.seed)
-    return HeadReader(Choice(head.name, head.ship()))
+    return HeadReader(head.ship())
 
 
 def chosen_rows(

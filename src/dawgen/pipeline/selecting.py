@@ -24,6 +24,8 @@ from dawgen.tasks import Row
 from dawgen.tasks.job import Job, rows_hash
 from dawgen.terminal.progress import say
 
+_MADE = 3
+"""Goes up when candidates are made in another way, so that a finished run makes them again."""
 _TABLED = ("accuracy", "macro_f1", "macro_f1_95")
 """Scores of every candidate that `candidates` has."""
 
@@ -53,6 +55,7 @@ def selection(
             "dev": rows_hash(job.shots.dev),
             "test": rows_hash(job.test),
             "candidates": names,
+            "made": _MADE,
             "encoder": models.encoder.fingerprint if asks_for_embeddings(names) else None,
             "prompts": {name: folder_hash(path / name) for name in arms},
             "generator": folder_hash(label_prompts),
@@ -73,7 +76,7 @@ def selection(
         found = select(job.shots, made, models)
         seconds: dict[str, float] = {}
         for candidate, facts in zip(found.candidates, found.table, strict=True):
-            began, shipped = perf_counter(), Choice(candidate.name, candidate.ship())
+            began, shipped = perf_counter(), candidate.ship()
             chances = _scored(candidate, shipped, job)
             if job.test is not None and (candidate.name == "zero-shot" or candidate.name in arms):
                 context.labelled[candidate.name] = chances

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,9 @@ from dawgen.selection.heads import (
     mean_loss,
     softmax,
 )
-from dawgen.selection.parts import GeneratorPart, HeadPart, Kind, Models, Part, PromptPart
+from dawgen.selection.parts import GeneratorPart, HeadPart, Kind, Models, PromptPart
+from dawgen.selection.pool import exponents, product
+from dawgen.selection.store import Choice
 from dawgen.selection.teaching import SelfTraining
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ HEADS: dict[str, tuple[Kind, ...]] = {
     "states": ("answers",),
     "embeddings+states": ("embeddings", "answers"),
 }
-"""Kinds of the linear heads whose probabilities a candidate averages."""
+"""Kinds of the linear heads of which a candidate is the product."""
 WRITTEN = "+written"
 TAUGHT = "+unlabelled"
 """The head on embeddings also learns from texts which it has labelled itself."""
@@ -58,13 +60,13 @@ class Candidate:
         rows: labelled rows that it is trained on.
         rival: it must be better beyond doubt to be shipped: its step was chosen on the development
             shots, which so flatter it, or it has only these, or it is made of other candidates.
-        leads: it is the mean of heads that hold out every row, and is shipped unless another one is
+        leads: it is made of heads that hold out every row, and is shipped unless another one is
             better beyond doubt.
     """
 
     name: str
     held_out: Probabilities
-    ship: Callable[[], Sequence[Part]]
+    ship: Callable[[], Choice]
     rows: int
     seconds: float
     rival: bool = False
@@ -103,7 +105,7 @@ def candidates(
     """
     written = first_of_each_label(made.written, MOST_WRITTEN)
     if not models.examples:
-        models.take_examples(shots.train)
+        models.take_shots(shots)
     found: list[Candidate] = []
     teacher: SelfTraining | None = None
     for name in names:
@@ -150,7 +152,7 @@ def _heads(
     began: float,
     teacher: SelfTraining | None = None,
 ) -> Candidate:
-    """The mean of heads of some kinds, of which a teacher fits that on embeddings."""
+    """The product of heads of some kinds, of which a teacher fits that on embeddings."""
     rows, card = [*shots.train, *shots.dev], models.card
     fits: dict[Kind, Fit] = {} if teacher is None else {"embeddings": teacher}
     validated = [
@@ -161,18 +163,24 @@ def _heads(
         else models.validated(kind, rows, seed)
         for kind in kinds
     ]
-    held_out = np.mean([each.held_out for each in validated], axis=0)
+    powers, held_out = [1.0], validated[0].held_out.copy()
+    if len(kinds) > 1:
+        known = slice(len(shots.train) if written and shots.dev else 0, None)
+        gold = label_numbers(card, rows)[known]
+        experts = [each.held_out for each in validated]
+        powers = exponents([each[known] for each in experts], gold, card.metric).tolist()
+        held_out = product(experts, powers)
     if written:
         held_out[: len(shots.train)] = np.nan
 
     @cache
-    def ship() -> Sequence[Part]:
+    def ship() -> Choice:
         parts = []
-        for kind, each in zip(kinds, validated, strict=True):
+        for kind, each, power in zip(kinds, validated, powers, strict=True):
             training = Training.of(models.recipe(kind), card, rows, written)
             head = fits.get(kind, Training.head)(training, each.strength)
-            parts.append(HeadPart(name, kind, training.features, head))
-        return parts
+            parts.append(HeadPart(name, kind, training.features, head.to_the(power)))
+        return Choice(name, parts, [0] * len(parts))
 
     seconds = perf_counter() - began
     is_rival = bool(written)
@@ -188,7 +196,8 @@ def _prompt(
     held_out = _behind(len(shots.train) + len(shots.dev), part.probabilities(unseen))
     rows = 0 if prompt is None else len(shots.train)
     seconds = perf_counter() - began
-    return Candidate(name, held_out, lambda: [part], rows, seconds, rival=prompt is not None)
+    ship = partial(Choice, name, [part])
+    return Candidate(name, held_out, ship, rows, seconds, rival=prompt is not None)
 
 
 def _noisy_channel(
@@ -205,7 +214,8 @@ def _noisy_channel(
     part = GeneratorPart(name, prompts, frame, best, models)
     held_out = _behind(len(shots.train) + len(shots.dev), softmax(scores / best))
     seconds = perf_counter() - began
-    return Candidate(name, held_out, lambda: [part], len(shots.train), seconds, rival=True)
+    ship = partial(Choice, name, [part])
+    return Candidate(name, held_out, ship, len(shots.train), seconds, rival=True)
 
 
 def _behind(rows: int, probabilities: Probabilities) -> Probabilities:
@@ -229,8 +239,9 @@ def average(found: Sequence[Candidate], gold: Numbers, metric: Metric = "accurac
     best = averaged(found, gold, metric)
     held_out = np.mean([each.held_out for each in best], axis=0)
 
-    def ship() -> Sequence[Part]:
-        return [part for each in best for part in each.ship()]
+    def ship() -> Choice:
+        members = [(n, part) for n, each in enumerate(best) for part in each.ship().parts]
+        return Choice("average", [part for _, part in members], [n for n, _ in members])
 
     rows, seconds = max(each.rows for each in best), sum(each.seconds for each in best)
     return Candidate("average", held_out, ship, rows, seconds, rival=True)

@@ -51,6 +51,11 @@ class LinearHead:
             return (1 / (1 + np.exp(-numbers.clip(-60, 60)))).astype(np.float32)
         return softmax(numbers)
 
+    def to_the(self, power: float) -> LinearHead:
+        """The head whose probabilities are in proportion to this one's to a power."""
+        weight, bias = (np.float32(power) * each for each in (self.weight, self.bias))
+        return LinearHead(weight, bias, self.independent)
+
 
 @dataclass(frozen=True)
 class Recipe:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
@@ -22,9 +22,11 @@ from dawgen.selection.heads import (
     Probabilities,
     Recipe,
     cross_validate,
+    label_numbers,
+    mean_loss,
     softmax,
 )
-from dawgen.selection.shown import Shown, choose_shown
+from dawgen.selection.shown import Shown, shown_sets
 from dawgen.selection.states import AnswerStates, depths_of
 from dawgen.selection.words import Block, WordCounts
 from dawgen.synthesis.scoring import log_likelihoods
@@ -32,7 +34,7 @@ from dawgen.synthesis.scoring import log_likelihoods
 if TYPE_CHECKING:
     from dawgen.backbone import Backbone
     from dawgen.settings import Settings
-    from dawgen.tasks import Row, TaskCard
+    from dawgen.tasks import Row, Shots, TaskCard
 
 Numbers = dict[str, npt.NDArray[Any]]
 Kind = Literal["words", "embeddings", "answers", "prompt", "generator"]
@@ -46,6 +48,7 @@ class Models:
 
     Attributes:
         examples: labelled rows, some of which a causal model may read before each row.
+        labelled: rows by which is chosen which of them.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class Models:
     ) -> None:
         self.card, self.settings = card, settings
         self.examples: Sequence[Row] = ()
+        self.labelled: Sequence[Row] = ()
         self._recipes: dict[Kind, Recipe] = {}
         self._validated: dict[object, CrossValidated] = {}
         if backbone is not None:
@@ -75,9 +79,9 @@ class Models:
         """Token ids of each label's word, as the backbone reads it."""
         return self.backbone.label_word_ids(self.card)
 
-    def take_examples(self, rows: Sequence[Row]) -> None:
-        """Rows from which examples are chosen from now on."""
-        self.examples = rows
+    def take_shots(self, shots: Shots) -> None:
+        """Shots among whose training rows examples are chosen from now on, by all of them."""
+        self.examples, self.labelled = shots.train, [*shots.train, *shots.dev]
         self._recipes.pop("answers", None)
         self._validated.clear()
 
@@ -96,17 +100,31 @@ class Models:
         if kind == "words":
             return Recipe(lambda rows: WordCounts.learn(self.card, rows))
         if kind == "answers":
-            shown = choose_shown(self.backbone, self.card, self.examples)
-            states = self.states(depths_of(self.backbone), shown, remember=True)
-            return Recipe(lambda rows: states, scaled=True, blocks=len(states.depths))
+            return self._of_states()
         vectors = TextVectors(Remembered(self.encoder), is_pair=self.card.is_pair)
         return Recipe(lambda rows: vectors)
 
+    def _of_states(self) -> Recipe:
+        """States behind those examples whose head has the lowest loss on held-out rows."""
+        found = []
+        depths, rows, seed = depths_of(self.backbone), self.labelled, self.settings.seed
+        choices = shown_sets(self.backbone, self.card, self.examples)
+        for shown in choices:
+            states = self.states(depths, shown, remember=True)
+            recipe = Recipe(partial(_always, states), scaled=True, blocks=len(depths))
+            if len(choices) == 1:
+                return recipe
+            found.append((cross_validate(recipe, self.card, rows, seed), recipe))
+        gold, metric = label_numbers(self.card, rows), self.card.metric
+        best, recipe = min(found, key=lambda each: mean_loss(each[0].held_out, gold, metric))
+        self._validated[_key("answers", rows, seed)] = best
+        return recipe
+
     def validated(self, kind: Kind, rows: Sequence[Row], seed: int) -> CrossValidated:
         """A head of this kind in cross-validation, computed once for the same rows."""
-        key = (kind, seed, tuple((row.text1, row.text2, row.label) for row in rows))
+        recipe, key = self.recipe(kind), _key(kind, rows, seed)
         if key not in self._validated:
-            self._validated[key] = cross_validate(self.recipe(kind), self.card, rows, seed)
+            self._validated[key] = cross_validate(recipe, self.card, rows, seed)
         return self._validated[key]
 
     def states(
@@ -116,6 +134,14 @@ class Models:
         return AnswerStates(
             self.backbone, self.card, self.tokens_per_batch, depths, shown, remember=remember
         )
+
+
+def _key(kind: Kind, rows: Sequence[Row], seed: int) -> object:
+    return kind, seed, tuple((row.text1, row.text2, row.label) for row in rows)
+
+
+def _always(features: Features, rows: Sequence[Row]) -> Features:
+    return features
 
 
 class Part(Protocol):

@@ -13,6 +13,7 @@ import safetensors.numpy
 
 from dawgen.selection.heads import Probabilities
 from dawgen.selection.parts import Kind, Models, Part, read_part
+from dawgen.selection.pool import pooled
 from dawgen.storage.atomic import write_bytes
 from dawgen.storage.folder import write_json
 from dawgen.storage.reading import as_dawgen_writes, read_json
@@ -27,15 +28,29 @@ WORDS = "words.json"
 
 @dataclass(frozen=True)
 class Choice:
-    """A classifier of one part or several, whose probabilities are averaged."""
+    """A classifier of one part or several.
+
+    Attributes:
+        groups: a number for each part. Probabilities of parts with the same number are multiplied,
+            and then those of the groups averaged. Each part is a group of its own without.
+    """
 
     name: str
     parts: Sequence[Part]
+    groups: Sequence[int] = ()
 
     def probabilities(self, rows: Sequence[Row]) -> Probabilities:
         """p(label) [N,C]; the rows' labels are not looked at."""
-        found: Probabilities = np.mean([part.probabilities(rows) for part in self.parts], axis=0)
-        return found
+        return self.pooled([part.probabilities(rows) for part in self.parts])
+
+    def pooled(self, parts: Sequence[Probabilities]) -> Probabilities:
+        """[N,C] of the parts' own [N,C]."""
+        return pooled(parts, self.grouping)
+
+    @property
+    def grouping(self) -> list[int]:
+        """A number for each part, also where none was given."""
+        return list(self.groups or range(len(self.parts)))
 
     @property
     def reads_with(self) -> set[str]:
@@ -59,7 +74,10 @@ class Choice:
         }
         write_bytes(folder / NUMBERS, safetensors.numpy.save(numbers))
         write_json(folder / WORDS, [part.words() for part in self.parts])
-        parts = [{"name": part.name, "kind": part.kind} for part in self.parts]
+        parts = [
+            {"name": part.name, "kind": part.kind, "group": group}
+            for part, group in zip(self.parts, self.grouping, strict=True)
+        ]
         prints = {name: getattr(models, name).fingerprint for name in sorted(self.reads_with)}
         write_json(folder / CHOICE, {"name": self.name, "parts": parts, "models": prints, **about})
 
@@ -80,7 +98,8 @@ def load_choice(folder: Path, models: Models) -> Choice:
             own = {k.removeprefix(start): v for k, v in numbers.items() if k.startswith(start)}
             kind: Kind = part["kind"]
             parts.append(read_part(str(part["name"]), kind, own, words[n], models))
-        choice = Choice(str(about["name"]), parts)
+        groups = [int(part.get("group", n)) for n, part in enumerate(about["parts"])]
+        choice = Choice(str(about["name"]), parts, groups)
         prints = dict(about["models"])
     for name in sorted(choice.reads_with):
         if prints.get(name) != getattr(models, name).fingerprint:

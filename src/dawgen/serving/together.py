@@ -63,7 +63,7 @@ def read_together(readings: Sequence[Reading]) -> list[Probabilities]:
         for (way, _), group in groups.items():
             found |= dict(zip(group, way(list(group.values())), strict=True))
     return [
-        np.mean([found[place, n] for n in range(len(reading.choice.parts))], axis=0)
+        reading.choice.pooled([found[place, n] for n in range(len(reading.choice.parts))])
         for place, reading in enumerate(readings)
     ]
 

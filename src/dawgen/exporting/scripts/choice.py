@@ -153,13 +153,14 @@ parts = [features_of(number, kind) for number, kind in enumerate(task["kinds"])]
 
 
 def probabilities(row: dict[str, str]) -> list[float]:
-    """p(label) of each label: the mean of the heads'."""
-    shares = np.zeros(len(task["labels"]))
+    """p(label) of each label: the heads' of a group multiplied, and the mean over groups."""
+    groups: dict[int, Any] = {}
     for number, features in enumerate(parts):
         logits = features(row) @ numbers[f"{number}.weight"] + numbers[f"{number}.bias"]
-        own = np.exp(logits - logits.max())
-        shares += own / own.sum() / len(parts)
-    return shares.tolist()
+        group = task["groups"][number]
+        groups[group] = groups.get(group, 0.0) + logits
+    shares = [np.exp(logits - logits.max()) for logits in groups.values()]
+    return np.mean([each / each.sum() for each in shares], axis=0).tolist()
 
 
 if __name__ == "__main__":
