@@ -1,7 +1,7 @@
 """Write the pages that come from the code and the results: settings, commands, tables.
 
-python -m tools.make_docs            # writes docs/settings.md, commands.md, results.md, and a table
-                                     # of the README
+python -m tools.make_docs            # writes docs/settings.md, commands.md, results.md, a picture,
+                                     # and a table of the README
 python -m tools.make_docs --check    # says what has drifted, writes nothing
 """
 
@@ -21,6 +21,7 @@ from dawgen.commands.manners import SHARED
 from dawgen.settings import Settings
 from dawgen.settings.layers import preset_names
 from tools.expect_page import expect_table
+from tools.expect_picture import picture
 from tools.results_page import results_page
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -34,6 +35,7 @@ def pages() -> dict[str, str]:
         "settings.md": settings_page(),
         "commands.md": commands_page(),
         "results.md": results_page(),
+        "images/expect.svg": picture(),
         "../README.md": _readme(),
     }
 
