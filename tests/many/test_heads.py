@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 
+from dawgen.backbone import Backbone
 from dawgen.many.heads import cross_validate_many, fit_many, many_loss
+from dawgen.many.run import ManyJob, _choice, _validated
 from dawgen.many.scores import score_many
 from dawgen.selection.heads import Recipe
+from dawgen.selection.parts import Models
+from dawgen.selection.store import load_choice
 from dawgen.selection.words import WordCounts
 from tests.many.test_rows import card, rows
+from tests.selection.test_store import settings_with
 
 RANDOM = np.random.default_rng(0)
 
@@ -62,3 +69,26 @@ def test_figures_by_hand() -> None:
     assert found["micro_f1"] == pytest.approx(2 * 3 / (4 + 4))
     right = [0.9, 0.6, 0.9, 0.3, 0.2, 0.9, 0.7, 0.5]
     assert many_loss(chances, gold, "accuracy") == pytest.approx(-np.log(right).mean(), rel=1e-5)
+
+
+def test_two_heads_are_multiplied_question_by_question(
+    tiny_t5: Backbone, encoder_folder: Path, tmp_path: Path
+) -> None:
+    labels = ["urgent", "spam", "urgent spam", ""] * 5
+    job = ManyJob(card(), rows(*labels), None)
+    models = Models(card(), settings_with(encoder_folder), tiny_t5)
+    names = ["embeddings", "states", "embeddings+states"]
+    found = _validated(job, models, names)
+    texts = [each.row for each in job.rows]
+    powers = found["embeddings+states"].powers
+    one, other, both = (
+        _choice(name, found[name], job, models).probabilities(texts).astype(float) for name in names
+    )
+    yes = one ** powers[0] * other ** powers[1]
+    no = (1 - one) ** powers[0] * (1 - other) ** powers[1]
+    np.testing.assert_allclose(both, yes / (yes + no), atol=1e-5)
+    choice = _choice("embeddings+states", found["embeddings+states"], job, models)
+    choice.save(tmp_path, models, {})
+    np.testing.assert_allclose(load_choice(tmp_path, models).probabilities(texts), both, atol=1e-5)
+    losses = [found[name].together.loss for name in names]
+    assert losses[2] < max(losses[:2])

@@ -21,6 +21,7 @@ from dawgen.selection.heads import (
     fit_head,
     log_losses,
 )
+from dawgen.selection.pool import as_questions, exponents, product
 
 if TYPE_CHECKING:
     from dawgen.tasks import TaskCard
@@ -97,6 +98,22 @@ def cross_validate_many(
     losses = {c: many_loss(held_out[c], gold, card.metric) for c in STRENGTHS}
     best = min(STRENGTHS, key=lambda c: losses[c])
     return ManyValidated(best, held_out[best], losses[best])
+
+
+def together(
+    experts: Sequence[ManyValidated], gold: Has, metric: Metric
+) -> tuple[list[float], ManyValidated]:
+    """Heads multiplied: exponents, the same for all labels, and what comes of it.
+
+    Args:
+        experts: K heads in cross-validation, of one strength each.
+        gold: [N,C].
+    """
+    parts = [as_questions(each.held_out) for each in experts]
+    answers = gold.reshape(-1).astype(np.int64)
+    powers = exponents(parts, answers, metric).tolist()
+    yes = product(parts, powers)[:, 1].reshape(gold.shape)
+    return powers, ManyValidated(experts[0].strength, yes, many_loss(yes, gold, metric))
 
 
 def many_loss(probabilities: Probabilities, gold: Has, metric: Metric) -> float:

@@ -14,14 +14,14 @@ import dawgen
 from dawgen.errors import UserError
 from dawgen.evaluation.output import output_names
 from dawgen.machine.hardware import hardware, peak_memory_mib, versions
-from dawgen.many.heads import Has, ManyValidated, cross_validate_many, fit_many
+from dawgen.many.heads import Has, ManyValidated, cross_validate_many, fit_many, together
 from dawgen.many.rows import ManyRow, check_many, distinct, gold_of, load_many, many_hash, names_of
 from dawgen.many.scores import YES, score_many
 from dawgen.pipeline.stage import FILES, FOLDERS
 from dawgen.selection.candidates import HEADS
 from dawgen.selection.encoder import fetch_along
 from dawgen.selection.heads import Probabilities
-from dawgen.selection.parts import HeadPart, Models
+from dawgen.selection.parts import HeadPart, Kind, Models
 from dawgen.selection.select import asks_for_embeddings, wanted
 from dawgen.selection.store import FOLDER, Choice
 from dawgen.settings import Settings
@@ -36,9 +36,6 @@ from dawgen.tasks.load import Source
 from dawgen.terminal.harmless import hide_secrets
 from dawgen.terminal.progress import say, warn
 from dawgen.use.finished import kept_hashes
-
-_KINDS = {name: kinds[0] for name, kinds in HEADS.items() if len(kinds) == 1}
-"""Heads of one kind, which such a task can have."""
 
 
 @dataclass(frozen=True)
@@ -143,11 +140,11 @@ def score_run(
 
 
 def _heads(settings: Settings, card: TaskCard) -> list[str]:
-    names = [name for name in wanted(settings.selection, card) if name in _KINDS]
+    names = [name for name in wanted(settings.selection, card) if name in HEADS]
     if not names:
         raise UserError(
             "A task of several labels per text is learned by linear heads only; name some of "
-            f"{', '.join(_KINDS)} in selection.candidates, or leave it at quick."
+            f"{', '.join(HEADS)} in selection.candidates, or leave it at quick."
         )
     return names
 
@@ -163,24 +160,26 @@ def _inputs(
         "test": many_hash(job.test),
         "candidates": list(names),
         "encoder": models.encoder.fingerprint if asks_for_embeddings(names) else None,
-        "backbone": models.backbone.fingerprint if "states" in names else None,
+        "backbone": models.backbone.fingerprint if _reads_states(names) else None,
     }
+
+
+def _reads_states(names: Sequence[str]) -> bool:
+    return any("answers" in HEADS[name] for name in names)
 
 
 def _build(place: Path, job: ManyJob, models: Models, names: Sequence[str]) -> None:
     """``choice/`` with the head of lowest loss on held-out rows."""
     card, home = job.card, place / FOLDER
-    found = {
-        name: cross_validate_many(models.recipe(_KINDS[name]), card, job.rows, models.settings.seed)
-        for name in names
-    }
-    ships = min(found, key=lambda name: found[name].loss)
+    found = _validated(job, models, names)
+    ships = min(found, key=lambda name: found[name].together.loss)
     table = []
-    for name, validated in found.items():
-        choice = _choice(name, validated, job, models)
-        gold, chances = _scored(choice, validated, job)
+    for name, heads in found.items():
+        choice = _choice(name, heads, job, models)
+        gold, chances = _scored(choice, heads.together, job)
         scores = score_many(card, gold, chances)
-        table.append(_facts(name, validated, job) | _tested(job, scores) | {"bytes": choice.bytes})
+        facts = _facts(name, heads.together, job)
+        table.append(facts | _tested(job, scores) | {"bytes": choice.bytes})
         if name == ships:
             choice.save(home, models, {"labelled_rows": len(job.rows)})
             write_json(home / "scores.json", scores)
@@ -189,15 +188,46 @@ def _build(place: Path, job: ManyJob, models: Models, names: Sequence[str]) -> N
     write_json(home / "candidates.json", table)
 
 
-def _choice(name: str, validated: ManyValidated, job: ManyJob, models: Models) -> Choice:
-    kind = _KINDS[name]
-    recipe, texts = models.recipe(kind), [each.row for each in job.rows]
-    features, gold = recipe.make(texts), gold_of(job.card, job.rows)
-    matrix, metric = features.of(texts), job.card.metric
-    head = fit_many(
-        matrix, gold, validated.strength, metric, scaled=recipe.scaled, blocks=recipe.blocks
-    )
-    return Choice(name, [HeadPart(name, kind, features, head)])
+@dataclass(frozen=True)
+class _Heads:
+    """Heads of some kinds in cross-validation, their exponents, and their product."""
+
+    each: Mapping[Kind, ManyValidated]
+    powers: Sequence[float]
+    together: ManyValidated
+
+
+def _validated(job: ManyJob, models: Models, names: Sequence[str]) -> dict[str, _Heads]:
+    """By candidate; each kind is validated once."""
+    card, seed = job.card, models.settings.seed
+    kinds = dict.fromkeys(kind for name in names for kind in HEADS[name])
+    known = {kind: cross_validate_many(models.recipe(kind), card, job.rows, seed) for kind in kinds}
+    found = {}
+    for name in names:
+        each = {kind: known[kind] for kind in HEADS[name]}
+        alone = [1.0], next(iter(each.values()))
+        gold = gold_of(card, job.rows)
+        powers, whole = together(list(each.values()), gold, card.metric) if len(each) > 1 else alone
+        found[name] = _Heads(each, powers, whole)
+    return found
+
+
+def _choice(name: str, heads: _Heads, job: ManyJob, models: Models) -> Choice:
+    texts, gold = [each.row for each in job.rows], gold_of(job.card, job.rows)
+    parts = []
+    for (kind, validated), power in zip(heads.each.items(), heads.powers, strict=True):
+        recipe = models.recipe(kind)
+        features = recipe.make(texts)
+        head = fit_many(
+            features.of(texts),
+            gold,
+            validated.strength,
+            job.card.metric,
+            scaled=recipe.scaled,
+            blocks=recipe.blocks,
+        )
+        parts.append(HeadPart(name, kind, features, head.to_the(power)))
+    return Choice(name, parts, [0] * len(parts))
 
 
 def _scored(choice: Choice, validated: ManyValidated, job: ManyJob) -> tuple[Has, Probabilities]:

@@ -51,6 +51,21 @@ def pooled(parts: Sequence[Probabilities], groups: Sequence[int]) -> Probabiliti
     return found
 
 
+def pooled_questions(parts: Sequence[Probabilities], groups: Sequence[int]) -> Probabilities:
+    """As :func:`pooled`, of rows that may have several labels or none: each label is a question of
+    its own, and [N,C] are probabilities of yes."""
+    found = pooled([as_questions(part) for part in parts], groups)
+    yes: Probabilities = found[:, 1].reshape(parts[0].shape)
+    return yes
+
+
+def as_questions(yes: Probabilities) -> Probabilities:
+    """[N,C] of yes as [N·C,2] of no and yes."""
+    flat = yes.reshape(-1)
+    found: Probabilities = np.stack([1 - flat, flat], axis=1)
+    return found
+
+
 def exponents(held_out: Sequence[Probabilities], gold: Numbers, metric: Metric) -> Exponents:
     """The a_k >= 0 of :func:`product` for which held-out rows have the lowest loss.
 

@@ -12,8 +12,8 @@ import numpy as np
 import safetensors.numpy
 
 from dawgen.selection.heads import Probabilities
-from dawgen.selection.parts import Kind, Models, Part, read_part
-from dawgen.selection.pool import pooled
+from dawgen.selection.parts import HeadPart, Kind, Models, Part, read_part
+from dawgen.selection.pool import pooled, pooled_questions
 from dawgen.storage.atomic import write_bytes
 from dawgen.storage.folder import write_json
 from dawgen.storage.reading import as_dawgen_writes, read_json
@@ -45,7 +45,9 @@ class Choice:
 
     def pooled(self, parts: Sequence[Probabilities]) -> Probabilities:
         """[N,C] of the parts' own [N,C]."""
-        return pooled(parts, self.grouping)
+        heads = [part.head for part in self.parts if isinstance(part, HeadPart)]
+        pool = pooled_questions if any(head.independent for head in heads) else pooled
+        return pool(parts, self.grouping)
 
     @property
     def grouping(self) -> list[int]:
