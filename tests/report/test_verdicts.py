@@ -111,6 +111,7 @@ def test_a_shipped_head_is_compared_with_and_without_written_rows(run_folder: Pa
     assert text_of(run_folder, "written").startswith(
         "Written rows helped logistic regression on TF-IDF by 50.0 points: 75.0% of 4 test rows"
     )
+    assert "; the prompt has 50.0% with them and 25.0% without." in text_of(run_folder, "written")
     # The model card is about the prompt.
     assert about_rows(read_run(run_folder))[0].text.startswith("Written rows helped the prompt")
 
@@ -300,7 +301,9 @@ def test_a_head_that_learns_from_written_rows_is_compared_even_if_the_prompt_has
     write(run_folder, "prompt/arm.json", {"combine": "real"})
     table = [candidate("tfidf", 0.7, 1.0), candidate("tfidf+written", 0.8, 0.25)]
     scores(run_folder, choice="tfidf", candidates=table, prompt={"accuracy": 0.5, "n": 4})
-    assert "hurt logistic regression on TF-IDF by 75.0 points" in text_of(run_folder, "written")
+    text = text_of(run_folder, "written")
+    assert "hurt logistic regression on TF-IDF by 75.0 points" in text
+    assert "the prompt has" not in text
 
 
 def test_a_run_from_python_has_commands_too(run_folder: Path) -> None:

@@ -32,6 +32,9 @@ from dawgen.report.charts import (
     y_of,
 )
 
+_LETTERS = 70
+"""That fit above a bar."""
+
 
 @dataclass(frozen=True, slots=True)
 class Bar:
@@ -79,13 +82,19 @@ def bar_chart(title: str, bars: Sequence[Bar]) -> Markup:
         box: dict[str, Any] = {"x": left, "y": top + 19}
         low, high = left + bar.low * width, left + bar.high * width
         shapes += [
-            shape("text", bar.name, x=left, y=top + 13),
+            shape("text", _shortened(bar.name, note), x=left, y=top + 13),
             shape("text", note, x=WIDTH - left, y=top + 13, text_anchor="end"),
-            shape("rect", kind="track", **box, width=width, height=16),
+            shape("rect", says=bar.name, kind="track", **box, width=width, height=16),
             shape("rect", kind=kind, **box, width=float(bar.value * width), height=16),
             shape("line", kind="whisker", x1=low, x2=high, y1=top + 27, y2=top + 27),
         ]
     return figure(title, len(bars) * row, shapes)
+
+
+def _shortened(name: str, note: str) -> str:
+    """A bar's name as far as there is room beside its note; whole where the pointer is on it."""
+    room = _LETTERS - len(note)
+    return name if len(name) <= room else f"{name[: room - 1].rstrip()}…"
 
 
 def stacked_chart(

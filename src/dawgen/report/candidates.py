@@ -10,7 +10,7 @@ _TITLES = {
     "tfidf": "logistic regression on TF-IDF",
     "embeddings": "logistic regression on embeddings",
     "states": "logistic regression on the model's states",
-    "embeddings+states": "logistic regression on embeddings and on the model's states",
+    "embeddings+states": "logistic regression on embeddings and states",
     "zero-shot": "zero-shot, no tuning",
     "baseline": "prompt tuned on the shots alone",
     "prompt": "prompt tuned on shots and written rows",

@@ -40,7 +40,7 @@ def verdicts(files: RunFiles, most: int | None = MOST) -> list[Verdict]:
     scores = files.scores
     found = [
         *_choice(scores),
-        *_written(files, _head_pair(scores) or _prompt_pair(scores)),
+        *_written(files, _head_pair(scores), _prompt_pair(scores)),
         *_honesty(files),
         *_never(scores),
         *_no_better(scores),
@@ -53,7 +53,8 @@ def verdicts(files: RunFiles, most: int | None = MOST) -> list[Verdict]:
 
 def about_rows(files: RunFiles) -> list[Verdict]:
     """What concerns the written rows, and what they did to the tuned prompt; for the cards."""
-    return [*_written(files, _prompt_pair(files.scores)), *of_rows(files.quality, files.ledger)]
+    written = _written(files, None, _prompt_pair(files.scores))
+    return [*written, *of_rows(files.quality, files.ledger)]
 
 
 def _completed(verdict: Verdict, files: RunFiles) -> Verdict:
@@ -138,9 +139,9 @@ _Pair = tuple[str, Result, Result, str]
 """What was compared, with written rows, without, and the rows that it was scored on."""
 
 
-def _written(files: RunFiles, pair: _Pair | None) -> Iterator[Verdict]:
-    """With written rows against without, of one classifier."""
-    scores = files.scores
+def _written(files: RunFiles, head: _Pair | None, prompt: _Pair | None) -> Iterator[Verdict]:
+    """With written rows against without, of the shipped head and, beside it, of the prompt."""
+    scores, pair = files.scores, head or prompt
     if not files.ledger or not is_number(scores.get("accuracy")):
         return
     if files.arm.get("combine") == "real" and (pair is None or pair[0] == _PROMPT):
@@ -163,9 +164,19 @@ def _written(files: RunFiles, pair: _Pair | None) -> Iterator[Verdict]:
     else:
         did = "helped" if gap > 0 else "hurt"
         text = f"Written rows {did} {what} by {abs(gap):.1f} points"
-        text += f": {figures} instead of {less.value:.1%}{doubt}."
+        text += f": {figures} instead of {less.value:.1%}{doubt}"
+        tuned = head is not None and files.arm.get("combine") != "real"
+        text += f"{_beside(prompt) if tuned else ''}."
         without = ("-s", "tuning.combine=real") if gap < 0 and what == _PROMPT else ()
         yield Verdict("written", text, _another_seed(files) if doubt else without)
+
+
+def _beside(prompt: _Pair | None) -> str:
+    """What written rows did to the prompt, said after what they did to the shipped head."""
+    if prompt is None or prompt[2].name:
+        return ""
+    _, more, less, _ = prompt
+    return f"; the prompt has {more.value:.1%} with them and {less.value:.1%} without"
 
 
 def _doubt(one: Result, other: Result) -> str:
