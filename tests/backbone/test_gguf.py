@@ -146,6 +146,7 @@ def test_a_run_names_the_quantisation_in_its_record_and_report(model_file, tmp_p
     job = write_job(tmp_path, model_file[0])
     small: dict[str, object] = {"generator__epochs": 1, "tuning__steps": 2}
     small |= {"synthesis__cleaning__skip": "[cut off, broken text, too short, other script]"}
+    small |= {"backbone__dtype": "fp32"}  # auto is bf16 where the processor has it
     outcome = job.run(tmp_path / "run", **small)
     assert outcome.code == 0, outcome.err
     record = json.loads((tmp_path / "run" / "run.json").read_text())["backbone"]
