@@ -189,6 +189,17 @@ def test_the_pattern_of_the_grid_is_filled_with_the_task(grid):
     assert (len(data.pool), len(data.test)) == (40, 20)
 
 
+def test_rows_with_an_empty_text_are_left_out_if_asked(grid):
+    file = grid.data / "pairs" / "train.jsonl"
+    row = json.loads(file.read_text().splitlines()[0])
+    empty = {name: "" if name != "label" else value for name, value in row.items()}
+    file.write_text(file.read_text() + json.dumps(empty) + "\n")
+    outcome = grid.run()
+    assert outcome.code == 2
+    assert "on_empty=skip" in outcome.err
+    assert grid.run("-s", "on_empty=skip").code == 0
+
+
 def test_tasks_that_would_share_a_folder_are_refused(grid):
     card = (grid.folder / "pairs.yaml").read_text()
     for number, name in enumerate(("my task", "my-task")):

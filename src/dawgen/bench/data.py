@@ -57,10 +57,13 @@ class TaskData:
         return sample_shots(self.card, self.pool, count, seed, name=name)
 
 
-def load_data(grid: Grid, folder: Path | None = None) -> list[TaskData]:
+def load_data(
+    grid: Grid, folder: Path | None = None, *, skip_empty: bool = False
+) -> list[TaskData]:
     """The rows of every task of the grid.
 
     Args:
+        skip_empty: leave out rows with an empty text, which are an error otherwise.
         folder: takes the place of the grid's patterns: ``TASK/train.jsonl`` and
             ``TASK/test.jsonl`` below it.
     """
@@ -82,12 +85,13 @@ def load_data(grid: Grid, folder: Path | None = None) -> list[TaskData]:
     def pool(task: str) -> Source:
         if task not in pools:
             card = cards.get(task) or load_card(task)
-            pools[task] = Source(card, load_rows(card, _fill(place.pool, card), split="train"))
+            rows = load_rows(card, _fill(place.pool, card), split="train", skip_empty=skip_empty)
+            pools[task] = Source(card, rows)
         return pools[task]
 
     found = []
     for task, card in cards.items():
-        test = load_rows(card, _fill(place.test, card), split="test")
+        test = load_rows(card, _fill(place.test, card), split="test", skip_empty=skip_empty)
         source = pool(grid.sources[task]) if task in grid.sources else None
         rows = list(pool(task).rows)
         found.append(TaskData(card, rows, capped(card, test, grid.test_rows), source))

@@ -141,7 +141,9 @@ def run_grid(
         UserError: the grid, its rows or its settings are wrong; nothing has been run then.
     """
     _check_methods(grid.methods)
-    parts = _plan(grid, grid_settings(grid, overrides), load_data(grid, data))
+    settings = grid_settings(grid, overrides)
+    skip = all(each.on_empty == "skip" for each in settings.values())
+    parts = _plan(grid, settings, load_data(grid, data, skip_empty=skip))
     outcome = Outcome(sum(len(part) for part in parts))
     with RunFolder(out).lock():
         if not (out / "cells").is_dir():
