@@ -49,6 +49,7 @@ def made(
         "encoder": choosing(bart, "encoder", "answers"),
         "decoder": choosing(llama, "decoder", "answers"),
         "mean": choosing(bart, "mean", "words", "embeddings", "answers"),
+        "product": choosing(bart, "product", "words", "embeddings", "answers", groups=[4, 1, 4]),
         "zero-shot": choosing(bart, "zero-shot", "prompt"),
     }
     pairs = write_data(home / "rows.jsonl", 24)
@@ -58,7 +59,7 @@ def made(
 
 
 @pytest.mark.parametrize(
-    "name", ["prompt", "words", "embeddings", "encoder", "decoder", "mean", "zero-shot"]
+    "name", ["prompt", "words", "embeddings", "encoder", "decoder", "mean", "product", "zero-shot"]
 )
 def test_the_shipped_choice_labels_as_the_run_does(made: Made, name: str) -> None:
     runs, exports, pairs = made
@@ -68,6 +69,14 @@ def test_the_shipped_choice_labels_as_the_run_does(made: Made, name: str) -> Non
     found = [[row["p_same"], row["p_other"]] for row in theirs]
     np.testing.assert_allclose(found, ours, rtol=2e-3, atol=2e-5)
     assert [row["prediction"] for row in theirs] == classifier.names(ours)
+
+
+def test_heads_multiplied_are_not_their_mean(made: Made) -> None:
+    runs, _, pairs = made
+    mean, product = (
+        Classifier.load(runs[name]).predict_proba(pairs) for name in ("mean", "product")
+    )
+    assert np.abs(mean - product).max() > 1e-2
 
 
 def test_the_card_is_of_what_is_shipped(made: Made) -> None:

@@ -106,6 +106,6 @@ def test_a_damaged_file_is_named(
     models = Models(toy_card(), settings_with(encoder_folder), tiny_t5)
     (found,) = candidates(["tfidf"], sentence_shots(), Made(), models, seed=1)
     found.ship().save(tmp_path, models, {})
-    (tmp_path / name).write_text('{"parts": [{}]' if name == "words.json" else '{"parts": [{}]}')
+    (tmp_path / name).write_text('{"parts": [{}]}')
     with pytest.raises(UserError, match="run the command that wrote it again"):
         load_choice(tmp_path, models)

@@ -22,4 +22,5 @@ def runs(tiny_llama: Backbone, tmp_path_factory: pytest.TempPathFactory) -> list
         choosing(first, "counted", "words"),
         choosing(first, "read", "answers"),
         choosing(first, "both", "words", "prompt"),
+        choosing(first, "product", "words", "answers", groups=[0, 0]),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -31,12 +32,13 @@ def other_prompt(run: Path, name: str, seed: int) -> Path:
     return copied
 
 
-def choosing(run: Path, name: str, *kinds: Kind) -> Path:
-    """A copy of a run that ships the mean of these."""
+def choosing(run: Path, name: str, *kinds: Kind, groups: Sequence[int] = ()) -> Path:
+    """A copy of a run that ships the mean of these, those of one group multiplied."""
     copied = shutil.copytree(run, run.parent / name)
     settings, _ = build_settings(file=copied / "config.yaml")
     models = Models(load_card(str(copied / "task.yaml")), settings)
-    Choice(name, [_part(kind, models) for kind in kinds]).save(copied / "choice", models, {})
+    choice = Choice(name, [_part(kind, models) for kind in kinds], groups)
+    choice.save(copied / "choice", models, {})
     return copied
 
 

@@ -26,7 +26,7 @@ def client(runs: list[Path]) -> Iterator[TestClient]:
 
 
 def test_health_and_tasks(client: TestClient) -> None:
-    assert client.get("/health").json() == {"status": "ok", "tasks": 6, "rows_waiting": 0}
+    assert client.get("/health").json() == {"status": "ok", "tasks": 7, "rows_waiting": 0}
     tasks = client.get("/tasks").json()["tasks"]
     assert tasks[0] == {
         "name": "run",
@@ -35,10 +35,17 @@ def test_health_and_tasks(client: TestClient) -> None:
         "texts": ["text1", "text2"],
         "classifier": "prompt",
     }
-    assert [task["name"] for task in tasks][1:] == ["other", "nothing", "counted", "read", "both"]
+    assert [task["name"] for task in tasks][1:] == [
+        "other",
+        "nothing",
+        "counted",
+        "read",
+        "both",
+        "product",
+    ]
 
 
-@pytest.mark.parametrize("name", ["run", "counted", "both"])
+@pytest.mark.parametrize("name", ["run", "counted", "both", "product"])
 def test_rows_get_the_labels_and_probabilities_of_predict(
     client: TestClient, runs: list[Path], name: str
 ) -> None:
