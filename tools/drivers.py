@@ -148,6 +148,7 @@ def arguments(doc: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--rows", type=Path, required=True, help="folder of the task's pool parts")
     parser.add_argument("--run", type=Path, required=True, help="a run with synthetic rows")
     parser.add_argument("--seed", type=int, default=13)
+    parser.add_argument("-s", "--set", action="append", default=[], help="a setting, key=value")
     return parser
 
 
@@ -168,7 +169,9 @@ def main() -> None:
     """Load, tune, score, write."""
     parser = arguments(__doc__)
     given = parser.parse_args()
-    settings, _ = build_settings(overrides=[f"seed={given.seed}", "tuning.baseline=false"])
+    settings, _ = build_settings(
+        overrides=[*given.set, f"seed={given.seed}", "tuning.baseline=false"]
+    )
     card, train, dev, pool, scored = rows_of(given)
     true = true_rows(pool, card.labels, SIZE, given.seed)
     rows = load_synthetic(given.run / "synthetic", card)

@@ -98,7 +98,7 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--steps", type=int, default=500, help="of the judge, 16 rows each")
     given = parser.parse_args()
-    more = [f"seed={given.seed}", f"methods.fine_tuning.steps={given.steps}"]
+    more = [*given.set, f"seed={given.seed}", f"methods.fine_tuning.steps={given.steps}"]
     more += ["methods.fine_tuning.batch_size=16", "methods.fine_tuning.eval_every=50"]
     settings, _ = build_settings(overrides=more)
     card, train, dev, pool, scored = rows_of(given)

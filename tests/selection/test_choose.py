@@ -73,6 +73,15 @@ def test_a_rival_that_is_better_beyond_doubt_is_shipped() -> None:
     assert choose([head, prompt], GOLD) is prompt
 
 
+def test_a_rival_of_more_right_rows_and_a_higher_loss_is_not_shipped() -> None:
+    """Three rows of 32 make a p of 0.25; here it is below any doubt, and still less than a loss."""
+    head = candidate("head", range(8), 0.8, leads=True)
+    vague = candidate("prompt", [], 0.51, rival=True)
+    assert paired(vague, head, GOLD).p < DOUBT
+    assert choose([head, vague], GOLD) is head
+    assert choose([head, candidate("prompt", [], 0.8, rival=True)], GOLD).name == "prompt"
+
+
 def test_rows_that_a_rival_has_seen_do_not_count() -> None:
     """The head is bad on rows that the prompt has seen, and as good on the others."""
     head = candidate("head", range(20))
