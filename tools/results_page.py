@@ -70,10 +70,11 @@ columns flatter a little.
 ## What written rows bring
 
 Whole runs on SmolLM2, in per cent of up to 400 test rows: each classifier with the 16 + 16 shots
-alone → with the written rows too, the mean over draws of shots. The prompt is the one that the paper
-tunes, by gradient surgery; the others are logistic regression. The last line is the mean gain over all
-draws, with p of a sign-flip permutation test. Every draw is [below](#every-draw-of-what-written-rows-bring);
-commands, commits and hardware are in `results/smollm2/README.md`.
+alone → with the written rows too, the mean over draws of shots. The prompt is the one that the
+paper tunes, by gradient surgery; the others are logistic regression. The last line is the mean gain
+over all draws, with p of a sign-flip permutation test.
+[Every draw](#every-draw-of-what-written-rows-bring) stands below; commands, commits and
+hardware are in `results/smollm2/README.md`.
 
 %(means)s
 

@@ -43,7 +43,7 @@ def write_heads(folder: Path, choice: Choice, models: Models) -> dict[str, Any]:
     write_json(folder / WORDS, words)
     kinds = [part.kind for part in choice.parts]
     about: dict[str, Any] = {"kinds": kinds, "groups": choice.grouping}
-    if "embeddings" in kinds:
+    if "embeddings" in kinds or "alignment" in kinds:
         models.encoder.save(folder / ENCODER)
         about["encoder_length"] = models.encoder.max_length
     reading = [p.features for p in choice.parts if isinstance(p, HeadPart) and p.kind == "answers"]

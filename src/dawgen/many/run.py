@@ -18,7 +18,7 @@ from dawgen.many.heads import Has, ManyValidated, cross_validate_many, fit_many,
 from dawgen.many.rows import ManyRow, check_many, distinct, gold_of, load_many, many_hash, names_of
 from dawgen.many.scores import YES, score_many
 from dawgen.pipeline.stage import FILES, FOLDERS
-from dawgen.selection.candidates import HEADS
+from dawgen.selection.candidates import HEADS, kinds_of
 from dawgen.selection.encoder import fetch_along
 from dawgen.selection.heads import Probabilities
 from dawgen.selection.parts import HeadPart, Kind, Models
@@ -200,11 +200,12 @@ class _Heads:
 def _validated(job: ManyJob, models: Models, names: Sequence[str]) -> dict[str, _Heads]:
     """By candidate; each kind is validated once."""
     card, seed = job.card, models.settings.seed
-    kinds = dict.fromkeys(kind for name in names for kind in HEADS[name])
+    of = {name: kinds_of(name, is_pair=card.is_pair) for name in names}
+    kinds = dict.fromkeys(kind for each in of.values() for kind in each)
     known = {kind: cross_validate_many(models.recipe(kind), card, job.rows, seed) for kind in kinds}
     found = {}
     for name in names:
-        each = {kind: known[kind] for kind in HEADS[name]}
+        each = {kind: known[kind] for kind in of[name]}
         alone = [1.0], next(iter(each.values()))
         gold = gold_of(card, job.rows)
         powers, whole = together(list(each.values()), gold, card.metric) if len(each) > 1 else alone

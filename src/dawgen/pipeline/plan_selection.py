@@ -15,11 +15,12 @@ from dawgen.selection.candidates import (
     MOST_WRITTEN,
     WRITTEN,
     first_of_each_label,
+    kinds_of,
 )
 from dawgen.selection.encoder import is_here
 from dawgen.selection.heads import FOLDS, folds, label_numbers
 from dawgen.selection.parts import Kind, Models
-from dawgen.selection.select import wanted
+from dawgen.selection.select import asks_for_embeddings, wanted
 from dawgen.selection.shown import shown_sets
 from dawgen.tasks import Row
 
@@ -58,18 +59,19 @@ class SelectionPlan:
         self._job, self._settings, self._per_row = job, settings, per_row
         self.names = wanted(settings.selection, job.card)
         if not is_here(settings.selection.encoder):  # nothing is downloaded for a plan
-            self.names = [name for name in self.names if not name.startswith("embeddings")]
+            self.names = [name for name in self.names if not asks_for_embeddings([name])]
         self._tested = len(job.test or [])
         self._shots = [*job.shots.train, *job.shots.dev]
         self._shown = len(shown_sets(backbone, job.card, job.shots.train))
         models = Models(job.card, settings, backbone)
         few = first_of_each_label(self._shots, max(_FEW, 2 * len(job.card.labels)))
-        heads = [HEADS.get(name.removesuffix(WRITTEN), ()) for name in self.names]
-        self._kinds = dict(zip(self.names, heads, strict=True))
+        known = [(name, name.removesuffix(WRITTEN)) for name in self.names]
+        pair = job.card.is_pair
+        self._kinds = {n: kinds_of(head, is_pair=pair) for n, head in known if head in HEADS}
         with meter.measure() as self.cost:
             self._speeds = {
                 kind: _head_speed(kind, few, models, settings.seed)
-                for kind in dict.fromkeys(kind for kinds in heads for kind in kinds)
+                for kind in dict.fromkeys(kind for kinds in self._kinds.values() for kind in kinds)
             }
 
     def stage(self, written: int) -> StagePlan:

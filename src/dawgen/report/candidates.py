@@ -9,6 +9,7 @@ WRITTEN, UNLABELLED = "+written", "+unlabelled"
 _TITLES = {
     "tfidf": "logistic regression on TF-IDF",
     "embeddings": "logistic regression on embeddings",
+    "alignment": "logistic regression on how a pair's words match",
     "states": "logistic regression on the model's states",
     "embeddings+states": "logistic regression on embeddings and states",
     "zero-shot": "zero-shot, no tuning",

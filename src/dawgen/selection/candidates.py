@@ -35,10 +35,20 @@ if TYPE_CHECKING:
 HEADS: dict[str, tuple[Kind, ...]] = {
     "tfidf": ("words",),
     "embeddings": ("embeddings",),
+    "alignment": ("alignment",),
     "states": ("answers",),
     "embeddings+states": ("embeddings", "answers"),
 }
 """Kinds of the linear heads of which a candidate is the product."""
+
+
+def kinds_of(name: str, *, is_pair: bool) -> tuple[Kind, ...]:
+    """Those of a candidate of ``HEADS``. Of pairs, one on embeddings and states also goes by how
+    the words of both texts answer each other, which is read on the way to the embeddings."""
+    kinds = HEADS[name]
+    return ("alignment", *kinds) if is_pair and len(kinds) > 1 else kinds
+
+
 WRITTEN = "+written"
 TAUGHT = "+unlabelled"
 """The head on embeddings also learns from texts which it has labelled itself."""
@@ -107,15 +117,16 @@ def candidates(
     if not models.examples:
         models.take_shots(shots)
     found: list[Candidate] = []
+    is_pair = models.card.is_pair
     teacher: SelfTraining | None = None
     for name in names:
         began = perf_counter()
         head = name.removesuffix(WRITTEN)
         if head in HEADS and (head == name or written):
-            extra = written if name != head else ()
-            found.append(_heads(name, HEADS[head], shots, extra, models, seed, began))
+            extra, kinds = written if name != head else (), kinds_of(head, is_pair=is_pair)
+            found.append(_heads(name, kinds, shots, extra, models, seed, began))
         elif name.endswith(TAUGHT) and made.unlabelled:
-            kinds = HEADS[name.removesuffix(TAUGHT)]
+            kinds = kinds_of(name.removesuffix(TAUGHT), is_pair=is_pair)
             if teacher is None:
                 teacher = SelfTraining(models.recipe("embeddings"), made.unlabelled)
             found.append(_heads(name, kinds, shots, (), models, seed, began, teacher))

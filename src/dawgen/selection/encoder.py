@@ -6,9 +6,10 @@ all-mpnet-base-v2, without that dependency.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,7 @@ from dawgen.backbone.place import model_device
 from dawgen.backbone.quiet import quiet
 from dawgen.backbone.registry import known_backbone
 from dawgen.errors import UserError
+from dawgen.selection.alignment import ReadPairs, Tokens
 from dawgen.storage.folder import folder_hash
 from dawgen.storage.reading import read_json
 from dawgen.streams import repeatable
@@ -28,6 +30,16 @@ from dawgen.terminal.progress import warn
 
 Vectors = npt.NDArray[np.float32]
 _TOKENS_PER_CALL = 2048
+
+
+class _Batch(NamedTuple):
+    """Texts that were read together, padded: ids [b,T], states [b,T,H], which tokens are no padding
+    [b,T], and which of these the tokenizer did not put around a text."""
+
+    ids: torch.Tensor
+    states: torch.Tensor
+    kept: torch.Tensor
+    own: torch.Tensor
 
 
 class SentenceEncoder:
@@ -66,32 +78,72 @@ class SentenceEncoder:
         self.max_length = min(int(named or positions), positions)
         self.fingerprint = folder_hash(place)
 
+    @cached_property
+    def pairs(self) -> ReadPairs:
+        """The encoder with what it has read lately, for all who read with it."""
+        return ReadPairs(self)
+
     @repeatable()
     @torch.no_grad()
     def __call__(self, texts: Sequence[str]) -> Vectors:
         """[N,H]; texts longer than the encoder reads are cut."""
-        ids = self.tokenizer(
+        vectors = np.zeros((len(texts), self.model.config.hidden_size), np.float32)
+        for batch, read in self._read(texts):
+            vectors[batch] = _means(read.states, read.kept).cpu().numpy()
+        return vectors
+
+    @repeatable()
+    @torch.no_grad()
+    def read_words(self, texts: Sequence[str]) -> tuple[Vectors, list[Tokens]]:
+        """Vectors [N,H], and of each text its tokens.
+
+        What the tokenizer puts around a text is not among them, if there are others.
+        """
+        vectors = np.zeros((len(texts), self.model.config.hidden_size), np.float32)
+        words: dict[int, Tokens] = {}
+        for batch, read in self._read(texts):
+            vectors[batch] = _means(read.states, read.kept).cpu().numpy()
+            units = torch.nn.functional.normalize(read.states, dim=2).cpu().numpy()
+            for row, place in enumerate(batch):
+                own = read.own[row] if read.own[row].any() else read.kept[row]
+                ids = read.ids[row][own].tolist()
+                words[place] = Tokens(ids, units[row][own.cpu().numpy()])
+        return vectors, [words[place] for place in range(len(texts))]
+
+    def _read(self, texts: Sequence[str]) -> Iterator[tuple[list[int], _Batch]]:
+        """Batch by batch, with the places of its texts."""
+        found = self.tokenizer(
             list(texts),
             truncation=True,
             max_length=self.max_length,
             split_special_tokens=True,  # "[SEP]" in a text is text
-        )["input_ids"]
-        vectors = np.zeros((len(texts), self.model.config.hidden_size), np.float32)
+            return_special_tokens_mask=True,
+        )
+        ids, special = found["input_ids"], found["special_tokens_mask"]
         sizes = [len(row) for row in ids]
         for batch in pieces(sizes, call_cost(self.model.device), _TOKENS_PER_CALL):
             padded = self.tokenizer.pad(
-                {"input_ids": [ids[i] for i in batch]}, return_tensors="pt"
+                {
+                    "input_ids": [ids[i] for i in batch],
+                    "special_tokens_mask": [special[i] for i in batch],
+                },
+                return_tensors="pt",
             ).to(self.model.device)
+            around = padded.pop("special_tokens_mask").bool()
             states = self.model(**padded).last_hidden_state
-            mask = padded["attention_mask"][..., None].to(states.dtype)
-            means = (states * mask).sum(1) / mask.sum(1)
-            vectors[batch] = torch.nn.functional.normalize(means, dim=1).cpu().numpy()
-        return vectors
+            kept = padded["attention_mask"].bool()
+            yield list(batch), _Batch(padded["input_ids"], states, kept, kept & ~around)
 
     def save(self, folder: Path) -> None:
         """Write model and tokenizer as transformers reads them."""
         self.model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
+
+
+def _means(states: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
+    """Mean state [b,H] of the tokens that are kept [b,T], of unit length."""
+    mask = kept[..., None].to(states.dtype)
+    return torch.nn.functional.normalize((states * mask).sum(1) / mask.sum(1), dim=1)
 
 
 def is_here(path: str) -> bool:

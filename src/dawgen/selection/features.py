@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from dawgen.selection.alignment import ReadPairs, pairs_of
+
 if TYPE_CHECKING:
     from dawgen.tasks import Row
 
@@ -37,24 +39,11 @@ class TextVectors:
 
     def of(self, rows: Sequence[Row]) -> npt.NDArray[np.float32]:
         """[N,H], of pairs [N,4H]."""
+        if self.is_pair and isinstance(self.encode, ReadPairs):  # their words on the way
+            self.encode.numbers(pairs_of(rows))
         first = self.encode([row.text1 for row in rows])
         if not self.is_pair:
             return first
         second = self.encode([row.text2 or "" for row in rows])
         apart, product = np.abs(first - second), first * second
         return np.hstack([first, second, _APART * apart, first.shape[1] ** 0.5 * product])
-
-
-class Remembered:
-    """An encoder that encodes each text once."""
-
-    def __init__(self, encode: Encode) -> None:
-        self._encode = encode
-        self._vectors: dict[str, npt.NDArray[np.float32]] = {}
-
-    def __call__(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """[N,H]."""
-        new = list(dict.fromkeys(text for text in texts if text not in self._vectors))
-        if new:
-            self._vectors.update(zip(new, self._encode(new), strict=True))
-        return np.stack([self._vectors[text] for text in texts])

@@ -14,8 +14,9 @@ import torch
 from dawgen.backbone.frame import Frame, frame_json
 from dawgen.errors import UserError
 from dawgen.evaluation import predict
+from dawgen.selection.alignment import Alignment
 from dawgen.selection.encoder import SentenceEncoder
-from dawgen.selection.features import Features, Remembered, TextVectors
+from dawgen.selection.features import Features, TextVectors
 from dawgen.selection.heads import (
     CrossValidated,
     LinearHead,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from dawgen.tasks import Row, Shots, TaskCard
 
 Numbers = dict[str, npt.NDArray[Any]]
-Kind = Literal["words", "embeddings", "answers", "prompt", "generator"]
+Kind = Literal["words", "embeddings", "alignment", "answers", "prompt", "generator"]
 
 
 _AT_ONCE = 4096
@@ -101,8 +102,10 @@ class Models:
             return Recipe(lambda rows: WordCounts.learn(self.card, rows))
         if kind == "answers":
             return self._of_states()
-        vectors = TextVectors(Remembered(self.encoder), is_pair=self.card.is_pair)
-        return Recipe(lambda rows: vectors)
+        if kind == "alignment":
+            return Recipe(partial(_always, Alignment(self.encoder.pairs)), scaled=True)
+        vectors = TextVectors(self.encoder.pairs, is_pair=self.card.is_pair)
+        return Recipe(partial(_always, vectors))
 
     def _of_states(self) -> Recipe:
         """States behind those examples whose head has the lowest loss on held-out rows."""
@@ -288,8 +291,10 @@ def read_part(
     elif kind == "answers":
         depths = [int(depth) for depth in words["depths"]]
         features = models.states(depths, Shown.of_words(words["shown"]))
+    elif kind == "alignment":
+        features = Alignment(models.encoder.pairs)
     else:
-        features = TextVectors(models.encoder, is_pair=models.card.is_pair)
+        features = TextVectors(models.encoder.pairs, is_pair=models.card.is_pair)
     many = models.card.takes_many
     head = LinearHead(numbers["weight"], numbers["bias"], independent=many)
     return HeadPart(name, kind, features, head)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
+from dawgen.errors import UserError
 from dawgen.selection.candidates import TAUGHT, Candidate, Made, candidates
 from dawgen.selection.choose import choose, paired, value
 from dawgen.selection.encoder import is_here
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from dawgen.tasks.card import Metric
 
 ALL: tuple[str, ...] = get_args(CandidateName)
-_EMBEDDINGS = tuple(name for name in ALL if name.startswith("embeddings"))
+_EMBEDDINGS = tuple(name for name in ALL if name.startswith(("embeddings", "alignment")))
+_OF_PAIRS = {"alignment", "alignment+written"}
 _NOT_QUICK = {"noisy-channel", "average"}
 """The first is slow, and the second is on average no better than the best (docs/selection.md)."""
 
@@ -39,8 +41,22 @@ def wanted(settings: SelectionSettings, card: TaskCard) -> list[str]:
     """Names of the candidates that the settings ask for, the cheapest to use first.
 
     ``quick`` leaves out an encoder that would have to be downloaded, and heads on states where
-    there are many labels.
+    there are many labels. Single texts have no alignment.
+
+    Raises:
+        UserError: nothing is left of the names.
     """
+    asked = _asked(settings, card)
+    names = [name for name in asked if card.is_pair or name not in _OF_PAIRS]
+    if asked and not names:
+        raise UserError(
+            f"{' and '.join(asked)} in selection.candidates is for tasks of two texts, and "
+            f"{card.name} has one; name others, or leave it at quick."
+        )
+    return names
+
+
+def _asked(settings: SelectionSettings, card: TaskCard) -> list[str]:
     asked = settings.candidates
     if asked == "paper":
         return ["prompt"]

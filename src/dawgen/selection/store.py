@@ -57,7 +57,7 @@ class Choice:
     @property
     def reads_with(self) -> set[str]:
         """Which models it needs: ``backbone``, ``encoder``, both or none."""
-        models = {"embeddings": "encoder", "words": ""}
+        models = {"embeddings": "encoder", "alignment": "encoder", "words": ""}
         return {models.get(part.kind, "backbone") for part in self.parts} - {""}
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,8 @@ from dawgen.backbone.memory import run_rows
 from dawgen.backbone.packed import SharedPrompts
 from dawgen.backbone.scoring import score_rows
 from dawgen.errors import UserError
-from dawgen.selection.features import Remembered, TextVectors
+from dawgen.selection.alignment import Alignment, ReadPairs, pairs_of
+from dawgen.selection.features import TextVectors
 from dawgen.selection.heads import Probabilities
 from dawgen.selection.parts import HeadPart, Part, PromptPart
 from dawgen.selection.states import AnswerStates, joined, read_states
@@ -76,6 +78,8 @@ def _way(part: Part) -> tuple[Way, Any]:
         return _behind_prompts, (id(part.models.backbone.model), _length(part), several)
     if isinstance(part, HeadPart) and isinstance(part.features, TextVectors):
         return _on_vectors, id(part.features.encode)
+    if isinstance(part, HeadPart) and isinstance(part.features, Alignment):
+        return _on_words, id(part.features.read)
     if isinstance(part, HeadPart) and isinstance(part.features, AnswerStates):
         return _on_states, (id(part.features.backbone.model), part.features.depths)
     return _alone, None
@@ -91,12 +95,22 @@ def _alone(asked: Sequence[_Asked]) -> Iterable[Probabilities]:
 
 def _on_vectors(asked: Sequence[_Asked]) -> Iterable[Probabilities]:
     """Linear heads on vectors of texts, each of which is encoded once."""
-    rows = [row for one in asked for row in one.rows]
-    encode = Remembered(asked[0].part.features.encode)
-    encode([text for row in rows for text in (row.text1, row.text2) if text is not None])
-    for one in asked:
-        features = TextVectors(encode, is_pair=one.part.features.is_pair)
-        yield one.part.head.probabilities(features.of(one.rows))
+    read: ReadPairs = asked[0].part.features.encode
+    pairs = [one.rows for one in asked if one.part.features.is_pair]
+    alone = [one.rows for one in asked if not one.part.features.is_pair]
+    if pairs:
+        read.numbers(pairs_of(list(chain(*pairs))))
+    if alone:
+        read([row.text1 for row in chain(*alone)])
+    return [one.part.head.probabilities(one.part.features.of(one.rows)) for one in asked]
+
+
+def _on_words(asked: Sequence[_Asked]) -> Iterable[Probabilities]:
+    """Linear heads on pairs' words, all of which are read together."""
+    numbers = asked[0].part.features.of([row for one in asked for row in one.rows])
+    cuts = np.cumsum([len(one.rows) for one in asked])[:-1]
+    parts = np.split(numbers, cuts)
+    return [one.part.head.probabilities(each) for one, each in zip(asked, parts, strict=True)]
 
 
 def _on_states(asked: Sequence[_Asked]) -> Iterable[Probabilities]:

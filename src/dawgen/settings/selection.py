@@ -15,6 +15,8 @@ CandidateName = Literal[
     "embeddings",
     "embeddings+written",
     "embeddings+unlabelled",
+    "alignment",
+    "alignment+written",
     "states",
     "states+written",
     "embeddings+states",
@@ -35,10 +37,10 @@ class SelectionSettings(Section):
     candidates: Literal["quick", "all", "paper"] | list[CandidateName] = "quick"
     """`paper` is dawgen's prompt alone. `quick` compares it with what takes seconds: zero-shot,
     logistic regression on TF-IDF, on the backbone's states and, where the encoder is in the cache,
-    on sentence embeddings and on both together, each with and without the written rows, with
-    `--unlabelled` also taught by texts without labels, and the prompt tuned on the shots alone.
-    `all` downloads the encoder if need be, and adds the generator as a classifier and an average. A
-    list names candidates, such as `[tfidf, prompt]`."""
+    on sentence embeddings, on how the words of two texts match, and on all of these together, each
+    with and without the written rows, with `--unlabelled` also taught by texts without labels, and
+    the prompt tuned on the shots alone. `all` downloads the encoder if need be, and adds the
+    generator as a classifier and an average. A list names candidates, such as `[tfidf, prompt]`."""
     encoder: str = "dawgen/mpnet"
     """Sentence encoder: a name from `dawgen backbones list`, or a folder. `minilm` is a
     fifth in size and time, and 3.8 points less accurate on twelve tasks."""

@@ -8,6 +8,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Callable
+from functools import cache, lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -74,11 +75,12 @@ def counted(number: int) -> Features:
 # --- vectors of texts -------------------------------------------------------------------------
 
 
-def joined(encode: Callable[[str], np.ndarray]) -> Features:
+def joined() -> Features:
     """A vector u of the row's text, or of a pair [u, v, 4 |u - v|, sqrt(H) u * v]."""
+    encode = sentence_encoder()
 
     def features(row: dict[str, str]) -> np.ndarray:
-        u, *others = map(encode, texts_of(row))
+        u, *others = [encode(text)[0] for text in texts_of(row)]
         if not others:
             return u
         v = others[0]
@@ -87,25 +89,49 @@ def joined(encode: Callable[[str], np.ndarray]) -> Features:
     return features
 
 
-def sentence_encoder() -> Callable[[str], np.ndarray]:
-    """The mean of an encoder's states, of unit length."""
+def alignment() -> Features:
+    """How well the words of two texts answer each other: mean and least of each token's best match,
+    shares of common tokens, lengths, and the cosine of the texts."""
+    encode = sentence_encoder()
+
+    def features(row: dict[str, str]) -> np.ndarray:
+        (u, first, x), (v, second, y) = map(encode, texts_of(row))
+        best = [(x @ y.T).max(axis=axis) for axis in (0, 1)]
+        found = [measure(each) for each in best for measure in (np.mean, np.min)]
+        ours, theirs = set(first), set(second)
+        found += [len(ours & theirs) / len(own) for own in (theirs, ours)]
+        lengths = np.log([len(first), len(second)])
+        return np.array([*found, *lengths, lengths[1] - lengths[0], u @ v])
+
+    return features
+
+
+@cache
+def sentence_encoder() -> Callable[[str], tuple[np.ndarray, list[int], np.ndarray]]:
+    """A text's vector, the mean of an encoder's states; its tokens' ids, and their states."""
     import torch
     from transformers import AutoModel, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(here / "encoder")
     model = AutoModel.from_pretrained(here / "encoder", dtype=torch.float32).eval()
 
+    @lru_cache(maxsize=2)
     @torch.no_grad()
-    def encode(text: str) -> np.ndarray:
+    def encode(text: str) -> tuple[np.ndarray, list[int], np.ndarray]:
         inputs = tokenizer(
             text,
             truncation=True,
             max_length=task["encoder_length"],
             split_special_tokens=True,
+            return_special_tokens_mask=True,
             return_tensors="pt",
         )
-        mean = model(**inputs).last_hidden_state[0].mean(0)
-        return torch.nn.functional.normalize(mean, dim=0).numpy()
+        own = ~inputs.pop("special_tokens_mask")[0].bool()
+        states = model(**inputs).last_hidden_state[0]
+        kept = own if own.any() else own.new_ones(len(own))
+        unit = torch.nn.functional.normalize
+        ids = inputs["input_ids"][0][kept].tolist()
+        return unit(states.mean(0), dim=0).numpy(), ids, unit(states[kept], dim=1).numpy()
 
     return encode
 
@@ -146,7 +172,9 @@ def features_of(number: int, kind: str) -> Features:
     """What turns a row into a part's features."""
     if kind == "words":
         return counted(number)
-    return joined(sentence_encoder()) if kind == "embeddings" else answer_states(number)
+    if kind in ("embeddings", "alignment"):
+        return joined() if kind == "embeddings" else alignment()
+    return answer_states(number)
 
 
 parts = [features_of(number, kind) for number, kind in enumerate(task["kinds"])]
