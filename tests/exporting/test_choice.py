@@ -46,6 +46,8 @@ def made(
         "prompt": bart,
         "words": choosing(bart, "words", "words"),
         "embeddings": choosing(bart, "embeddings", "embeddings"),
+        "alignment": choosing(bart, "alignment", "alignment"),
+        "pair": choosing(bart, "pair", "alignment", "embeddings", "answers", groups=[0, 0, 0]),
         "encoder": choosing(bart, "encoder", "answers"),
         "decoder": choosing(llama, "decoder", "answers"),
         "mean": choosing(bart, "mean", "words", "embeddings", "answers"),
@@ -59,7 +61,11 @@ def made(
 
 
 @pytest.mark.parametrize(
-    "name", ["prompt", "words", "embeddings", "encoder", "decoder", "mean", "product", "zero-shot"]
+    "name",
+    [
+        *("prompt", "words", "embeddings", "alignment", "pair", "encoder", "decoder", "mean"),
+        *("product", "zero-shot"),
+    ],
 )
 def test_the_shipped_choice_labels_as_the_run_does(made: Made, name: str) -> None:
     runs, exports, pairs = made

@@ -152,17 +152,19 @@ def test_both_heads_together_are_their_product(
     rows = toy_rows(5, 7) if kind == "text" else pair_rows(5, 7)
     models = Models(card, settings_with(encoder_folder), tiny_t5)
     names = ["embeddings", "states", "embeddings+states", "embeddings+states+written"]
+    names[:0] = ["alignment"] if kind == "pair" else []
     found = candidates(names, shots, Made(rows), models, seed=13)
     assert [each.name for each in found] == names
-    first, second, both, written = found
-    experts = [first.held_out, second.held_out]
+    *alone, both, written = found
+    experts = [each.held_out for each in alone]
     gold = label_numbers(card, [*shots.train, *shots.dev])
     powers = exponents(experts, gold, card.metric).tolist()
     np.testing.assert_allclose(both.held_out, product(experts, powers), atol=1e-6)
     assert not both.rival
     assert written.rival
-    assert [part.kind for part in both.ship().parts] == ["embeddings", "answers"]
-    chances = [each.ship().probabilities(rows) for each in (first, second)]
+    kinds = ["alignment", "embeddings", "answers"][-len(alone) :]
+    assert [part.kind for part in both.ship().parts] == kinds
+    chances = [each.ship().probabilities(rows) for each in alone]
     np.testing.assert_allclose(both.ship().probabilities(rows), product(chances, powers), atol=1e-5)
 
 
