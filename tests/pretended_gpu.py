@@ -197,6 +197,6 @@ if __name__ == "__main__":
         from dawgen.backbone import counting
         from dawgen.cli import main
 
-        counting.peak_flops.__globals__["linear"] = lambda *_: None  # a processor takes minutes
+        counting.linear = lambda *_: torch.zeros(())  # large products take a processor minutes
 
         sys.exit(main(sys.argv[1:]))

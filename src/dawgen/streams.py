@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from zlib import crc32
 
 import numpy as np
 import torch
+
+# Of attention on a GPU, at its first backward pass; docs/reliability.md says what it means.
+warnings.filterwarnings("ignore", message=".* defaults to a non-deterministic algorithm")
 
 
 class Streams:
