@@ -95,3 +95,20 @@ def test_few_rows_leave_equal_shares() -> None:
     knows, guesses, gold = _experts()
     few = exponents([knows[:4], guesses[:4]], gold[:4], "accuracy")
     np.testing.assert_allclose(few, 0.5, atol=0.2)
+
+
+def test_three_experts_are_drawn_to_a_third_less_strongly() -> None:
+    """Three of one mind share alike: their sum is found by looking at many."""
+    gold = np.array([0, 1] * 10)
+    knows = np.where(np.eye(2, dtype=bool)[gold], 0.8, 0.2).astype(np.float32)
+    knows[:4] = knows[:4, ::-1]
+
+    def value(whole: float) -> float:
+        chances = product([knows], [whole])[np.arange(20), gold]
+        distance = 3 * (whole / 3 - 1 / 3) ** 2
+        return float(-np.log(chances).sum() + pool._PRIOR_OF_MORE / 2 * distance)
+
+    expected = min(np.linspace(0, 3, 3001), key=value)
+    found = exponents([knows] * 3, gold, "accuracy")
+    np.testing.assert_allclose(found, expected / 3, atol=1e-3)
+    assert pool._PRIOR_OF_MORE < pool._PRIOR

@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from dawgen.selection.heads import Numbers, Probabilities
     from dawgen.tasks.card import Metric
 
-_PRIOR = 16.0
-"""Half of it times the squared distance of the exponents to 1/K, in nats, is added to the loss that
-is summed over held-out rows. Of 4, 16 and 32 it was the best on pool rows (docs/log.md)."""
+_PRIOR, _PRIOR_OF_MORE = 16.0, 4.0
+"""Of two experts and of more. Half of it times the squared distance of the exponents to 1/K, in
+nats, is added to the loss that is summed over held-out rows. Of 4, 16 and 32, and of 1 to 16, they
+were the best on pool rows (docs/log.md)."""
 _LEAST = 1e-30
 
 Exponents = npt.NDArray[np.float64]
@@ -82,6 +83,7 @@ def exponents(held_out: Sequence[Probabilities], gold: Numbers, metric: Metric) 
     logs = np.stack([_logs(each) for each in held_out])  # [K,N,C]
     rows, share = np.arange(len(gold)), 1 / len(held_out)
     weights = label_weights(gold, metric)
+    prior = _PRIOR if len(held_out) < 3 else _PRIOR_OF_MORE
 
     def loss(a: Exponents) -> tuple[float, Exponents]:
         mixed = np.tensordot(a, logs, axes=1)  # [N,C]
@@ -91,8 +93,8 @@ def exponents(held_out: Sequence[Probabilities], gold: Numbers, metric: Metric) 
         nats = np.log(total[:, 0]) - mixed[rows, gold]
         mean = (logs * (chances / total)).sum(axis=2)  # [K,N]
         slope = ((mean - logs[:, rows, gold]) * weights).sum(axis=1)
-        value = (nats * weights).sum() + _PRIOR / 2 * ((a - share) ** 2).sum()
-        return float(value), slope + _PRIOR * (a - share)
+        value = (nats * weights).sum() + prior / 2 * ((a - share) ** 2).sum()
+        return float(value), slope + prior * (a - share)
 
     start = np.full(len(held_out), share)
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(0, None)] * len(start))
