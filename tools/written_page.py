@@ -19,7 +19,7 @@ PAIRS = {
     "counted words": ("tfidf", "tfidf+written"),
     "MPNet": ("embeddings", "embeddings+written"),
     "states": ("states", "states+written"),
-    "both together": ("embeddings+states", "embeddings+states+written"),
+    "all together": ("embeddings+states", "embeddings+states+written"),
 }
 """Candidates without and with written rows, by their title."""
 
