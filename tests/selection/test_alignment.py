@@ -96,10 +96,22 @@ def test_a_text_is_read_once_for_vectors_and_words(monkeypatch: pytest.MonkeyPat
     read(["a", "bb"])
     read.numbers(pairs)
     assert len(encoder.seen) == 2
-    monkeypatch.setattr(alignment, "_MOST", 1)  # more is known than is remembered
-    again = read.numbers(pairs)
-    np.testing.assert_array_equal(found, again)
-    assert len(encoder.seen) == 4
+
+
+def test_what_is_not_asked_for_is_forgotten_where_there_is_too_much(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And what a request has read is still there for the rest of it."""
+    encoder = Counting()
+    read = ReadPairs(encoder)
+    monkeypatch.setattr(alignment, "_MOST", 3)
+    old, new = [("a", "bb")], [("ccc", "dddd"), ("a", "ccc")]
+    before = read.numbers(old)
+    read.numbers(new)
+    read([text for pair in new for text in pair])
+    assert encoder.seen == ["a", "bb", "ccc", "dddd", "a"]  # "a" twice, for the words of its pair
+    np.testing.assert_array_equal(read.numbers(old), before)
+    assert encoder.seen[5:] == ["a", "bb"]
 
 
 def test_single_texts_have_no_alignment() -> None:

@@ -191,7 +191,7 @@ def test_features_of_many_rows_are_in_memory_piece_by_piece(
         return own(self, some)
 
     monkeypatch.setattr(AnswerStates, "_read", read)
-    monkeypatch.setattr("dawgen.selection.parts._AT_ONCE", 5)
+    monkeypatch.setattr("dawgen.selection.parts.ROWS_AT_ONCE", 5)
     np.testing.assert_allclose(again.probabilities(rows), whole, atol=1e-5)
     assert sizes == [min(5, len(rows) - n) for n in range(0, len(rows), 5)]
     assert again.probabilities([]).shape == (0, 2)

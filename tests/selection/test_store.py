@@ -11,6 +11,7 @@ import torch
 
 from dawgen.backbone import Backbone
 from dawgen.errors import UserError
+from dawgen.selection import store
 from dawgen.selection.candidates import Made, candidates
 from dawgen.selection.parts import Models
 from dawgen.selection.store import load_choice
@@ -110,3 +111,16 @@ def test_a_damaged_file_is_named(
     (tmp_path / name).write_text('{"parts": [{}]}')
     with pytest.raises(UserError, match="run the command that wrote it again"):
         load_choice(tmp_path, models)
+
+
+def test_rows_in_pieces_get_what_they_get_at_once(
+    tiny_t5: Backbone, encoder_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = Models(pair_card(), settings_with(encoder_folder), tiny_t5)
+    shots = Shots(pair_rows(8, 1), pair_rows(8, 2))
+    (found,) = candidates(["embeddings+states"], shots, Made(), models, seed=1)
+    choice, rows = found.ship(), pair_rows(7, 3)
+    whole = choice.probabilities(rows)
+    monkeypatch.setattr(store, "ROWS_AT_ONCE", 3)
+    np.testing.assert_allclose(choice.probabilities(rows), whole, atol=1e-6)
+    assert choice.probabilities([]).shape == (0, 2)

@@ -60,8 +60,8 @@ def aligned(first: Tokens, second: Tokens, cosine: float) -> list[float]:
 
 
 class ReadPairs:
-    """An encoder that reads each text once for its vector, and each pair once for its words, until
-    it has read so much that it forgets all and starts anew."""
+    """An encoder that reads each text once for its vector, and each pair once for its words, and
+    remembers some thousands of them."""
 
     def __init__(self, encoder: WordReader) -> None:
         self._encoder = encoder
@@ -70,24 +70,28 @@ class ReadPairs:
 
     def __call__(self, texts: Sequence[str]) -> Vectors:
         """[N,H]."""
-        self._forget()
         new = list(dict.fromkeys(text for text in texts if text not in self._vectors))
         if new:
+            self._make_room(texts, len(new))
             self._vectors.update(zip(new, self._encoder(new), strict=True))
         return np.stack([self._vectors[text] for text in texts])
 
     def numbers(self, pairs: Sequence[Pair]) -> Vectors:
         """[N,10]; the vectors of the texts are kept as well."""
-        self._forget()
         new = list(dict.fromkeys(pair for pair in pairs if pair not in self._numbers))
+        if new:
+            self._make_room([text for pair in pairs for text in pair], 2 * len(new))
         for start in range(0, len(new), _PAIRS_AT_ONCE):  # states take some 200 kB a long text
             self._read(new[start : start + _PAIRS_AT_ONCE])
         return np.array([self._numbers[pair] for pair in pairs], np.float32)
 
-    def _forget(self) -> None:
-        if len(self._vectors) > _MOST:
-            self._vectors.clear()
-            self._numbers.clear()
+    def _make_room(self, asked: Sequence[str], new: int) -> None:
+        """Forget what is not asked for now, where so many new texts would be too many."""
+        if len(self._vectors) + new <= _MOST:
+            return
+        kept = set(asked)
+        self._vectors = {text: it for text, it in self._vectors.items() if text in kept}
+        self._numbers = {pair: it for pair, it in self._numbers.items() if kept.issuperset(pair)}
 
     def _read(self, pairs: Sequence[Pair]) -> None:
         texts = list(dict.fromkeys(text for pair in pairs for text in pair))

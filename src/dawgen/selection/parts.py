@@ -41,7 +41,8 @@ Numbers = dict[str, npt.NDArray[Any]]
 Kind = Literal["words", "embeddings", "alignment", "answers", "prompt", "generator"]
 
 
-_AT_ONCE = 4096
+ROWS_AT_ONCE = 4096
+"""Rows whose features are in memory at a time."""
 
 
 class Models:
@@ -179,7 +180,7 @@ class HeadPart:
 
     def probabilities(self, rows: Sequence[Row]) -> Probabilities:
         """[N,C]; features of a few thousand rows are in memory at a time."""
-        parts = [rows[n : n + _AT_ONCE] for n in range(0, len(rows), _AT_ONCE)]
+        parts = [rows[n : n + ROWS_AT_ONCE] for n in range(0, len(rows), ROWS_AT_ONCE)]
         found = [self.head.probabilities(self.features.of(part)) for part in parts]
         return np.concatenate(found) if found else np.zeros((0, len(self.head.bias)), np.float32)
 

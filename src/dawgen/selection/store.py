@@ -12,7 +12,7 @@ import numpy as np
 import safetensors.numpy
 
 from dawgen.selection.heads import Probabilities
-from dawgen.selection.parts import HeadPart, Kind, Models, Part, read_part
+from dawgen.selection.parts import ROWS_AT_ONCE, HeadPart, Kind, Models, Part, read_part
 from dawgen.selection.pool import pooled, pooled_questions
 from dawgen.storage.atomic import write_bytes
 from dawgen.storage.folder import write_json
@@ -40,8 +40,15 @@ class Choice:
     groups: Sequence[int] = ()
 
     def probabilities(self, rows: Sequence[Row]) -> Probabilities:
-        """p(label) [N,C]; the rows' labels are not looked at."""
-        return self.pooled([part.probabilities(rows) for part in self.parts])
+        """p(label) [N,C]; the rows' labels are not looked at.
+
+        Several parts read some thousands of rows in turn, while their encoder remembers them.
+        """
+        at_once = ROWS_AT_ONCE if len(self.parts) > 1 else max(1, len(rows))
+        pieces = [rows[n : n + at_once] for n in range(0, len(rows), at_once)] or [rows]
+        return np.concatenate(
+            [self.pooled([part.probabilities(piece) for part in self.parts]) for piece in pieces]
+        )
 
     def pooled(self, parts: Sequence[Probabilities]) -> Probabilities:
         """[N,C] of the parts' own [N,C]."""
