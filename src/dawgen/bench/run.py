@@ -32,8 +32,8 @@ from dawgen.tasks import Shots
 from dawgen.terminal.progress import say
 
 _ACROSS = ("ppt", "spot")
-"""Methods whose stored prompts hang on no shots and lie by their fingerprint: one folder serves
-all tasks and seeds, so that none is trained twice."""
+"""Methods whose stored prompts depend on no shots and are kept by their fingerprint: one folder
+serves all tasks and seeds, so that none is trained twice."""
 
 
 @dataclass

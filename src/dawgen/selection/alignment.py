@@ -1,9 +1,9 @@
 """How well the words of two texts answer each other: a few numbers a pair.
 
-A sentence vector says what a text is about. Whether a second text follows from a first hangs on its
-words, each of which either has its like in the first text or has not. Every token is compared with
-every token of the other text by the cosine of their states, and the best match of each is kept, as
-BERTScore does (Zhang et al., ICLR 2020).
+A sentence vector says what a text is about. Whether a second text follows from a first depends on
+its words: each may have a match in the first text or none. Every token is compared with every token
+of the other text by the cosine of their states, and the best match of each is kept, as BERTScore
+does (Zhang et al., ICLR 2020).
 """
 
 from __future__ import annotations
