@@ -21,7 +21,15 @@ import numpy as np
 
 from benchmarks.measure import commit
 from dawgen.machine.hardware import hardware
-from dawgen.selection.candidates import HEADS, Candidate, Made, average, averaged, candidates
+from dawgen.selection.candidates import (
+    HEADS,
+    Candidate,
+    Made,
+    average,
+    averaged,
+    candidates,
+    lead_of,
+)
 from dawgen.selection.choose import DOUBT, best, choose, paired
 from dawgen.selection.heads import Numbers, label_numbers, log_losses
 from dawgen.selection.parts import Models
@@ -172,7 +180,7 @@ def read_cell(cell: dict[str, Any]) -> tuple[list[Candidate], dict[str, float]]:
             _no_parts,
             0,
             0.0,
-            leads=len(HEADS.get(name, ())) > 1,
+            leads=lead_of(HEADS.get(name, ())),
         )
         for name in names
     ]
@@ -214,7 +222,9 @@ def main() -> None:
     parser.add_argument("--candidates", nargs="*", default=list(NAMES))
     parser.add_argument("--rows", type=int, default=300, help="test rows, at most")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("-s", "--set", nargs="*", default=[], help="settings, as of dawgen run")
+    parser.add_argument(
+        "-s", "--set", nargs="*", action="extend", default=[], help="settings, as of dawgen run"
+    )
     parser.add_argument("--summary", type=Path, help="write the cells' accuracies here")
     asked = parser.parse_args()
     _OVERRIDES.extend(asked.set)

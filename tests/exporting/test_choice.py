@@ -48,6 +48,7 @@ def made(
         "embeddings": choosing(bart, "embeddings", "embeddings"),
         "alignment": choosing(bart, "alignment", "alignment"),
         "pair": choosing(bart, "pair", "alignment", "embeddings", "answers", groups=[0, 0, 0]),
+        "tuned": choosing(bart, "tuned", "alignment", "tuned", groups=[0, 0]),
         "encoder": choosing(bart, "encoder", "answers"),
         "decoder": choosing(llama, "decoder", "answers"),
         "mean": choosing(bart, "mean", "words", "embeddings", "answers"),
@@ -64,7 +65,7 @@ def made(
     "name",
     [
         *("prompt", "words", "embeddings", "alignment", "pair", "encoder", "decoder", "mean"),
-        *("product", "zero-shot"),
+        *("tuned", "product", "zero-shot"),
     ],
 )
 def test_the_shipped_choice_labels_as_the_run_does(made: Made, name: str) -> None:

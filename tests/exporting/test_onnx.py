@@ -11,6 +11,7 @@ import pytest
 from dawgen.backbone import Backbone
 from dawgen.errors import UserError
 from dawgen.exporting import export_run
+from dawgen.selection.parts import Kind
 from dawgen.use.classifier import Classifier
 from tests.exporting.test_export import answers, label_elsewhere, write_data, write_run
 from tests.selection.conftest import encoder_folder
@@ -41,13 +42,14 @@ def test_a_prompt_labels_as_the_run_does(
     compare(write_run(tmp_path, request.getfixturevalue(f"tiny_{name}"), tail), tmp_path)
 
 
+@pytest.mark.parametrize("kind", ["embeddings", "tuned"])
 def test_a_head_on_sentence_embeddings_does(
-    tiny_bart: Backbone, encoder_folder: Path, tmp_path: Path
+    kind: Kind, tiny_bart: Backbone, encoder_folder: Path, tmp_path: Path
 ) -> None:
     run = write_run(tmp_path, tiny_bart)
     with (run / "config.yaml").open("a") as file:
         file.write(f"selection: {{encoder: {encoder_folder}}}\n")
-    compare(choosing(run, "embedded", "embeddings"), tmp_path)
+    compare(choosing(run, "embedded", kind), tmp_path)
 
 
 def test_without_its_package_the_extra_is_named(

@@ -129,7 +129,7 @@ def test_a_changed_choice_is_refused(run: Made, tmp_path: Path) -> None:
         ("tune", [], "several labels"),
         ("prompt-for", [], "several labels"),
         ("run", ["--synthetic", "x.csv"], "no rows are written"),
-        ("run", ["-s", "selection.candidates=paper"], "linear heads only"),
+        ("run", ["-s", "selection.candidates=paper"], "heads on frozen models; name"),
     ],
 )
 def test_what_cannot_be_done_is_said(

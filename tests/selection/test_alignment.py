@@ -11,7 +11,6 @@ import torch
 from transformers import AutoModel, AutoTokenizer
 
 from dawgen.errors import UserError
-from dawgen.selection import alignment
 from dawgen.selection.alignment import NUMBERS, Alignment, ReadPairs, Tokens, Vectors, aligned
 from dawgen.selection.encoder import SentenceEncoder
 from dawgen.selection.select import wanted
@@ -98,13 +97,10 @@ def test_a_text_is_read_once_for_vectors_and_words(monkeypatch: pytest.MonkeyPat
     assert len(encoder.seen) == 2
 
 
-def test_what_is_not_asked_for_is_forgotten_where_there_is_too_much(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_what_is_not_asked_for_is_forgotten_where_there_is_too_much() -> None:
     """And what a request has read is still there for the rest of it."""
     encoder = Counting()
-    read = ReadPairs(encoder)
-    monkeypatch.setattr(alignment, "_MOST", 3)
+    read = ReadPairs(encoder, most=3)
     old, new = [("a", "bb")], [("ccc", "dddd"), ("a", "ccc")]
     before = read.numbers(old)
     read.numbers(new)

@@ -22,7 +22,7 @@ def candidate(
     *,
     seen: int = 0,
     rival: bool = False,
-    leads: bool = False,
+    leads: int = 0,
 ) -> Candidate:
     """Gives the right label ``sure`` but for the rows ``wrong``; has seen the first ``seen``."""
     held_out = np.full((40, 2), 1 - sure, np.float32)
@@ -50,14 +50,23 @@ def test_of_equals_in_all_the_first() -> None:
 
 def test_a_mean_of_heads_leads_unless_another_is_better_beyond_doubt() -> None:
     """A part of it with a small lead in accuracy, or in loss, is no reason."""
-    mean = candidate("mean", [1, 2, 3], 0.7, leads=True)
+    mean = candidate("mean", [1, 2, 3], 0.7, leads=1)
     assert choose([candidate("part", [1, 2]), mean], GOLD) is mean
     assert choose([candidate("part", [1, 2, 3], 0.9), mean], GOLD) is mean
     strong = candidate("strong", [])
-    weak = candidate("mean", range(8), 0.7, leads=True)
+    weak = candidate("mean", range(8), 0.7, leads=1)
     assert choose([strong, weak], GOLD) is strong
-    better = candidate("taught", [1], 0.7, leads=True)
+    better = candidate("taught", [1], 0.7, leads=1)
     assert choose([mean, better, candidate("part", [1, 2])], GOLD) is better
+
+
+def test_what_leads_most_leads_whatever_its_own_figures() -> None:
+    """But for another one that is better beyond doubt, be it another product."""
+    product = candidate("product", [1, 2], 0.8, leads=1)
+    tuned = candidate("tuned", [1, 2, 3], 0.7, leads=2)
+    assert choose([product, tuned], GOLD) is tuned
+    weak = candidate("tuned", range(10), 0.7, leads=2)
+    assert choose([product, weak], GOLD) is product
 
 
 def test_a_rival_with_a_small_lead_is_not_shipped() -> None:
@@ -75,7 +84,7 @@ def test_a_rival_that_is_better_beyond_doubt_is_shipped() -> None:
 
 def test_a_rival_of_more_right_rows_and_a_higher_loss_is_not_shipped() -> None:
     """Three rows of 32 make a p of 0.25; here it is below any doubt, and still less than a loss."""
-    head = candidate("head", range(8), 0.8, leads=True)
+    head = candidate("head", range(8), 0.8, leads=1)
     vague = candidate("prompt", [], 0.51, rival=True)
     assert paired(vague, head, GOLD).p < DOUBT
     assert choose([head, vague], GOLD) is head

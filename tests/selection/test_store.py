@@ -21,7 +21,10 @@ from dawgen.tasks import Row, Shots, TaskCard
 from tests.methods.small import pair_card, pair_rows, sentence_shots
 from tests.tuning.toy import toy_card, toy_rows
 
-NAMES = ["tfidf", "embeddings", "states", "zero-shot", "prompt", "noisy-channel", "average"]
+NAMES = [
+    *("tfidf", "embeddings", "states", "tuned-embeddings", "tuned-embeddings+states"),
+    *("zero-shot", "prompt", "noisy-channel", "average"),
+]
 
 
 def settings_with(encoder: Path) -> Settings:

@@ -95,7 +95,7 @@ def synthesize(
     """
     from dawgen.backbone import load_backbone
     from dawgen.pipeline import stages
-    from dawgen.pipeline.reader import reader_of
+    from dawgen.pipeline.reader import RunReader
     from dawgen.pipeline.stage import Context, held, make
     from dawgen.storage.folder import RunFolder
     from dawgen.synthesis import load_synthetic
@@ -109,7 +109,7 @@ def synthesize(
     backbone.label_word_ids(job.card)
     context = Context(RunFolder(Path(out)), job, backbone, chosen.seed)
     context.folder.finished_stays = True
-    read, synthesis = partial(reader_of, context, chosen), chosen.synthesis
+    read, synthesis = partial(RunReader.of, context, chosen), chosen.synthesis
     with held(context.folder):
         if synthesis.chooses:
             reader = stages.arms_of(chosen)[stages.BASELINE]

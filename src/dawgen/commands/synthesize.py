@@ -201,7 +201,7 @@ def _write(
     **files: str | None,
 ) -> tuple[RunFolder, Job, Callable[[], object]]:
     from dawgen.pipeline import stages
-    from dawgen.pipeline.reader import reader_of
+    from dawgen.pipeline.reader import RunReader
     from dawgen.pipeline.stage import make
     from dawgen.synthesis.preview import preview_lines
     from dawgen.synthesis.spread import Spread
@@ -220,7 +220,7 @@ def _write(
             reader = stages.arms_of(settings)[stages.BASELINE]
             make(stages.baseline(context, settings.tuning, reader), context)
         spread = Spread(cluster, settings.backbone) if cluster else None
-        read = partial(reader_of, context, settings)
+        read = partial(RunReader.of, context, settings)
         make(stages.synthesis(context, chosen, read, home, spread), context)
 
     return context.folder, context.job, stage

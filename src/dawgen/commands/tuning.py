@@ -55,7 +55,7 @@ def tune(
 ) -> None:
     """Tune the task's soft prompt on real and synthetic rows; fills OUT/prompt, OUT/baseline."""
     from dawgen.pipeline import stages
-    from dawgen.pipeline.reader import chosen_rows, reader_of
+    from dawgen.pipeline.reader import RunReader, chosen_rows
     from dawgen.pipeline.stage import held, make
     from dawgen.settings.choosing import ChoosingSettings
     from dawgen.synthesis import load_synthetic
@@ -76,7 +76,7 @@ def tune(
             alone = stages.baseline(context, settings.tuning, arms[stages.BASELINE])
             make(alone, context)
         if synthetic and settings.synthesis.chooses:
-            reader, card = reader_of(context, settings), context.job.card
+            reader, card = RunReader.of(context, settings), context.job.card
             rows = chosen_rows(reader, card, settings.synthesis, rows, Path(synthetic))
         make(stages.tuning(context, settings, lambda: rows), context)
     typer.echo(f"Prompt: {out / 'prompt'}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -24,6 +25,7 @@ from dawgen.exporting.card import Exported, is_local, model_card
 from dawgen.exporting.heads import check_heads, write_heads
 from dawgen.prompts import save_prompt
 from dawgen.selection.parts import HeadPart, Models, PromptPart
+from dawgen.selection.tuned import TunedVectors
 from dawgen.storage.atomic import whole_folder
 from dawgen.storage.folder import write_json, write_text
 from dawgen.storage.locking import locked_target, refuse_links_between
@@ -44,6 +46,7 @@ TASK = "task.json"
 TOKENS = "text_tokenizer.py"
 """dawgen's own module, which the scripts of all kinds share."""
 TOKENIZER = "tokenizer.json"
+_IN_ONNX = ("embeddings", "tuned")
 
 
 def export_run(run: Path, to: str, out: Path, overrides: Sequence[str] = ()) -> Path:
@@ -146,15 +149,17 @@ def _of_one_head(run: Path, card: TaskCard, choice: Choice, models: Models) -> _
     from dawgen.exporting.onnx import write_head
 
     part = choice.parts[0]
-    if len(choice.parts) > 1 or not isinstance(part, HeadPart) or part.kind != "embeddings":
+    if len(choice.parts) > 1 or not isinstance(part, HeadPart) or part.kind not in _IN_ONNX:
         raise UserError(
             f"{run} ships {choice.name}; of linear heads only one on sentence embeddings is "
             "exported to onnx. Export it with --to choice."
         )
-    encoder = models.encoder
+    encoder, features = models.encoder, part.features
 
     def write(folder: Path) -> dict[str, Any]:
-        write_head(folder, encoder, part, is_pair=card.is_pair)
+        changes = features.adapter if isinstance(features, TunedVectors) else None
+        with encoder.changed(changes) if changes else nullcontext():
+            write_head(folder, encoder, part, is_pair=card.is_pair)
         encoder.tokenizer.backend_tokenizer.save(str(folder / TOKENIZER))
         return about_task(card) | {
             "special_tokens": [str(token) for token in encoder.tokenizer.all_special_tokens],

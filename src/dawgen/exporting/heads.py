@@ -12,13 +12,15 @@ from dawgen.errors import UserError
 from dawgen.exporting.about import about_reading
 from dawgen.selection.parts import HeadPart
 from dawgen.selection.states import AnswerStates
+from dawgen.selection.tuned import TunedVectors
 from dawgen.storage.folder import write_json
 
 if TYPE_CHECKING:
     from dawgen.selection.parts import Models
     from dawgen.selection.store import Choice
 
-NUMBERS, WORDS, ENCODER, BACKBONE = "head.safetensors", "words.json", "encoder", "backbone"
+NUMBERS, WORDS, BACKBONE = "head.safetensors", "words.json", "backbone"
+ENCODER, TUNED = "encoder", "tuned-encoder"
 
 
 def check_heads(run: Path, choice: Choice) -> None:
@@ -35,20 +37,26 @@ def write_heads(folder: Path, choice: Choice, models: Models) -> dict[str, Any]:
     """Write the heads and what they read with; gives back what the script must know of them."""
     numbers: dict[str, Any] = {}
     words = []
-    for n, part in enumerate(choice.parts):
-        numbers |= {f"{n}.{name}": array for name, array in part.numbers().items()}
+    heads = [part for part in choice.parts if isinstance(part, HeadPart)]
+    for n, part in enumerate(heads):
+        own = {} if part.kind == "tuned" else part.numbers()  # whose changes are in the encoder
+        own |= {"weight": part.head.weight, "bias": part.head.bias}
+        numbers |= {f"{n}.{name}": array for name, array in own.items()}
         words.append(part.words())
     whole = {name: np.ascontiguousarray(array) for name, array in numbers.items()}
     save_file(whole, folder / NUMBERS)
     write_json(folder / WORDS, words)
-    kinds = [part.kind for part in choice.parts]
+    kinds = [part.kind for part in heads]
     about: dict[str, Any] = {"kinds": kinds, "groups": choice.grouping}
+    if "encoder" in choice.reads_with:
+        about["encoder_length"] = models.encoder.max_length
     if "embeddings" in kinds or "alignment" in kinds:
         models.encoder.save(folder / ENCODER)
-        about["encoder_length"] = models.encoder.max_length
-    reading = [p.features for p in choice.parts if isinstance(p, HeadPart) and p.kind == "answers"]
-    for states in reading:  # one at most
-        assert isinstance(states, AnswerStates)
+    of_kind = {part.kind: part.features for part in heads}
+    if isinstance(tuned := of_kind.get("tuned"), TunedVectors):
+        with models.encoder.changed(tuned.adapter):
+            models.encoder.save(folder / TUNED)
+    if isinstance(states := of_kind.get("answers"), AnswerStates):
         backbone = models.backbone
         backbone.model.save_pretrained(folder / BACKBONE)
         backbone.tokenizer.save_pretrained(folder / BACKBONE)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from dawgen.backbone.linear import relax
 from dawgen.errors import UserError, first_line
+from dawgen.selection.features import joined
 
 if TYPE_CHECKING:
     from dawgen.backbone import Backbone
@@ -36,8 +37,7 @@ class HeadOnEncoder(nn.Module):
         """Ids [1,T] of each text -> p(label) [C]."""
         u = self._vector(ids1)
         if ids2 is not None:
-            v = self._vector(ids2)
-            u = torch.cat([u, v, 4 * (u - v).abs(), u.shape[-1] ** 0.5 * u * v])
+            u = joined(u, self._vector(ids2))
         return (u @ self.weight + self.bias).softmax(-1)
 
     def _vector(self, ids: Tensor) -> Tensor:

@@ -140,11 +140,12 @@ def score_run(
 
 
 def _heads(settings: Settings, card: TaskCard) -> list[str]:
-    names = [name for name in wanted(settings.selection, card) if name in HEADS]
+    fit = [name for name, kinds in HEADS.items() if "tuned" not in kinds]  # that by one label each
+    names = [name for name in wanted(settings.selection, card) if name in fit]
     if not names:
         raise UserError(
-            "A task of several labels per text is learned by linear heads only; name some of "
-            f"{', '.join(HEADS)} in selection.candidates, or leave it at quick."
+            "A task of several labels per text is learned by heads on frozen models; name some of "
+            f"{', '.join(fit)} in selection.candidates, or leave it at quick."
         )
     return names
 

@@ -22,6 +22,7 @@ from dawgen.selection.heads import FOLDS, folds, label_numbers
 from dawgen.selection.parts import Kind, Models
 from dawgen.selection.select import asks_for_embeddings, wanted
 from dawgen.selection.shown import shown_sets
+from dawgen.selection.tuned import BATCH
 from dawgen.tasks import Row
 
 if TYPE_CHECKING:
@@ -122,6 +123,8 @@ class SelectionPlan:
 
 
 def _head_speed(kind: Kind, few: Sequence[Row], models: Models, seed: int) -> HeadSpeed:
+    if kind == "tuned":
+        return _tuned_speed(few, models)
     began = perf_counter()
     models.recipe(kind).make(few).of(few)
     encoded = perf_counter()
@@ -131,6 +134,16 @@ def _head_speed(kind: Kind, few: Sequence[Row], models: Models, seed: int) -> He
     return HeadSpeed(
         (encoded - began) / len(few), (done - encoded) / len(few) * FOLDS / max(1, probed)
     )
+
+
+def _tuned_speed(few: Sequence[Row], models: Models) -> HeadSpeed:
+    """Of an encoder that is tuned on each half of the rows and on all of them."""
+    some = first_of_each_label(few, max(BATCH, len(models.card.labels)))
+    began = perf_counter()
+    features = models.recipe("tuned").make(some)
+    tuned = perf_counter()
+    features.of(few)
+    return HeadSpeed((perf_counter() - tuned) / len(few), 2 * (tuned - began) / len(some))
 
 
 def _probes(cost: Cost, least: float, most: float) -> Range:

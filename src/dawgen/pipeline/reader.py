@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,14 +23,15 @@ from dawgen.selection.candidates import HEADS, Made, candidates
 from dawgen.selection.choose import choose, right
 from dawgen.selection.heads import label_numbers
 from dawgen.selection.parts import Models
-from dawgen.selection.select import wanted
+from dawgen.selection.select import MADE, asks_for_embeddings, wanted
 from dawgen.selection.store import Choice
 from dawgen.settings import Settings, SynthesisSettings
 from dawgen.storage.seals import fingerprint, read_seal
 from dawgen.synthesis import SyntheticRow
 from dawgen.synthesis.choosing import choose_rows
 from dawgen.synthesis.provenance import prompts_hash
-from dawgen.tasks import Row, Shots, TaskCard
+from dawgen.tasks import Row, TaskCard
+from dawgen.tasks.job import rows_hash
 from dawgen.terminal.progress import hushed, say
 
 BASELINE = "baseline"
@@ -40,9 +42,55 @@ class RowReader(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Of what it reads by."""
+        """Of all that it is made of."""
 
     def __call__(self, rows: Sequence[Row]) -> torch.Tensor: ...
+
+
+@dataclass(frozen=True)
+class RunReader:
+    """The reader of a run as :func:`reader_of` makes it, but made when it first reads: what has
+    been chosen already needs its fingerprint only.
+
+    Attributes:
+        models: see :func:`reader_of`.
+    """
+
+    context: Context
+    settings: Settings
+    models: Models
+
+    @classmethod
+    def of(cls, context: Context, settings: Settings, models: Models | None = None) -> RunReader:
+        """With new models where none are given."""
+        job = context.job
+        return cls(context, settings, models or Models(job.card, settings, context.backbone))
+
+    @property
+    def fingerprint(self) -> str:
+        """Of prompt, shots, candidates, and the models that read."""
+        job = self.context.job
+        names = wanted(self.settings.selection, job.card)
+        prompt = load_prompt(self.context.path / BASELINE, self.context.backbone)
+        with_encoder = asks_for_embeddings(names)
+        return fingerprint(
+            {
+                **self.context.inputs,
+                "dev": rows_hash(job.shots.dev),
+                "prompt": prompts_hash(prompt),
+                "candidates": names,
+                "encoder": self.models.encoder.fingerprint if with_encoder else None,
+                "made": MADE,
+            }
+        )
+
+    @cached_property
+    def _reader(self) -> PromptReader | HeadReader:
+        return reader_of(self.context, self.settings, self.models)
+
+    def __call__(self, rows: Sequence[Row]) -> torch.Tensor:
+        """The rows' labels are not looked at."""
+        return self._reader(rows)
 
 
 @dataclass(frozen=True)
@@ -79,18 +127,6 @@ class HeadReader:
 
     choice: Choice
 
-    @property
-    def fingerprint(self) -> str:
-        """Of the head's arrays and words."""
-        arrays = [part.numbers() for part in self.choice.parts]
-        return fingerprint(
-            {
-                "name": self.choice.name,
-                "numbers": [{k: a.tolist() for k, a in part.items()} for part in arrays],
-                "words": [part.words() for part in self.choice.parts],
-            }
-        )
-
     def __call__(self, rows: Sequence[Row]) -> torch.Tensor:
         """As of a prompt."""
         return _logs(self.choice.probabilities(rows))
@@ -100,18 +136,22 @@ def _logs(chances: npt.NDArray[np.floating[Any]]) -> torch.Tensor:
     return torch.from_numpy(chances).double().clamp(min=1e-30).log()
 
 
-def reader_of(context: Context, settings: Settings) -> RowReader:
+def reader_of(context: Context, settings: Settings, models: Models) -> PromptReader | HeadReader:
     """The best of the run's prompt on the few shots alone and the linear heads that
     ``selection.candidates`` names; with ``paper`` the prompt.
 
-    The reader learns from the training shots only, as the prompt does: rows that a reader of the
-    development shots has chosen would flatter everything that is compared on these.
+    The reader's weights are learned from the training shots only, as the prompt is: rows that a
+    reader of the development shots has chosen would flatter everything that is compared on these.
+    These decide which reader is taken, the C of its heads and their exponents.
+
+    Args:
+        models: remember what they have read and tuned, for a later stage.
     """
     prompt = PromptReader.of(context, settings.evaluation.tokens_per_batch)
     names = [name for name in wanted(settings.selection, context.job.card) if name in HEADS]
     if not names:
         return prompt
-    shots, models = context.job.shots, Models(context.job.card, settings, context.backbone)
+    shots = context.job.shots
     made = Made(prompts={BASELINE: prompt.prompt})
     with hushed():
         able = candidates([*names, BASELINE], shots, made, models, settings.seed)
@@ -121,8 +161,9 @@ def reader_of(context: Context, settings: Settings) -> RowReader:
     say(f"  rows are chosen by {best.name}, on held-out shots {accuracy:.0%} right")
     if best.name == BASELINE:
         return prompt
-    (head,) = candidates([best.name], Shots(shots.train, []), Made(), models, settings.seed)
-    return HeadReader(head.ship())
+    assert best.refit is not None  # all others are heads
+    with hushed():
+        return HeadReader(best.refit(shots.train))
 
 
 def chosen_rows(

@@ -26,7 +26,7 @@ from dawgen.evaluation import overlap
 from dawgen.many.run import load_many_job, run_many
 from dawgen.pipeline import selecting, stages
 from dawgen.pipeline.limits import NO_LIMITS, Costs, Limits
-from dawgen.pipeline.reader import RowReader, reader_of
+from dawgen.pipeline.reader import RowReader, RunReader
 from dawgen.pipeline.record import run_record
 from dawgen.pipeline.stage import Context, Stage, held, make_all
 from dawgen.pipeline.stage_work import Counter
@@ -36,6 +36,7 @@ from dawgen.prompts import load_prompt
 from dawgen.report import write_report
 from dawgen.report.notebook import headline, run_html
 from dawgen.selection.encoder import fetch_along
+from dawgen.selection.parts import Models
 from dawgen.selection.select import teaches, wanted
 from dawgen.settings import Settings
 from dawgen.storage.atomic import write_bytes
@@ -68,13 +69,14 @@ def stages_of(
     """
     arms, tokens = arms_of(settings), settings.evaluation.tokens_per_batch
     count = Counter(context.job, context.backbone, settings)
+    models = Models(context.job.card, settings, context.backbone)
 
     def written() -> Work:
         speed = context.folder.stages["synthesis"]["speed"]
         return count.synthesis(speed["attempted"], speed["tokens"])
 
     def read() -> RowReader:
-        return reader_of(context, settings)
+        return RunReader(context, settings, models)
 
     first = []
     if BASELINE in arms:
@@ -91,7 +93,7 @@ def stages_of(
     if settings.selection.candidates == "paper":
         last = [evaluation.counting(count.evaluation)]
     else:  # most test rows are read in choosing
-        last = [selecting.selection(context, settings, arms, rows), evaluation]
+        last = [selecting.selection(context, settings, arms, rows, models), evaluation]
     return [
         *first,
         *writing,

@@ -15,7 +15,7 @@ from dawgen.pipeline.stage import Context, Stage, Workspace
 from dawgen.prompts import load_label_prompts, load_prompt
 from dawgen.selection.candidates import Candidate, Made
 from dawgen.selection.parts import Models
-from dawgen.selection.select import asks_for_embeddings, select, teaches, wanted
+from dawgen.selection.select import MADE, asks_for_embeddings, select, teaches, wanted
 from dawgen.selection.store import FOLDER, Choice
 from dawgen.settings import Settings
 from dawgen.storage.folder import folder_hash, write_json
@@ -24,8 +24,6 @@ from dawgen.tasks import Row
 from dawgen.tasks.job import Job, rows_hash
 from dawgen.terminal.progress import say
 
-_MADE = 4
-"""Goes up when candidates are made in another way, so that a finished run makes them again."""
 _TABLED = ("accuracy", "macro_f1", "macro_f1_95")
 """Scores of every candidate that `candidates` has."""
 
@@ -35,6 +33,7 @@ def selection(
     settings: Settings,
     arms: Collection[str],
     written: Callable[[], Sequence[Row]],
+    models: Models,
 ) -> Stage:
     """All that the run has made -> the best classifier, its scores and predictions in ``choice/``.
 
@@ -43,9 +42,9 @@ def selection(
     Args:
         arms: folders of tuned prompts.
         written: the kept synthetic rows.
+        models: may know rows already that the reader of an earlier stage has read.
     """
     job, path = context.job, context.path
-    models = Models(job.card, settings, context.backbone)
     unlabelled = job.unlabelled.rows if job.unlabelled else []
     label_prompts = path / "generator" / "label-prompts"
 
@@ -55,7 +54,7 @@ def selection(
             "dev": rows_hash(job.shots.dev),
             "test": rows_hash(job.test),
             "candidates": names,
-            "made": _MADE,
+            "made": MADE,
             "encoder": models.encoder.fingerprint if asks_for_embeddings(names) else None,
             "prompts": {name: folder_hash(path / name) for name in arms},
             "generator": folder_hash(label_prompts),

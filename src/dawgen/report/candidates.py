@@ -12,6 +12,8 @@ _TITLES = {
     "alignment": "logistic regression on how a pair's words match",
     "states": "logistic regression on the model's states",
     "embeddings+states": "logistic regression on embeddings and states",
+    "tuned-embeddings": "logistic regression on tuned embeddings",
+    "tuned-embeddings+states": "logistic regression on tuned embeddings and states",
     "zero-shot": "zero-shot, no tuning",
     "baseline": "prompt tuned on the shots alone",
     "prompt": "prompt tuned on shots and written rows",

@@ -61,10 +61,14 @@ def aligned(first: Tokens, second: Tokens, cosine: float) -> list[float]:
 
 class ReadPairs:
     """An encoder that reads each text once for its vector, and each pair once for its words, and
-    remembers some thousands of them."""
+    remembers some thousands of them.
 
-    def __init__(self, encoder: WordReader) -> None:
-        self._encoder = encoder
+    Args:
+        most: texts that are remembered.
+    """
+
+    def __init__(self, encoder: WordReader, most: int = _MOST) -> None:
+        self._encoder, self._most = encoder, most
         self._vectors: dict[str, Vectors] = {}
         self._numbers: dict[Pair, list[float]] = {}
 
@@ -87,7 +91,7 @@ class ReadPairs:
 
     def _make_room(self, asked: Sequence[str], new: int) -> None:
         """Forget what is not asked for now, where so many new texts would be too many."""
-        if len(self._vectors) + new <= _MOST:
+        if len(self._vectors) + new <= self._most:
             return
         kept = set(asked)
         self._vectors = {text: it for text, it in self._vectors.items() if text in kept}

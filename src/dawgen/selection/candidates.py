@@ -38,6 +38,8 @@ HEADS: dict[str, tuple[Kind, ...]] = {
     "alignment": ("alignment",),
     "states": ("answers",),
     "embeddings+states": ("embeddings", "answers"),
+    "tuned-embeddings": ("tuned",),
+    "tuned-embeddings+states": ("tuned", "answers"),
 }
 """Kinds of the linear heads of which a candidate is the product."""
 
@@ -47,6 +49,11 @@ def kinds_of(name: str, *, is_pair: bool) -> tuple[Kind, ...]:
     the words of both texts answer each other, which is read on the way to the embeddings."""
     kinds = HEADS[name]
     return ("alignment", *kinds) if is_pair and len(kinds) > 1 else kinds
+
+
+def lead_of(kinds: Sequence[Kind]) -> int:
+    """How much a product of such heads leads."""
+    return (len(kinds) > 1) * (2 if "tuned" in kinds else 1)
 
 
 WRITTEN = "+written"
@@ -70,8 +77,11 @@ class Candidate:
         rows: labelled rows that it is trained on.
         rival: it must be better beyond doubt to be shipped: its step was chosen on the development
             shots, which so flatter it, or it has only these, or it is made of other candidates.
-        leads: it is made of heads that hold out every row, and is shipped unless another one is
-            better beyond doubt.
+        leads: it is a product of heads that hold out every row, and of those that lead most the
+            best is shipped unless another one is better beyond doubt. One with a tuned encoder
+            leads most: its held-out rows are labelled by encoders tuned on half of the rows, and
+            what is shipped is better.
+        refit: of heads: the same, trained on other labelled rows.
     """
 
     name: str
@@ -80,7 +90,8 @@ class Candidate:
     rows: int
     seconds: float
     rival: bool = False
-    leads: bool = False
+    leads: int = 0
+    refit: Callable[[Sequence[Row]], Choice] | None = None
 
     @property
     def known(self) -> npt.NDArray[np.bool_]:
@@ -184,8 +195,7 @@ def _heads(
     if written:
         held_out[: len(shots.train)] = np.nan
 
-    @cache
-    def ship() -> Choice:
+    def refit(rows: Sequence[Row]) -> Choice:
         parts = []
         for kind, each, power in zip(kinds, validated, powers, strict=True):
             training = Training.of(models.recipe(kind), card, rows, written)
@@ -193,10 +203,14 @@ def _heads(
             parts.append(HeadPart(name, kind, training.features, head.to_the(power)))
         return Choice(name, parts, [0] * len(parts))
 
+    @cache
+    def ship() -> Choice:
+        return refit(rows)
+
     seconds = perf_counter() - began
     is_rival = bool(written)
-    leads = len(kinds) > 1 and not is_rival
-    return Candidate(name, held_out, ship, len(rows), seconds, rival=is_rival, leads=leads)
+    leads = 0 if is_rival else lead_of(kinds)
+    return Candidate(name, held_out, ship, len(rows), seconds, is_rival, leads, refit)
 
 
 def _prompt(

@@ -86,13 +86,14 @@ def choose(
 ) -> Candidate:
     """The candidate to be shipped; they come in order, the cheapest to use first.
 
-    The product of heads, or else the best of those that hold out every row; unless others, or
-    else rivals, are better beyond doubt: then the best of these.
+    The product of heads that leads most, or else the best of those that hold out every row; unless
+    others, or else rivals, are better beyond doubt: then the best of these.
     """
-    leading = [each for each in candidates if each.leads]
+    most = max(each.leads for each in candidates)
+    leading = [each for each in candidates if each.leads == most] if most else []
     plain = [each for each in candidates if not each.rival] or candidates
     champion = best(leading or plain, gold, metric)
-    others = [each for each in candidates if (each.rival or leading) and not each.leads]
+    others = [each for each in candidates if each.rival or each.leads < most]
     better = [each for each in others if beats(each, champion, gold, metric)]
     return best(better, gold, metric) if better else champion
 

@@ -7,9 +7,10 @@ all-mpnet-base-v2, without that dependency.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,9 @@ from dawgen.storage.folder import folder_hash
 from dawgen.storage.reading import read_json
 from dawgen.streams import repeatable
 from dawgen.terminal.progress import warn
+
+if TYPE_CHECKING:
+    from dawgen.selection.tuned import Adapter
 
 Vectors = npt.NDArray[np.float32]
 _TOKENS_PER_CALL = 2048
@@ -91,6 +95,29 @@ class SentenceEncoder:
         for batch, read in self._read(texts):
             vectors[batch] = _means(read.states, read.kept).cpu().numpy()
         return vectors
+
+    def vectors(self, texts: Sequence[str]) -> torch.Tensor:
+        """[N,H] in fp32, with gradients."""
+        places, parts = [], []
+        for batch, read in self._read(texts):
+            places += batch
+            parts.append(_means(read.states.float(), read.kept))
+        order = torch.tensor(places, device=self.model.device).argsort()
+        return torch.cat(parts)[order]
+
+    @contextmanager
+    def changed(self, adapter: Adapter) -> Iterator[None]:
+        """Within, the encoder reads with the adapter's changes of its weights."""
+        kept: list[tuple[Any, torch.Tensor]] = []
+        try:
+            for name, change in adapter.changes().items():
+                weight = self.model.get_submodule(name).weight
+                kept.append((weight, weight.data))
+                weight.data = weight.data + torch.from_numpy(change).to(weight)
+            yield
+        finally:
+            for weight, data in kept:
+                weight.data = data
 
     @repeatable()
     @torch.no_grad()

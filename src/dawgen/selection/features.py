@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from dawgen.selection.alignment import ReadPairs, pairs_of
 
@@ -45,5 +47,10 @@ class TextVectors:
         if not self.is_pair:
             return first
         second = self.encode([row.text2 or "" for row in rows])
-        apart, product = np.abs(first - second), first * second
-        return np.hstack([first, second, _APART * apart, first.shape[1] ** 0.5 * product])
+        return joined(torch.from_numpy(first), torch.from_numpy(second)).numpy()
+
+
+def joined(first: Tensor, second: Tensor) -> Tensor:
+    """Vectors u and v [...,H] as features of their pair [...,4H]."""
+    apart, product = (first - second).abs(), first * second
+    return torch.cat([first, second, _APART * apart, first.shape[-1] ** 0.5 * product], dim=-1)

@@ -29,6 +29,7 @@ from dawgen.selection.heads import (
 )
 from dawgen.selection.shown import Shown, shown_sets
 from dawgen.selection.states import AnswerStates, depths_of
+from dawgen.selection.tuned import Adapter, TunedEncoder, TunedVectors, Tuning
 from dawgen.selection.words import Block, WordCounts
 from dawgen.synthesis.scoring import log_likelihoods
 
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from dawgen.tasks import Row, Shots, TaskCard
 
 Numbers = dict[str, npt.NDArray[Any]]
-Kind = Literal["words", "embeddings", "alignment", "answers", "prompt", "generator"]
+Kind = Literal["words", "embeddings", "tuned", "alignment", "answers", "prompt", "generator"]
 
 
 ROWS_AT_ONCE = 4096
@@ -105,6 +106,8 @@ class Models:
             return self._of_states()
         if kind == "alignment":
             return Recipe(partial(_always, Alignment(self.encoder.pairs)), scaled=True)
+        if kind == "tuned":
+            return Recipe(Tuning(self.encoder, self.card, self.settings.seed), in_halves=True)
         vectors = TextVectors(self.encoder.pairs, is_pair=self.card.is_pair)
         return Recipe(partial(_always, vectors))
 
@@ -128,7 +131,8 @@ class Models:
         """A head of this kind in cross-validation, computed once for the same rows."""
         recipe, key = self.recipe(kind), _key(kind, rows, seed)
         if key not in self._validated:
-            self._validated[key] = cross_validate(recipe, self.card, rows, seed)
+            cut = len(self.examples)
+            self._validated[key] = cross_validate(recipe, self.card, rows, seed, cut=cut)
         return self._validated[key]
 
     def states(
@@ -185,8 +189,10 @@ class HeadPart:
         return np.concatenate(found) if found else np.zeros((0, len(self.head.bias)), np.float32)
 
     def numbers(self) -> Numbers:
-        """Weight, bias and, of counted words, their IDF."""
+        """Weight, bias and, of counted words, their IDF, of a tuned encoder its changes."""
         numbers: Numbers = {"weight": self.head.weight, "bias": self.head.bias}
+        if isinstance(self.features, TunedVectors):
+            numbers |= self.features.adapter.numbers()
         if isinstance(self.features, WordCounts):
             numbers |= {f"idf{n}": block.idf for n, block in enumerate(self.features.blocks)}
         return numbers
@@ -294,6 +300,9 @@ def read_part(
         features = models.states(depths, Shown.of_words(words["shown"]))
     elif kind == "alignment":
         features = Alignment(models.encoder.pairs)
+    elif kind == "tuned":
+        tuned = TunedEncoder(models.encoder, Adapter.of_numbers(numbers))
+        features = TunedVectors(tuned, is_pair=models.card.is_pair)
     else:
         features = TextVectors(models.encoder.pairs, is_pair=models.card.is_pair)
     many = models.card.takes_many

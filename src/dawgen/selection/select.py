@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from dawgen.tasks.card import Metric
 
 ALL: tuple[str, ...] = get_args(CandidateName)
-_EMBEDDINGS = tuple(name for name in ALL if name.startswith(("embeddings", "alignment")))
+_EMBEDDINGS = tuple(name for name in ALL if name.startswith(("embeddings", "alignment", "tuned")))
 _OF_PAIRS = {"alignment", "alignment+written"}
 _NOT_QUICK = {"noisy-channel", "average"}
 """The first is slow, and the second is on average no better than the best (docs/selection.md)."""
 
+MADE = 5
+"""Goes up when candidates are made in another way, so that a finished run makes them again."""
 _MANY_LABELS = 30
 """With 77 labels, heads on states took 13 minutes and brought nothing (docs/log.md)."""
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 FOLDER, CHOICE, NUMBERS = "choice", "choice.json", "choice.safetensors"
 WORDS = "words.json"
+_ON_ENCODER = ("embeddings", "alignment", "tuned")
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Choice:
     @property
     def reads_with(self) -> set[str]:
         """Which models it needs: ``backbone``, ``encoder``, both or none."""
-        models = {"embeddings": "encoder", "alignment": "encoder", "words": ""}
+        models = {**dict.fromkeys(_ON_ENCODER, "encoder"), "words": ""}
         return {models.get(part.kind, "backbone") for part in self.parts} - {""}
 
     @property

@@ -22,6 +22,8 @@ CandidateName = Literal[
     "embeddings+states",
     "embeddings+states+written",
     "embeddings+states+unlabelled",
+    "tuned-embeddings",
+    "tuned-embeddings+states",
     "zero-shot",
     "baseline",
     "prompt",

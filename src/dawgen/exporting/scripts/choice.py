@@ -75,9 +75,9 @@ def counted(number: int) -> Features:
 # --- vectors of texts -------------------------------------------------------------------------
 
 
-def joined() -> Features:
+def joined(folder: str) -> Features:
     """A vector u of the row's text, or of a pair [u, v, 4 |u - v|, sqrt(H) u * v]."""
-    encode = sentence_encoder()
+    encode = sentence_encoder(folder)
 
     def features(row: dict[str, str]) -> np.ndarray:
         u, *others = [encode(text)[0] for text in texts_of(row)]
@@ -92,7 +92,7 @@ def joined() -> Features:
 def alignment() -> Features:
     """How well the words of two texts answer each other: mean and least of each token's best match,
     shares of common tokens, lengths, and the cosine of the texts."""
-    encode = sentence_encoder()
+    encode = sentence_encoder("encoder")
 
     def features(row: dict[str, str]) -> np.ndarray:
         (u, first, x), (v, second, y) = map(encode, texts_of(row))
@@ -107,13 +107,13 @@ def alignment() -> Features:
 
 
 @cache
-def sentence_encoder() -> Callable[[str], tuple[np.ndarray, list[int], np.ndarray]]:
+def sentence_encoder(folder: str) -> Callable[[str], tuple[np.ndarray, list[int], np.ndarray]]:
     """A text's vector, the mean of an encoder's states; its tokens' ids, and their states."""
     import torch
     from transformers import AutoModel, AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(here / "encoder")
-    model = AutoModel.from_pretrained(here / "encoder", dtype=torch.float32).eval()
+    tokenizer = AutoTokenizer.from_pretrained(here / folder)
+    model = AutoModel.from_pretrained(here / folder, dtype=torch.float32).eval()
 
     @lru_cache(maxsize=2)
     @torch.no_grad()
@@ -172,8 +172,10 @@ def features_of(number: int, kind: str) -> Features:
     """What turns a row into a part's features."""
     if kind == "words":
         return counted(number)
-    if kind in ("embeddings", "alignment"):
-        return joined() if kind == "embeddings" else alignment()
+    if kind == "alignment":
+        return alignment()
+    if kind in ("embeddings", "tuned"):
+        return joined("tuned-encoder" if kind == "tuned" else "encoder")
     return answer_states(number)
 
 
