@@ -24,7 +24,7 @@ from dawgen.selection.heads import (
     softmax,
 )
 from dawgen.selection.parts import GeneratorPart, HeadPart, Kind, Models, PromptPart
-from dawgen.selection.pool import exponents, product
+from dawgen.selection.pool import PRIOR_OF_TUNED, exponents, product
 from dawgen.selection.store import Choice
 from dawgen.selection.teaching import SelfTraining
 
@@ -190,7 +190,8 @@ def _heads(
         known = slice(len(shots.train) if written and shots.dev else 0, None)
         gold = label_numbers(card, rows)[known]
         experts = [each.held_out for each in validated]
-        powers = exponents([each[known] for each in experts], gold, card.metric).tolist()
+        prior = PRIOR_OF_TUNED if "tuned" in kinds else None
+        powers = exponents([each[known] for each in experts], gold, card.metric, prior).tolist()
         held_out = product(experts, powers)
     if written:
         held_out[: len(shots.train)] = np.nan

@@ -18,6 +18,9 @@ _PRIOR, _PRIOR_OF_MORE = 16.0, 4.0
 """Of two experts and of more. Half of it times the squared distance of the exponents to 1/K, in
 nats, is added to the loss that is summed over held-out rows. Of 4, 16 and 32, and of 1 to 16, they
 were the best on pool rows (docs/log.md)."""
+PRIOR_OF_TUNED = 128.0
+"""The same where one of them is tuned, whose held-out rows show half of what it can. Of 4 to 128
+and equal shares the best on pool rows (docs/log.md)."""
 _LEAST = 1e-30
 
 Exponents = npt.NDArray[np.float64]
@@ -67,7 +70,9 @@ def as_questions(yes: Probabilities) -> Probabilities:
     return found
 
 
-def exponents(held_out: Sequence[Probabilities], gold: Numbers, metric: Metric) -> Exponents:
+def exponents(
+    held_out: Sequence[Probabilities], gold: Numbers, metric: Metric, prior: float | None = None
+) -> Exponents:
     """The a_k >= 0 of :func:`product` for which held-out rows have the lowest loss.
 
     An expert that knows nothing about unseen rows gets about 0, and one that is too sure of itself
@@ -77,13 +82,15 @@ def exponents(held_out: Sequence[Probabilities], gold: Numbers, metric: Metric) 
         held_out: K of [N,C], of rows that the experts have not seen.
         gold: [N] label numbers.
         metric: weighs the rows.
+        prior: of the penalty; by the number of experts without.
     """
     from scipy.optimize import minimize
 
     logs = np.stack([_logs(each) for each in held_out])  # [K,N,C]
     rows, share = np.arange(len(gold)), 1 / len(held_out)
     weights = label_weights(gold, metric)
-    prior = _PRIOR if len(held_out) < 3 else _PRIOR_OF_MORE
+    if prior is None:
+        prior = _PRIOR if len(held_out) < 3 else _PRIOR_OF_MORE
 
     def loss(a: Exponents) -> tuple[float, Exponents]:
         mixed = np.tensordot(a, logs, axes=1)  # [N,C]
