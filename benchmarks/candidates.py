@@ -28,6 +28,7 @@ from dawgen.selection.candidates import (
     average,
     averaged,
     candidates,
+    kinds_of,
     lead_of,
 )
 from dawgen.selection.choose import DOUBT, best, choose, paired
@@ -180,7 +181,7 @@ def read_cell(cell: dict[str, Any]) -> tuple[list[Candidate], dict[str, float]]:
             _no_parts,
             0,
             0.0,
-            leads=lead_of(HEADS.get(name, ())),
+            leads=lead_of(kinds_of(name, is_pair="alignment" in cell) if name in HEADS else ()),
         )
         for name in names
     ]

@@ -12,10 +12,13 @@ from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
 from transformers import AutoModel
 
 from dawgen.selection import tuned
+from dawgen.selection.candidates import HEADS, kinds_of, lead_of
 from dawgen.selection.encoder import SentenceEncoder
 from dawgen.selection.features import TextVectors, joined
 from dawgen.selection.heads import fit_head, halves, label_numbers, mean_loss
+from dawgen.selection.select import wanted
 from dawgen.selection.tuned import RANK, SCALE, Adapter, TunedEncoder, Tuning, tune
+from dawgen.settings.selection import SelectionSettings
 from dawgen.tasks import Row
 from tests.methods.small import pair_card, pair_rows
 from tests.tuning.toy import toy_card, toy_rows
@@ -167,6 +170,24 @@ def test_one_label_counts_as_much_as_another_where_the_metric_says_so(
     fair = plain.model_copy(update={"metric": "macro-f1"})
     first, second = (tune(encoder, card, rows, 1).numbers() for card in (plain, fair))
     assert any((second[name] != array).any() for name, array in first.items())
+
+
+def test_quick_tunes_an_encoder_on_single_texts_only(encoder_folder: Path) -> None:
+    quick = SelectionSettings(encoder=str(encoder_folder))
+    assert {"tuned-embeddings", "tuned-embeddings+states"} <= {*wanted(quick, toy_card())}
+    assert not [name for name in wanted(quick, pair_card()) if "tuned" in name]
+    everything = quick.model_copy(update={"candidates": "all"})
+    assert "tuned-embeddings+states" in wanted(everything, pair_card())
+
+
+def test_a_product_with_a_tuned_encoder_leads_of_single_texts() -> None:
+    leads = {name: lead_of(kinds_of(name, is_pair=False)) for name in HEADS}
+    most = max(leads, key=lambda name: leads[name])
+    assert most == "tuned-embeddings+states"
+    assert leads["embeddings+states"] == 1
+    of_pairs = {name: lead_of(kinds_of(name, is_pair=True)) for name in HEADS}
+    assert of_pairs["tuned-embeddings+states"] == of_pairs["embeddings+states"] == 1
+    assert not leads["tuned-embeddings"]
 
 
 def test_a_row_without_text_is_read(encoder: SentenceEncoder) -> None:

@@ -52,8 +52,9 @@ def kinds_of(name: str, *, is_pair: bool) -> tuple[Kind, ...]:
 
 
 def lead_of(kinds: Sequence[Kind]) -> int:
-    """How much a product of such heads leads."""
-    return (len(kinds) > 1) * (2 if "tuned" in kinds else 1)
+    """How much a product of such heads leads; of pairs a tuned encoder brings nothing."""
+    tuned = "tuned" in kinds and "alignment" not in kinds
+    return (len(kinds) > 1) * (2 if tuned else 1)
 
 
 WRITTEN = "+written"

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 ALL: tuple[str, ...] = get_args(CandidateName)
 _EMBEDDINGS = tuple(name for name in ALL if name.startswith(("embeddings", "alignment", "tuned")))
 _OF_PAIRS = {"alignment", "alignment+written"}
+_TUNED = {name for name in ALL if name.startswith("tuned")}
+"""Of pairs they take minutes and bring nothing (docs/log.md)."""
 _NOT_QUICK = {"noisy-channel", "average"}
 """The first is slow, and the second is on average no better than the best (docs/selection.md)."""
 
@@ -42,8 +44,8 @@ class Selection:
 def wanted(settings: SelectionSettings, card: TaskCard) -> list[str]:
     """Names of the candidates that the settings ask for, the cheapest to use first.
 
-    ``quick`` leaves out an encoder that would have to be downloaded, and heads on states where
-    there are many labels. Single texts have no alignment.
+    ``quick`` leaves out an encoder that would have to be downloaded, heads on states where there
+    are many labels, and an encoder tuned on pairs. Single texts have no alignment.
 
     Raises:
         UserError: nothing is left of the names.
@@ -66,6 +68,7 @@ def _asked(settings: SelectionSettings, card: TaskCard) -> list[str]:
         return list(ALL)
     if asked == "quick":
         left = _NOT_QUICK | (set() if is_here(settings.encoder) else set(_EMBEDDINGS))
+        left |= _TUNED if card.is_pair else set()
         if len(card.labels) > _MANY_LABELS:
             left |= {name for name in ALL if "states" in name}
         return [name for name in ALL if name not in left]
