@@ -14,20 +14,27 @@ CELLS = Path(__file__).resolve().parents[1] / "results" / "candidates"
 
 
 class Column(NamedTuple):
-    """A classifier: its title, the file of cells that has it, and its name there."""
+    """A classifier: its title, the file of cells that has it, and its name there, the last of
+    these that a cell has."""
 
     title: str
     file: str
-    name: str
+    names: tuple[str, ...]
+
+    def accuracy(self, cell: dict[str, Any]) -> float | None:
+        """Of test rows, in per cent."""
+        found = [cell[name]["test"] for name in self.names if name in cell]
+        return 100 * found[-1] if found else None
 
 
 COLUMNS = (
-    Column("counted words", "smollm2-mpnet", "tfidf"),
-    Column("MiniLM", "minilm", "embeddings"),
-    Column("MPNet", "smollm2-mpnet", "embeddings"),
-    Column("word match", "smollm2-mpnet", "alignment"),
-    Column("SmolLM2's states", "smollm2-mpnet", "states"),
-    Column("all together", "smollm2-mpnet", "embeddings+states"),
+    Column("counted words", "smollm2-mpnet", ("tfidf",)),
+    Column("MiniLM", "minilm", ("embeddings",)),
+    Column("MPNet", "smollm2-mpnet", ("embeddings",)),
+    Column("MPNet, tuned", "smollm2-mpnet", ("tuned-embeddings",)),
+    Column("word match", "smollm2-mpnet", ("alignment",)),
+    Column("SmolLM2's states", "smollm2-mpnet", ("states",)),
+    Column("together", "smollm2-mpnet", ("embeddings+states", "tuned-embeddings+states")),
 )
 TITLES = {
     "agnews": "AG News, topics",
@@ -55,8 +62,8 @@ def _tasks(file: str) -> dict[str, Any]:
 
 def accuracies(column: Column, task: str) -> list[float]:
     """In per cent, a draw each; empty where there is no cell."""
-    cells = _tasks(column.file).get(task, {})
-    return [100 * cell[column.name]["test"] for cell in cells.values() if column.name in cell]
+    found = map(column.accuracy, _tasks(column.file).get(task, {}).values())
+    return [each for each in found if each is not None]
 
 
 def expect_table(deviations: bool) -> Iterator[str]:
@@ -100,6 +107,6 @@ def every_draw() -> Iterator[str]:
     yield f"| --- | --- |{' ---: |' * len(COLUMNS)}"
     for task in TITLES:
         for seed in sorted(_tasks("smollm2-mpnet").get(task, {}), key=int):
-            cells = [_tasks(c.file).get(task, {}).get(seed, {}).get(c.name) for c in COLUMNS]
-            shown = [f"{100 * cell['test']:.1f}" if cell else "" for cell in cells]
+            found = [c.accuracy(_tasks(c.file).get(task, {}).get(seed, {})) for c in COLUMNS]
+            shown = ["" if each is None else f"{each:.1f}" for each in found]
             yield _line(f"{task} | {seed}", shown)

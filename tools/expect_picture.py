@@ -9,7 +9,10 @@ import numpy as np
 
 from tools.expect_page import COLUMNS, SINGLE, TITLES, accuracies
 
-_COLOURS = ("#8a8f98", "#5b8def", "#17a2a2", "#7a5cc4", "#e0a030", "#b3261e")
+_COLOURS = (
+    *("#8a8f98", "#5b8def", "#17a2a2", "#2e7d32", "#7a5cc4", "#e0a030"),
+    "#b3261e",
+)
 """Of the columns, in their order; the last is what a run ships."""
 _WIDTH, _LEFT, _RIGHT, _TOP, _LINE = 760, 240, 24, 78, 25
 _LEAST, _MOST, _EVERY = 40, 100, 10
@@ -60,7 +63,7 @@ def _legend() -> Iterator[str]:
         words = f"{column.title} (shipped)" if column is COLUMNS[-1] else column.title
         yield f'<circle cx="{x + 5}" cy="47" r="{_radius(colour)}" fill="{colour}"/>'
         yield _text(x + 16, 51, words)
-        x += 40 + 7 * len(words)
+        x += 30 + 6.4 * len(words)
 
 
 def _axis(bottom: float) -> Iterator[str]:

@@ -62,6 +62,10 @@ def test_it_reads_as_pefts_model_with_the_same_numbers(
         mean = theirs(**inputs).last_hidden_state[0].mean(dim=0)
         np.testing.assert_allclose(vector, (mean / mean.norm()).numpy(), atol=1e-5)
     assert np.abs(ours - encoder(TEXTS)).max() > 0.01
+    merged = encoder.with_changes(adapter)
+    inputs = encoder.tokenizer([TEXTS[0]], return_tensors="pt")
+    theirs = theirs(**inputs).last_hidden_state
+    torch.testing.assert_close(merged(**inputs).last_hidden_state, theirs, rtol=1e-4, atol=1e-5)
 
 
 def test_numbers_come_back() -> None:

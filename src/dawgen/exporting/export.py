@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -158,8 +157,7 @@ def _of_one_head(run: Path, card: TaskCard, choice: Choice, models: Models) -> _
 
     def write(folder: Path) -> dict[str, Any]:
         changes = features.adapter if isinstance(features, TunedVectors) else None
-        with encoder.changed(changes) if changes else nullcontext():
-            write_head(folder, encoder, part, is_pair=card.is_pair)
+        write_head(folder, encoder.with_changes(changes), part, is_pair=card.is_pair)
         encoder.tokenizer.backend_tokenizer.save(str(folder / TOKENIZER))
         return about_task(card) | {
             "special_tokens": [str(token) for token in encoder.tokenizer.all_special_tokens],

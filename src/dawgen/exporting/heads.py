@@ -54,8 +54,7 @@ def write_heads(folder: Path, choice: Choice, models: Models) -> dict[str, Any]:
         models.encoder.save(folder / ENCODER)
     of_kind = {part.kind: part.features for part in heads}
     if isinstance(tuned := of_kind.get("tuned"), TunedVectors):
-        with models.encoder.changed(tuned.adapter):
-            models.encoder.save(folder / TUNED)
+        models.encoder.save(folder / TUNED, tuned.adapter)
     if isinstance(states := of_kind.get("answers"), AnswerStates):
         backbone = models.backbone
         backbone.model.save_pretrained(folder / BACKBONE)

@@ -18,7 +18,6 @@ from dawgen.selection.features import joined
 
 if TYPE_CHECKING:
     from dawgen.backbone import Backbone
-    from dawgen.selection.encoder import SentenceEncoder
     from dawgen.selection.parts import HeadPart
 
 FILE = "model.onnx"
@@ -102,9 +101,13 @@ class PromptedModel(nn.Module):
         return out.logits[:, before:].float()
 
 
-def write_head(folder: Path, encoder: SentenceEncoder, part: HeadPart, *, is_pair: bool) -> None:
-    """Write ``model.onnx`` of a linear head on sentence embeddings; raises as :func:`_write`."""
-    model = copy.deepcopy(encoder.model).cpu()
+def write_head(folder: Path, model: Any, part: HeadPart, *, is_pair: bool) -> None:
+    """Write ``model.onnx`` of a linear head on sentence embeddings; raises as :func:`_write`.
+
+    Args:
+        model: an encoder of its own, which is changed.
+    """
+    model = model.cpu()
     model.set_attn_implementation("eager")
     _write(folder, HeadOnEncoder(model, part), texts=2 if is_pair else 1)
 

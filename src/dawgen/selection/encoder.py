@@ -6,9 +6,10 @@ all-mpnet-base-v2, without that dependency.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -107,17 +108,30 @@ class SentenceEncoder:
 
     @contextmanager
     def changed(self, adapter: Adapter) -> Iterator[None]:
-        """Within, the encoder reads with the adapter's changes of its weights."""
-        kept: list[tuple[Any, torch.Tensor]] = []
+        """Within, the encoder reads with the adapter's changes of its weights.
+
+        They are added to what each layer gives: adding them to the weights would take a tenth of a
+        second a time.
+        """
+        hooks = []
         try:
-            for name, change in adapter.changes().items():
-                weight = self.model.get_submodule(name).weight
-                kept.append((weight, weight.data))
-                weight.data = weight.data + torch.from_numpy(change).to(weight)
+            for name, down in adapter.down.items():
+                parts = (torch.from_numpy(part) for part in (down, adapter.scaled_up(name)))
+                down_, up = (part.to(self.model.device) for part in parts)
+                layer = self.model.get_submodule(name)
+                hooks.append(layer.register_forward_hook(partial(_plus, down=down_, up=up)))
             yield
         finally:
-            for weight, data in kept:
-                weight.data = data
+            for hook in hooks:
+                hook.remove()
+
+    def with_changes(self, adapter: Adapter | None) -> Any:
+        """A copy of the model whose weights are changed so."""
+        model = copy.deepcopy(self.model)
+        for name, change in adapter.changes().items() if adapter else ():
+            weight = model.get_submodule(name).weight
+            weight.data += torch.from_numpy(change).to(weight)
+        return model
 
     @repeatable()
     @torch.no_grad()
@@ -161,10 +175,22 @@ class SentenceEncoder:
             kept = padded["attention_mask"].bool()
             yield list(batch), _Batch(padded["input_ids"], states, kept, kept & ~around)
 
-    def save(self, folder: Path) -> None:
-        """Write model and tokenizer as transformers reads them."""
-        self.model.save_pretrained(folder)
+    def save(self, folder: Path, adapter: Adapter | None = None) -> None:
+        """Write model, with an adapter's changes, and tokenizer as transformers reads them."""
+        model = self.with_changes(adapter) if adapter else self.model
+        model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
+
+
+def _plus(
+    layer: torch.nn.Module,
+    inputs: tuple[torch.Tensor, ...],
+    output: torch.Tensor,
+    down: torch.Tensor,
+    up: torch.Tensor,
+) -> torch.Tensor:
+    """What a linear layer gives, changed by up @ down; a forward hook."""
+    return output + inputs[0] @ down.T @ up.T
 
 
 def _means(states: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:

@@ -64,9 +64,13 @@ class Adapter:
     down: Mapping[str, npt.NDArray[np.float32]]
     up: Mapping[str, npt.NDArray[np.float32]]
 
+    def scaled_up(self, name: str) -> npt.NDArray[np.float32]:
+        """SCALE up of a layer, [O,RANK]."""
+        return np.float32(SCALE) * self.up[name]
+
     def changes(self) -> dict[str, npt.NDArray[np.float32]]:
         """[O,I] by the layer's name."""
-        return {name: SCALE * (up @ self.down[name]) for name, up in self.up.items()}
+        return {name: self.scaled_up(name) @ down for name, down in self.down.items()}
 
     def numbers(self) -> Numbers:
         """As arrays by name."""
