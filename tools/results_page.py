@@ -50,9 +50,9 @@ hide: [toc]
 
 Accuracy in per cent, mean and standard deviation over three draws of 16 rows per label for training
 and 16 for choosing (banking77: one draw), on up to 300 test rows. All learn from all labelled rows,
-within a minute or two. "Both together" is the product of MPNet's and the states' probabilities,
-which a run ships unless another candidate is better beyond doubt
-([what a run ships](selection.md)).
+within minutes. "Together" is the product of the probabilities of the tuned MPNet and the states, of
+pairs of MPNet, word match and the states. A run ships it unless another candidate is better beyond
+doubt ([what a run ships](selection.md)).
 
 ![Accuracy of each classifier by task, as in the table](images/expect.svg)
 
@@ -66,8 +66,9 @@ MPNet were chosen on held-out and test rows of CR, SICK, SUBJ and TREC. That it 
 comparing rules on 33 earlier cells, on test rows too. Three choices of examples, and how two heads
 are multiplied, were tried on pool rows of eight draws. MPNet became the default encoder by test
 rows of twelve tasks, and states are left out beyond 30 labels by those of banking77. The ten
-numbers of a pair and the exponents of three heads were chosen on pool rows alone. So some columns
-flatter a little.
+numbers of a pair and the exponents of three heads were chosen on pool rows alone, and so were steps
+and rate of the tuned encoder and its share in the product, on five tasks. So some columns flatter a
+little.
 
 ## What written rows bring
 

@@ -176,7 +176,7 @@ def _adapted(model: Any, seed: int) -> Iterator[Any]:
     from peft import LoraConfig, get_peft_model
 
     config = LoraConfig(r=RANK, lora_alpha=round(SCALE * RANK), target_modules=_square(model))
-    with torch.random.fork_rng(), quiet(), warnings.catch_warnings():
+    with torch.random.fork_rng(devices=[]), quiet(), warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # peft asks transformers in an old way
         torch.manual_seed(seed)
         adapted: Any = get_peft_model(model, config)
