@@ -12,14 +12,16 @@ from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
 from transformers import AutoModel
 
 from dawgen.selection import tuned
-from dawgen.selection.candidates import HEADS, kinds_of, lead_of
+from dawgen.selection.candidates import HEADS, Made, candidates, kinds_of, lead_of
 from dawgen.selection.encoder import SentenceEncoder
 from dawgen.selection.features import TextVectors, joined
 from dawgen.selection.heads import fit_head, halves, label_numbers, mean_loss
+from dawgen.selection.parts import Models
 from dawgen.selection.select import wanted
 from dawgen.selection.tuned import RANK, SCALE, Adapter, TunedEncoder, Tuning, tune
+from dawgen.settings.layers import build_settings
 from dawgen.settings.selection import SelectionSettings
-from dawgen.tasks import Row
+from dawgen.tasks import Row, Shots
 from tests.methods.small import pair_card, pair_rows
 from tests.tuning.toy import toy_card, toy_rows
 
@@ -174,6 +176,27 @@ def test_one_label_counts_as_much_as_another_where_the_metric_says_so(
     fair = plain.model_copy(update={"metric": "macro-f1"})
     first, second = (tune(encoder, card, rows, 1).numbers() for card in (plain, fair))
     assert any((second[name] != array).any() for name, array in first.items())
+
+
+def test_with_written_rows_the_encoder_is_tuned_on_the_real_ones(
+    encoder_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And only once: on either half, and on all."""
+    seen: list[int] = []
+    models = Models(
+        toy_card(), build_settings(overrides=[f"selection.encoder={encoder_folder}"])[0]
+    )
+    adapter = random_adapter(models.encoder)
+    monkeypatch.setattr(tuned, "tune", lambda _, __, rows, ___: seen.append(len(rows)) or adapter)
+    shots, made = Shots(toy_rows(12, 1), toy_rows(8, 2)), Made(toy_rows(30, 3))
+    names = ["tuned-embeddings", "tuned-embeddings+written"]
+    alone, with_written = candidates(names, shots, made, models, seed=1)
+    assert seen == [12, 8]
+    assert alone.known.all()
+    assert with_written.known.tolist() == [False] * 12 + [True] * 8
+    chances = [each.ship().probabilities(shots.dev) for each in (alone, with_written)]
+    assert seen == [12, 8, 20]
+    assert np.abs(chances[0] - chances[1]).max() > 1e-4
 
 
 def test_quick_tunes_an_encoder_on_single_texts_only(encoder_folder: Path) -> None:

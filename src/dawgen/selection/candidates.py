@@ -180,7 +180,13 @@ def _heads(
     fits: dict[Kind, Fit] = {} if teacher is None else {"embeddings": teacher}
     validated = [
         cross_validate(
-            models.recipe(kind), card, rows, seed, written, fits.get(kind, Training.head)
+            models.recipe(kind),
+            card,
+            rows,
+            seed,
+            written,
+            fits.get(kind, Training.head),
+            len(shots.train),
         )
         if written or kind in fits
         else models.validated(kind, rows, seed)

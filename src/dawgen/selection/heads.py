@@ -66,7 +66,8 @@ class Recipe:
         scaled: each feature has mean 0 and the rows have mean square length 1 for the regression.
         blocks: the features are so many blocks, each has a head of its own, and the heads' logits
             are averaged.
-        in_halves: cross-validation has two folds, since features take long to learn.
+        in_halves: cross-validation has two folds, since features take long to learn, and they are
+            learnt from real rows only.
     """
 
     make: Callable[[Sequence[Row]], Features]
@@ -157,9 +158,9 @@ class Training:
     def of(
         cls, recipe: Recipe, card: TaskCard, rows: Sequence[Row], written: Sequence[Row] = ()
     ) -> Training:
-        """With features learnt from all of the rows."""
+        """With features learnt from all of the rows, or from the real ones as the recipe says."""
         everything = [*rows, *written]
-        features = recipe.make(everything)
+        features = recipe.make(rows if recipe.in_halves else everything)
         gold, labels, real = label_numbers(card, everything), len(card.labels), len(rows)
         parts = [label_weights(part, card.metric) for part in (gold[:real], gold[real:])]
         weights = np.concatenate(parts)

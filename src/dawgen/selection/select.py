@@ -23,8 +23,11 @@ _EMBEDDINGS = tuple(name for name in ALL if name.startswith(("embeddings", "alig
 _OF_PAIRS = {"alignment", "alignment+written"}
 _TUNED = {name for name in ALL if name.startswith("tuned")}
 """Of pairs they take minutes and bring nothing (docs/log.md)."""
-_NOT_QUICK = {"noisy-channel", "average"}
-"""The first is slow, and the second is on average no better than the best (docs/selection.md)."""
+_NOT_QUICK = {
+    *("noisy-channel", "average"),
+    *("tuned-embeddings+written", "tuned-embeddings+states+written"),
+}
+"""Slow, or on average no better than the best (docs/selection.md)."""
 
 MADE = 5
 """Goes up when candidates are made in another way, so that a finished run makes them again."""
