@@ -6,7 +6,8 @@
 The candidate ``embeddings+unlabelled`` reads ``train.jsonl`` of the task without its labels.
 The table comes last, in Markdown. A cell that is there already is not measured again; other
 candidates are added to it. ``--summary results/candidates/NAME.json`` writes the accuracies of all
-cells, which docs/results.md and the README show (``python -m tools.make_docs``).
+cells, which docs/results.md and the README show (``python -m tools.make_docs``); other tasks that
+the file has stay.
 """
 
 from __future__ import annotations
@@ -130,7 +131,7 @@ RULES: dict[str, Choose] = {
     "always embeddings+states": lambda found, gold: next(
         (each for each in found if each.leads), found[0]
     ),
-    f"dawgen: embeddings+states, unless another one is better (p < {DOUBT})": _plain(choose),
+    f"dawgen: what leads, unless another one is better (p < {DOUBT})": _plain(choose),
     f"the same, the average where the sign test gives p < {DOUBT}": choose,
 }
 
@@ -243,7 +244,11 @@ def main() -> None:
                 write_json(path, cell)
     cells = sorted(asked.out.glob("*.json"))
     if asked.summary:
-        write_json(asked.summary, summary(cells))
+        made = summary(cells)
+        if asked.summary.exists():
+            before = json.loads(asked.summary.read_text("utf-8"))["tasks"]
+            made["tasks"] = {**before, **made["tasks"]}
+        write_json(asked.summary, made)
     print("\n".join(table(cells)))
 
 

@@ -47,8 +47,9 @@ class Selection:
 def wanted(settings: SelectionSettings, card: TaskCard) -> list[str]:
     """Names of the candidates that the settings ask for, the cheapest to use first.
 
-    ``quick`` leaves out an encoder that would have to be downloaded, heads on states where there
-    are many labels, and an encoder tuned on pairs. Single texts have no alignment.
+    ``quick`` leaves out an encoder that would have to be downloaded, heads on states and a tuned
+    encoder where there are many labels, and an encoder tuned on pairs. Single texts have no
+    alignment.
 
     Raises:
         UserError: nothing is left of the names.
@@ -73,7 +74,7 @@ def _asked(settings: SelectionSettings, card: TaskCard) -> list[str]:
         left = _NOT_QUICK | (set() if is_here(settings.encoder) else set(_EMBEDDINGS))
         left |= _TUNED if card.is_pair else set()
         if len(card.labels) > _MANY_LABELS:
-            left |= {name for name in ALL if "states" in name}
+            left |= _TUNED | {name for name in ALL if "states" in name}
         return [name for name in ALL if name not in left]
     return [name for name in ALL if name in asked]
 
