@@ -61,6 +61,7 @@ def run(job: SmallJob, encoder: Path) -> None:
     assert zero[0] == pytest.approx(zero[1])
 
 
+@pytest.mark.slow
 def test_a_run_of_a_sequence_to_sequence_model(
     tmp_path: Path, model_folder: Path, encoder_folder: Path
 ) -> None:

@@ -14,7 +14,7 @@ _COLOURS = (
     "#b3261e",
 )
 """Of the columns, in their order; the last is what a run ships."""
-_WIDTH, _LEFT, _RIGHT, _TOP, _LINE = 760, 240, 24, 78, 25
+_WIDTH, _LEFT, _RIGHT, _TOP, _LINE = 800, 240, 24, 78, 25
 _LEAST, _MOST, _EVERY = 40, 100, 10
 """Of the axis, per cent."""
 _INK, _PALE = "#24292f", "#d8dee4"
@@ -63,7 +63,7 @@ def _legend() -> Iterator[str]:
         words = f"{column.title} (shipped)" if column is COLUMNS[-1] else column.title
         yield f'<circle cx="{x + 5}" cy="47" r="{_radius(colour)}" fill="{colour}"/>'
         yield _text(x + 16, 51, words)
-        x += 30 + 6.4 * len(words)
+        x += 33 + 6.7 * len(words)
 
 
 def _axis(bottom: float) -> Iterator[str]:

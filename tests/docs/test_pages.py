@@ -7,6 +7,7 @@ import io
 import re
 import shlex
 from contextlib import redirect_stdout
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -18,11 +19,15 @@ from tools import make_docs
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
+@cache
+def generated() -> dict[str, str]:
+    """All pages, which take seconds to make."""
+    return make_docs.pages()
+
+
 @pytest.mark.parametrize("name", ["settings.md", "commands.md", "results.md", "../README.md"])
 def test_a_generated_page_has_not_drifted(name: str) -> None:
-    assert (DOCS / name).read_text("utf-8") == make_docs.pages()[name], (
-        "run: python -m tools.make_docs"
-    )
+    assert (DOCS / name).read_text("utf-8") == generated()[name], "run: python -m tools.make_docs"
 
 
 def test_every_page_is_in_the_navigation() -> None:

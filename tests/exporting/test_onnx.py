@@ -42,7 +42,7 @@ def test_a_prompt_labels_as_the_run_does(
     compare(write_run(tmp_path, request.getfixturevalue(f"tiny_{name}"), tail), tmp_path)
 
 
-@pytest.mark.parametrize("kind", ["embeddings", "tuned"])
+@pytest.mark.parametrize("kind", [pytest.param("embeddings", marks=pytest.mark.slow), "tuned"])
 def test_a_head_on_sentence_embeddings_does(
     kind: Kind, tiny_bart: Backbone, encoder_folder: Path, tmp_path: Path
 ) -> None:

@@ -18,8 +18,8 @@ from tests.invariants.jobs import dawgen
     [
         ("generator/label-prompts/same/adapter_model.safetensors", "flipped"),
         ("synthetic/shard-00001.parquet", "truncated"),
-        ("baseline/log.jsonl", "flipped"),
-        ("prompt/fingerprint.json", "emptied"),
+        pytest.param("baseline/log.jsonl", "flipped", marks=pytest.mark.slow),
+        pytest.param("prompt/fingerprint.json", "emptied", marks=pytest.mark.slow),
     ],
 )
 def test_a_damaged_artefact(harness: Harness, name: str, way: str) -> None:
