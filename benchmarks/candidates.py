@@ -62,6 +62,10 @@ def measure(card: TaskCard, data: Path, seed: int, names: Sequence[str], most: i
         _MODELS.clear()  # one task's models are in memory at a time
         _MODELS[card.name] = Models(card, settings)
     models = _MODELS[card.name]
+    if models.settings.seed != seed:  # by which an encoder is tuned
+        before, models = models, Models(card, settings)
+        vars(models).update({k: v for k, v in vars(before).items() if k in _LOADED})
+        _MODELS[card.name] = models
     folder = data / card.name / f"16-{seed}"
     shots = Shots(*(load_rows(card, str(folder / f"{part}.jsonl")) for part in ("train", "dev")))
     models.take_shots(shots)
@@ -213,6 +217,8 @@ def summary(cells: Sequence[Path]) -> dict[str, Any]:
 
 _OVERRIDES: list[str] = []
 _MODELS: dict[str, Models] = {}
+_LOADED = ("backbone", "encoder")
+"""What models of the next seed need not load again."""
 
 
 def main() -> None:

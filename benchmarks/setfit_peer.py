@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     found = json.loads(given.out.read_text("utf-8")) if given.out.is_file() else {}
+    packages = ("setfit", "sentence-transformers", "transformers", "torch")
+    found["about"] = found.get("about", {}) | {name: version(name) for name in packages}
     for task in given.tasks:
         for seed in given.seeds:
             name = f"{task}-{seed}-{given.iterations}"

@@ -85,6 +85,8 @@ def test_its_fingerprint_is_of_what_it_is_made_of(context: Context) -> None:
     other = Context(context.folder, job, context.backbone, context.seed)
     assert RunReader.of(other, settings).fingerprint != before
     assert RunReader.of(context, settings_of("paper")).fingerprint != before
+    more = settings_of(["tfidf", "prompt", "average"])  # which do not read
+    assert RunReader.of(context, more).fingerprint == before
     prompt = torch.randn(3, context.backbone.hidden_size)
     save_prompt(prompt, context.path / BASELINE, context.backbone)
     assert RunReader.of(context, settings).fingerprint != before

@@ -68,9 +68,9 @@ class RunReader:
 
     @property
     def fingerprint(self) -> str:
-        """Of prompt, shots, candidates, and the models that read."""
+        """Of prompt, shots, the heads among the candidates, and the models that read."""
         job = self.context.job
-        names = wanted(self.settings.selection, job.card)
+        names = _heads(self.settings, job.card)
         prompt = load_prompt(self.context.path / BASELINE, self.context.backbone)
         with_encoder = asks_for_embeddings(names)
         return fingerprint(
@@ -136,6 +136,11 @@ def _logs(chances: npt.NDArray[np.floating[Any]]) -> torch.Tensor:
     return torch.from_numpy(chances).double().clamp(min=1e-30).log()
 
 
+def _heads(settings: Settings, card: TaskCard) -> list[str]:
+    """Names of the candidates that may read."""
+    return [name for name in wanted(settings.selection, card) if name in HEADS]
+
+
 def reader_of(context: Context, settings: Settings, models: Models) -> PromptReader | HeadReader:
     """The best of the run's prompt on the few shots alone and the linear heads that
     ``selection.candidates`` names; with ``paper`` the prompt.
@@ -148,7 +153,7 @@ def reader_of(context: Context, settings: Settings, models: Models) -> PromptRea
         models: remember what they have read and tuned, for a later stage.
     """
     prompt = PromptReader.of(context, settings.evaluation.tokens_per_batch)
-    names = [name for name in wanted(settings.selection, context.job.card) if name in HEADS]
+    names = _heads(settings, context.job.card)
     if not names:
         return prompt
     shots = context.job.shots

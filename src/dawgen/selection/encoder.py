@@ -189,7 +189,8 @@ def _plus(
     down: torch.Tensor,
     up: torch.Tensor,
 ) -> torch.Tensor:
-    """What a linear layer gives, changed by up @ down; a forward hook."""
+    """A linear layer's output [...,O] of inputs [...,I], changed by up [O,R] @ down [R,I]; a
+    forward hook."""
     return output + inputs[0] @ down.T @ up.T
 
 
