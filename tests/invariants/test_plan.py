@@ -69,7 +69,7 @@ def test_the_choice_is_planned_with_the_rows_that_heads_learn_from(job: SmallJob
     train, dev, test = (str(job.data(name)) for name in ("train", "dev", "test"))
     rows = load_job(str(job.card), settings, train=train, dev=dev, test=test)
     found = SelectionPlan(rows, load_backbone(settings.backbone), settings, Meter(), per_row=2.0)
-    few, many, most = (found.stage(n).seconds for n in (0, 1000, 5000))
+    few, many, most = (found.stage(n, read=True).seconds for n in (0, 1000, 5000))
     assert many.least > few.least
     assert most == many  # of more, heads take a part
     assert few.most - few.least == pytest.approx(3 * 2.0 * 30)  # an average reads the rows again
@@ -77,3 +77,6 @@ def test_the_choice_is_planned_with_the_rows_that_heads_learn_from(job: SmallJob
     longer = found.reader(alone).seconds
     assert longer.least >= 40 + 2.0 * 8  # the development shots under the prompt, and the heads
     assert longer.least == longer.most
+    unread = found.stage(0, read=False).seconds  # what the reader has validated counts once
+    heads = longer.least - 40 - 2.0 * len(rows.shots.dev)
+    assert unread.least - few.least == pytest.approx(heads)

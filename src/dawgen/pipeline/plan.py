@@ -66,9 +66,11 @@ def plan(job: Job, backbone: Backbone, settings: Settings, given: Given | None =
         else:
             written = len(given.rows) if given else probe.wanted_rows()
             selection = probe.selection(evaluation)
-            if settings.synthesis.chooses:
+            reads = settings.synthesis.chooses
+            if reads:
                 writing = [*writing[:-1], selection.reader(writing[-1])]
-            stages = [*first, *writing, tuning, selection.stage(written), evaluation]
+            last = [selection.stage(written, read=reads), evaluation]
+            stages = [*first, *writing, tuning, *last]
     tokens = fitting_tokens(backbone, graph=True)
     attempts = exactly(len(given.rows)) if given else probe.attempts()
     source = f"{given.origin.name} (SHA-256 {given.origin.sha256})" if given else None

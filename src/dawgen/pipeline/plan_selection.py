@@ -41,10 +41,12 @@ class HeadSpeed:
     Attributes:
         encode: to turn it into numbers.
         validate: to have it among the rows of a cross-validation.
+        ship: to have it among those that a tuned encoder learns from in the end.
     """
 
     encode: float
     validate: float
+    ship: float = 0.0
 
 
 class SelectionPlan:
@@ -75,34 +77,43 @@ class SelectionPlan:
                 for kind in dict.fromkeys(kind for kinds in self._kinds.values() for kind in kinds)
             }
 
-    def stage(self, written: int) -> StagePlan:
-        """Of the stage, for so many written rows; an average may read the test rows again."""
+    def stage(self, written: int, *, read: bool) -> StagePlan:
+        """Of the stage, for so many written rows; an average may read the test rows again.
+
+        Args:
+            read: a reader has validated the heads on the shots already.
+        """
         seconds = self._heads(min(written, MOST_WRITTEN)) + self._prompts()
+        seconds += 0.0 if read else self._on_shots()
         again = AVERAGED * self._per_row * self._tested if "average" in self.names else 0.0
         return StagePlan("selection", self.cost, _probes(self.cost, seconds, seconds + again))
 
     def reader(self, stage: StagePlan) -> StagePlan:
         """The synthesis with the choice of its reader: each head on the shots, the prompt on the
         development shots."""
-        shots = len(self._shots)
-        seconds = sum(
-            (s.encode + s.validate) * shots * self._choices(kind)
-            for kind, s in self._speeds.items()
-        )
+        seconds = self._on_shots()
         seconds += self._per_row * len(self._job.shots.dev) if self._speeds else 0.0
         more = _probes(stage.probe, seconds, seconds)
         return StagePlan(stage.name, stage.probe, stage.times + more)
 
+    def _on_shots(self) -> float:
+        """Each head in cross-validation, without written rows."""
+        return len(self._shots) * sum(
+            (speed.encode + speed.validate) * self._choices(kind)
+            for kind, speed in self._speeds.items()
+        )
+
     def _heads(self, written: int) -> float:
-        """Every text is encoded once; each head is validated on the rows that it learns from."""
+        """Beside :meth:`_on_shots`: written and test rows are encoded once, heads with written rows
+        are validated, and an encoder is tuned on all shots."""
         shots = len(self._shots)
         seconds = 0.0
         for kind, speed in self._speeds.items():
             taught = [n for n, kinds in self._kinds.items() if kind in kinds and WRITTEN in n]
             with_rows = written if taught else 0
-            times = self._choices(kind)
-            seconds += speed.encode * (times * shots + with_rows + self._tested)
-            seconds += speed.validate * (times * shots + (shots + with_rows) * len(taught))
+            again = 0 if kind == "tuned" else (shots + with_rows) * len(taught)
+            seconds += speed.encode * (with_rows + self._tested)
+            seconds += speed.validate * again + speed.ship * shots
         return seconds
 
     def _choices(self, kind: Kind) -> int:
@@ -137,13 +148,14 @@ def _head_speed(kind: Kind, few: Sequence[Row], models: Models, seed: int) -> He
 
 
 def _tuned_speed(few: Sequence[Row], models: Models) -> HeadSpeed:
-    """Of an encoder that is tuned on each half of the rows and on all of them."""
+    """Of an encoder that is tuned on each half of the rows, and then on all of them."""
     some = first_of_each_label(few, max(BATCH, len(models.card.labels)))
     began = perf_counter()
     features = models.recipe("tuned").make(some)
     tuned = perf_counter()
     features.of(few)
-    return HeadSpeed((perf_counter() - tuned) / len(few), 2 * (tuned - began) / len(some))
+    each = (tuned - began) / len(some)
+    return HeadSpeed((perf_counter() - tuned) / len(few), validate=each, ship=each)
 
 
 def _probes(cost: Cost, least: float, most: float) -> Range:
