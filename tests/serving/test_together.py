@@ -48,6 +48,7 @@ def test_vectors_and_words_of_pairs(
         [
             choosing(first, "vectors", "embeddings"),
             choosing(first, "words", "alignment"),
+            choosing(first, "tuned", "tuned"),  # by changes of the encoder that all of them share
             choosing(first, "all", "alignment", "embeddings", groups=[0, 0]),
         ]
     )
