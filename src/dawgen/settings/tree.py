@@ -42,8 +42,8 @@ class BackboneSettings(Section):
     device: str = "auto"
     """`auto` (a GPU if there is one, else the CPU) or a torch device such as `cuda:1`."""
     dtype: Literal["auto", "fp32", "bf16"] = "fp32"
-    """Number format of the weights. `auto` is bf16 on a device that has instructions for it, else
-    fp32; a run keeps which. fp16 is not available: T5's activations overflow in it."""
+    """Number format of the weights. `auto` is bf16 on a device where it is faster, else fp32; a
+    run keeps which. fp16 is not available: T5's activations overflow in it."""
     max_length: Positive = 512
     """Largest number of tokens of an input, soft prompt included (T5's own training length). Longer
     texts are truncated; templates never are."""
