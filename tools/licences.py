@@ -63,6 +63,11 @@ HELD = (
         "weights and vocabulary, made from sentence-transformers/all-MiniLM-L6-v2",
         "Apache-2.0",
     ),
+    Held(
+        "src/dawgen/selection/cross_encoders",
+        "changes of sentence-transformers/all-mpnet-base-v2, learnt from SNLI, MNLI and QNLI",
+        "Apache-2.0",
+    ),
     Held("src/dawgen/tasks/demo", "rows of SNLI, for the demo task", "CC BY-SA 4.0"),
     Held("src/dawgen/synthesis/corpora/captions.txt.xz", "captions of COCO", "CC BY 4.0"),
     Held(

@@ -16,10 +16,10 @@ from dawgen.exporting import export_run
 from dawgen.use.classifier import Classifier
 from tests.exporting.test_export import answers, label_elsewhere, write_data, write_run
 from tests.invariants.jobs import dawgen
-from tests.selection.conftest import encoder_folder
+from tests.selection.conftest import cross_folder, encoder_folder
 from tests.serving.runs import choosing
 
-__all__ = ["encoder_folder"]
+__all__ = ["cross_folder", "encoder_folder"]
 
 Made = tuple[dict[str, Path], dict[str, Path], list[tuple[str, str]]]
 
@@ -28,7 +28,7 @@ Made = tuple[dict[str, Path], dict[str, Path], list[tuple[str, str]]]
 def made(
     tiny_bart: Backbone,
     tiny_llama: Backbone,
-    encoder_folder: Path,
+    cross_folder: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Made:
     """Runs that ship different things, and their exports, each asked elsewhere."""
@@ -39,7 +39,7 @@ def made(
     )
     for run in (bart, llama):
         with (run / "config.yaml").open("a") as file:
-            file.write(f"selection: {{encoder: {encoder_folder}}}\n")
+            file.write(f"selection: {{encoder: {cross_folder}}}\n")
         card = yaml.safe_load((run / "task.yaml").read_text())  # whose rows fit with it
         (run / "task.yaml").write_text(yaml.safe_dump(card | {"instruction": "Same or other?"}))
     runs = {
@@ -49,6 +49,7 @@ def made(
         "alignment": choosing(bart, "alignment", "alignment"),
         "pair": choosing(bart, "pair", "alignment", "embeddings", "answers", groups=[0, 0, 0]),
         "tuned": choosing(bart, "tuned", "alignment", "tuned", groups=[0, 0]),
+        "cross": choosing(bart, "cross", "alignment", "cross", groups=[0, 0]),
         "encoder": choosing(bart, "encoder", "answers"),
         "decoder": choosing(llama, "decoder", "answers"),
         "mean": choosing(bart, "mean", "words", "embeddings", "answers"),
@@ -65,7 +66,7 @@ def made(
     "name",
     [
         *("prompt", "words", "embeddings", "alignment", "pair", "encoder", "decoder", "mean"),
-        *("tuned", "product", "zero-shot"),
+        *("tuned", "cross", "product", "zero-shot"),
     ],
 )
 def test_the_shipped_choice_labels_as_the_run_does(made: Made, name: str) -> None:

@@ -15,10 +15,10 @@ from dawgen.serving.tasks import open_tasks
 from dawgen.serving.together import Reading, read_together
 from dawgen.use.classifier import Classifier
 from tests.exporting.test_export import write_run
-from tests.selection.conftest import encoder_folder
+from tests.selection.conftest import cross_folder, encoder_folder
 from tests.serving.runs import PAIRS, choosing, other_prompt
 
-__all__ = ["encoder_folder"]
+__all__ = ["cross_folder", "encoder_folder"]
 
 
 def compare(folders: list[Path]) -> None:
@@ -39,16 +39,18 @@ def test_tasks_of_all_kinds(runs: list[Path]) -> None:
 
 
 def test_vectors_and_words_of_pairs(
-    tiny_llama: Backbone, encoder_folder: Path, tmp_path: Path
+    tiny_llama: Backbone, cross_folder: Path, tmp_path: Path
 ) -> None:
     first = write_run(tmp_path / "first", tiny_llama)
     with (first / "config.yaml").open("a") as file:
-        file.write(f"selection: {{encoder: {encoder_folder}}}\n")
+        file.write(f"selection: {{encoder: {cross_folder}}}\n")
     compare(
         [
             choosing(first, "vectors", "embeddings"),
             choosing(first, "words", "alignment"),
             choosing(first, "tuned", "tuned"),  # by changes of the encoder that all of them share
+            choosing(first, "cross", "cross"),
+            choosing(first, "across", "cross", "embeddings", groups=[0, 0]),
             choosing(first, "all", "alignment", "embeddings", groups=[0, 0]),
         ]
     )

@@ -10,6 +10,7 @@ from safetensors.numpy import save_file
 
 from dawgen.errors import UserError
 from dawgen.exporting.about import about_reading
+from dawgen.selection.cross_encoder import CrossVectors
 from dawgen.selection.parts import HeadPart
 from dawgen.selection.states import AnswerStates
 from dawgen.selection.tuned import TunedVectors
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from dawgen.selection.store import Choice
 
 NUMBERS, WORDS, BACKBONE = "head.safetensors", "words.json", "backbone"
-ENCODER, TUNED = "encoder", "tuned-encoder"
+ENCODER, TUNED, CROSS = "encoder", "tuned-encoder", "cross-encoder"
 
 
 def check_heads(run: Path, choice: Choice) -> None:
@@ -55,6 +56,8 @@ def write_heads(folder: Path, choice: Choice, models: Models) -> dict[str, Any]:
     of_kind = {part.kind: part.features for part in heads}
     if isinstance(tuned := of_kind.get("tuned"), TunedVectors):
         models.encoder.save(folder / TUNED, tuned.adapter)
+    if isinstance(cross := of_kind.get("cross"), CrossVectors):
+        models.encoder.save(folder / CROSS, cross.read.adapter)
     if isinstance(states := of_kind.get("answers"), AnswerStates):
         backbone = models.backbone
         backbone.model.save_pretrained(folder / BACKBONE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -69,8 +70,8 @@ class SelectionPlan:
         models = Models(job.card, settings, backbone)
         few = first_of_each_label(self._shots, max(_FEW, 2 * len(job.card.labels)))
         known = [(name, name.removesuffix(WRITTEN)) for name in self.names]
-        pair = job.card.is_pair
-        self._kinds = {n: kinds_of(head, is_pair=pair) for n, head in known if head in HEADS}
+        kinds_here = partial(kinds_of, is_pair=job.card.is_pair, crosses=models.reads_across)
+        self._kinds = {name: kinds_here(head) for name, head in known if head in HEADS}
         with meter.measure() as self.cost:
             self._speeds = {
                 kind: _head_speed(kind, few, models, settings.seed)

@@ -10,6 +10,7 @@ _TITLES = {
     "tfidf": "logistic regression on TF-IDF",
     "embeddings": "logistic regression on embeddings",
     "alignment": "logistic regression on how a pair's words match",
+    "cross-encoder": "logistic regression on both texts read as one",
     "states": "logistic regression on the model's states",
     "embeddings+states": "logistic regression on embeddings and states",
     "tuned-embeddings": "logistic regression on tuned embeddings",

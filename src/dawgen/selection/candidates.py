@@ -36,6 +36,7 @@ HEADS: dict[str, tuple[Kind, ...]] = {
     "tfidf": ("words",),
     "embeddings": ("embeddings",),
     "alignment": ("alignment",),
+    "cross-encoder": ("cross",),
     "states": ("answers",),
     "embeddings+states": ("embeddings", "answers"),
     "tuned-embeddings": ("tuned",),
@@ -44,11 +45,17 @@ HEADS: dict[str, tuple[Kind, ...]] = {
 """Kinds of the linear heads of which a candidate is the product."""
 
 
-def kinds_of(name: str, *, is_pair: bool) -> tuple[Kind, ...]:
-    """Those of a candidate of ``HEADS``. Of pairs, one on embeddings and states also goes by how
-    the words of both texts answer each other, which is read on the way to the embeddings."""
+def kinds_of(name: str, *, is_pair: bool, crosses: bool = False) -> tuple[Kind, ...]:
+    """Those of a candidate of ``HEADS``.
+
+    Of pairs, one on embeddings and states also goes by how the words of both texts answer each
+    other, which is read on the way to the embeddings, and by a cross-encoder where there is one.
+    """
     kinds = HEADS[name]
-    return ("alignment", *kinds) if is_pair and len(kinds) > 1 else kinds
+    if not is_pair or len(kinds) == 1:
+        return kinds
+    across: tuple[Kind, ...] = ("cross",) if crosses else ()
+    return ("alignment", *across, *kinds)
 
 
 def lead_of(kinds: Sequence[Kind]) -> int:
@@ -129,16 +136,16 @@ def candidates(
     if not models.examples:
         models.take_shots(shots)
     found: list[Candidate] = []
-    is_pair = models.card.is_pair
+    kinds_here = partial(kinds_of, is_pair=models.card.is_pair, crosses=models.reads_across)
     teacher: SelfTraining | None = None
     for name in names:
         began = perf_counter()
         head = name.removesuffix(WRITTEN)
         if head in HEADS and (head == name or written):
-            extra, kinds = written if name != head else (), kinds_of(head, is_pair=is_pair)
+            extra, kinds = written if name != head else (), kinds_here(head)
             found.append(_heads(name, kinds, shots, extra, models, seed, began))
         elif name.endswith(TAUGHT) and made.unlabelled:
-            kinds = kinds_of(name.removesuffix(TAUGHT), is_pair=is_pair)
+            kinds = kinds_here(name.removesuffix(TAUGHT))
             if teacher is None:
                 teacher = SelfTraining(models.recipe("embeddings"), made.unlabelled)
             found.append(_heads(name, kinds, shots, (), models, seed, began, teacher))

@@ -151,10 +151,27 @@ class SentenceEncoder:
                 words[place] = Tokens(ids, units[row][own.cpu().numpy()])
         return vectors, [words[place] for place in range(len(texts))]
 
-    def _read(self, texts: Sequence[str]) -> Iterator[tuple[list[int], _Batch]]:
-        """Batch by batch, with the places of its texts."""
+    @repeatable()
+    @torch.no_grad()
+    def read_pairs(self, pairs: Sequence[tuple[str, str]]) -> Vectors:
+        """[N,H] of unit length, of both texts of a pair as one; the longer of them is cut first."""
+        vectors = np.zeros((len(pairs), self.model.config.hidden_size), np.float32)
+        first, second = ([pair[which] for pair in pairs] for which in (0, 1))
+        for batch, read in self._read(first, second):
+            vectors[batch] = _means(read.states, read.kept).cpu().numpy()
+        return vectors
+
+    def _read(
+        self, texts: Sequence[str], others: Sequence[str] | None = None
+    ) -> Iterator[tuple[list[int], _Batch]]:
+        """Batch by batch, with the places of its texts.
+
+        Args:
+            others: second texts, each of which is read behind the first as one input.
+        """
         found = self.tokenizer(
             list(texts),
+            None if others is None else list(others),
             truncation=True,
             max_length=self.max_length,
             split_special_tokens=True,  # "[SEP]" in a text is text

@@ -15,6 +15,7 @@ from dawgen.backbone.frame import Frame, frame_json
 from dawgen.errors import UserError
 from dawgen.evaluation import predict
 from dawgen.selection.alignment import Alignment
+from dawgen.selection.cross_encoder import CrossEncoder, CrossVectors, adapter_file, read_adapter
 from dawgen.selection.encoder import SentenceEncoder
 from dawgen.selection.features import Features, TextVectors
 from dawgen.selection.heads import (
@@ -39,7 +40,9 @@ if TYPE_CHECKING:
     from dawgen.tasks import Row, Shots, TaskCard
 
 Numbers = dict[str, npt.NDArray[Any]]
-Kind = Literal["words", "embeddings", "tuned", "alignment", "answers", "prompt", "generator"]
+Kind = Literal[
+    "words", "embeddings", "tuned", "alignment", "cross", "answers", "prompt", "generator"
+]
 
 
 ROWS_AT_ONCE = 4096
@@ -77,6 +80,28 @@ class Models:
         """The sentence encoder."""
         return SentenceEncoder(self.settings.selection.encoder, self.settings.backbone.device)
 
+    @property
+    def reads_across(self) -> bool:
+        """Whether rows are pairs that a cross-encoder can read."""
+        encoder = self.settings.selection.encoder
+        return self.card.is_pair and adapter_file(encoder) is not None
+
+    @cached_property
+    def cross_encoder(self) -> CrossEncoder:
+        """What reads both texts of a pair at once.
+
+        Raises:
+            UserError: there is none of this encoder.
+        """
+        name = self.settings.selection.encoder
+        file = adapter_file(name)
+        if file is None:
+            raise UserError(
+                f"There is no cross-encoder of the sentence encoder {name}; set "
+                "selection.encoder to mpnet."
+            )
+        return CrossEncoder(self.encoder, read_adapter(file))
+
     @cached_property
     def label_words(self) -> list[list[int]]:
         """Token ids of each label's word, as the backbone reads it."""
@@ -106,6 +131,8 @@ class Models:
             return self._of_states()
         if kind == "alignment":
             return Recipe(partial(_always, Alignment(self.encoder.pairs)), scaled=True)
+        if kind == "cross":
+            return Recipe(partial(_always, CrossVectors(self.cross_encoder)))
         if kind == "tuned":
             return Recipe(Tuning(self.encoder, self.card, self.settings.seed), in_halves=True)
         vectors = TextVectors(self.encoder.pairs, is_pair=self.card.is_pair)
@@ -198,9 +225,11 @@ class HeadPart:
         return numbers
 
     def words(self) -> dict[str, Any]:
-        """The vocabulary, of counted words; depths and examples, of states."""
+        """The vocabulary, of counted words; depths and examples, of states; which cross-encoder."""
         if isinstance(self.features, AnswerStates):
             return {"depths": list(self.features.depths), "shown": self.features.shown.words()}
+        if isinstance(self.features, CrossVectors):
+            return {"adapter": self.features.read.adapter.fingerprint}
         if not isinstance(self.features, WordCounts):
             return {}
         return {"terms": [list(block.terms) for block in self.features.blocks]}
@@ -277,11 +306,12 @@ def read_part(
     """The part that was kept as these numbers and words.
 
     Raises:
-        UserError: an earlier version kept it, which read states in another way.
+        UserError: another version kept it, which read states or pairs in another way.
     """
-    if kind == "states":  # type: ignore[comparison-overlap]
+    other = kind == "states"  # type: ignore[comparison-overlap]
+    if other or (kind == "cross" and words["adapter"] != models.cross_encoder.adapter.fingerprint):
         raise UserError(
-            f"The run ships {name}, which an earlier version of dawgen made in another way; make "
+            f"The run ships {name}, which another version of dawgen made in another way; make "
             "the run again with this version, or use its prompt (--use prompt)."
         )
     if kind == "prompt":
@@ -300,6 +330,8 @@ def read_part(
         features = models.states(depths, Shown.of_words(words["shown"]))
     elif kind == "alignment":
         features = Alignment(models.encoder.pairs)
+    elif kind == "cross":
+        features = CrossVectors(models.cross_encoder)
     elif kind == "tuned":
         tuned = TunedEncoder(models.encoder, Adapter.of_numbers(numbers))
         features = TunedVectors(tuned, is_pair=models.card.is_pair)

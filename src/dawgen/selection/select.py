@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from dawgen.errors import UserError
 from dawgen.selection.candidates import TAUGHT, Candidate, Made, candidates
 from dawgen.selection.choose import choose, paired, value
+from dawgen.selection.cross_encoder import adapter_file
 from dawgen.selection.encoder import is_here
 from dawgen.selection.heads import Numbers, label_numbers, mean_loss
 from dawgen.selection.parts import Models
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
     from dawgen.tasks.card import Metric
 
 ALL: tuple[str, ...] = get_args(CandidateName)
-_EMBEDDINGS = tuple(name for name in ALL if name.startswith(("embeddings", "alignment", "tuned")))
-_OF_PAIRS = {"alignment", "alignment+written"}
+_ON_ENCODER = ("embeddings", "alignment", "cross", "tuned")
+_EMBEDDINGS = tuple(name for name in ALL if name.startswith(_ON_ENCODER))
+_CROSS = {"cross-encoder", "cross-encoder+written"}
+_OF_PAIRS = {"alignment", "alignment+written", *_CROSS}
 _TUNED = {name for name in ALL if name.startswith("tuned")}
 """Of pairs they take minutes and bring nothing (docs/log.md)."""
 _NOT_QUICK = {
@@ -29,7 +32,7 @@ _NOT_QUICK = {
 }
 """Slow, or on average no better than the best (docs/selection.md)."""
 
-MADE = 5
+MADE = 6
 """Goes up when candidates are made in another way, so that a finished run makes them again."""
 _MANY_LABELS = 30
 """With 77 labels, heads on states took 13 minutes and brought nothing (docs/log.md)."""
@@ -49,13 +52,15 @@ def wanted(settings: SelectionSettings, card: TaskCard) -> list[str]:
 
     ``quick`` leaves out an encoder that would have to be downloaded, heads on states and a tuned
     encoder where there are many labels, and an encoder tuned on pairs. Single texts have no
-    alignment.
+    alignment and no cross-encoder, and most encoders none either.
 
     Raises:
         UserError: nothing is left of the names.
     """
     asked = _asked(settings, card)
     names = [name for name in asked if card.is_pair or name not in _OF_PAIRS]
+    if isinstance(settings.candidates, str) and adapter_file(settings.encoder) is None:
+        names = [name for name in names if name not in _CROSS]
     if asked and not names:
         raise UserError(
             f"{' and '.join(asked)} in selection.candidates is for tasks of two texts, and "

@@ -7,6 +7,7 @@ and a cross-entropy through a linear head.
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import safetensors.numpy
 import torch
 from torch import Tensor, nn
 
@@ -71,6 +73,11 @@ class Adapter:
     def changes(self) -> dict[str, npt.NDArray[np.float32]]:
         """[O,I] by the layer's name."""
         return {name: self.scaled_up(name) @ down for name, down in self.down.items()}
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of its numbers."""
+        return hashlib.sha256(safetensors.numpy.save(self.numbers())).hexdigest()
 
     def numbers(self) -> Numbers:
         """As arrays by name."""

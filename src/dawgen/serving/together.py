@@ -16,6 +16,7 @@ from dawgen.backbone.packed import SharedPrompts
 from dawgen.backbone.scoring import score_rows
 from dawgen.errors import UserError
 from dawgen.selection.alignment import Alignment, ReadPairs, pairs_of
+from dawgen.selection.cross_encoder import CrossVectors
 from dawgen.selection.features import TextVectors
 from dawgen.selection.heads import Probabilities
 from dawgen.selection.parts import HeadPart, Part, PromptPart
@@ -80,6 +81,8 @@ def _way(part: Part) -> tuple[Way, Any]:
         return _on_vectors, id(part.features.encode)
     if isinstance(part, HeadPart) and isinstance(part.features, Alignment):
         return _on_words, id(part.features.read)
+    if isinstance(part, HeadPart) and isinstance(part.features, CrossVectors):
+        return _on_words, id(part.features.read)
     if isinstance(part, HeadPart) and isinstance(part.features, AnswerStates):
         return _on_states, (id(part.features.backbone.model), part.features.depths)
     return _alone, None
@@ -106,7 +109,7 @@ def _on_vectors(asked: Sequence[_Asked]) -> Iterable[Probabilities]:
 
 
 def _on_words(asked: Sequence[_Asked]) -> Iterable[Probabilities]:
-    """Linear heads on pairs' words, all of which are read together."""
+    """Linear heads on pairs, all of which are read together."""
     numbers = asked[0].part.features.of([row for one in asked for row in one.rows])
     cuts = np.cumsum([len(one.rows) for one in asked])[:-1]
     parts = np.split(numbers, cuts)

@@ -106,9 +106,21 @@ def alignment() -> Features:
     return features
 
 
+def crossed() -> Features:
+    """Vectors of both texts as one, in either order."""
+    encode = sentence_encoder("cross-encoder")
+
+    def features(row: dict[str, str]) -> np.ndarray:
+        first, second = texts_of(row)
+        return np.hstack([encode(first, second)[0], encode(second, first)[0]])
+
+    return features
+
+
 @cache
-def sentence_encoder(folder: str) -> Callable[[str], tuple[np.ndarray, list[int], np.ndarray]]:
-    """A text's vector, the mean of an encoder's states; its tokens' ids, and their states."""
+def sentence_encoder(folder: str) -> Callable[..., tuple[np.ndarray, list[int], np.ndarray]]:
+    """A text's vector, the mean of an encoder's states; its tokens' ids, and their states. Two
+    texts are read as one."""
     import torch
     from transformers import AutoModel, AutoTokenizer
 
@@ -117,9 +129,10 @@ def sentence_encoder(folder: str) -> Callable[[str], tuple[np.ndarray, list[int]
 
     @lru_cache(maxsize=2)
     @torch.no_grad()
-    def encode(text: str) -> tuple[np.ndarray, list[int], np.ndarray]:
+    def encode(text: str, *others: str) -> tuple[np.ndarray, list[int], np.ndarray]:
         inputs = tokenizer(
-            text,
+            [text],
+            *([other] for other in others),  # in a list, or transformers reads no empty one
             truncation=True,
             max_length=task["encoder_length"],
             split_special_tokens=True,
@@ -174,6 +187,8 @@ def features_of(number: int, kind: str) -> Features:
         return counted(number)
     if kind == "alignment":
         return alignment()
+    if kind == "cross":
+        return crossed()
     if kind in ("embeddings", "tuned"):
         return joined("tuned-encoder" if kind == "tuned" else "encoder")
     return answer_states(number)
