@@ -33,6 +33,7 @@ COLUMNS = (
     Column("MPNet", "smollm2-mpnet", ("embeddings",)),
     Column("MPNet, tuned", "smollm2-mpnet", ("tuned-embeddings",)),
     Column("word match", "smollm2-mpnet", ("alignment",)),
+    Column("cross-encoder", "smollm2-mpnet", ("cross-encoder",)),
     Column("SmolLM2's states", "smollm2-mpnet", ("states",)),
     Column("together", "smollm2-mpnet", ("embeddings+states", "tuned-embeddings+states")),
 )

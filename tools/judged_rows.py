@@ -4,7 +4,8 @@
 
 ``DATA/TASK/train.jsonl`` is a pool of true rows and ``DATA/TASK/test.jsonl`` shows how often the
 judge itself is right. The judge is logistic regression on a sentence encoder's vectors and, of
-pairs, on how well their words match. It has nothing of the language model that wrote the rows.
+pairs, on how well their words match and on a cross-encoder's vectors. It has nothing of the
+language model that wrote the rows, but the classifier that chose them reads with the same encoder.
 ``RUN`` is a run's folder; its card names the task.
 """
 
@@ -44,6 +45,7 @@ class Judge:
 
     def __init__(self, card: TaskCard, pool: Sequence[Row], models: Models) -> None:
         kinds: list[Kind] = ["alignment", "embeddings"] if card.is_pair else ["embeddings"]
+        kinds += ["cross"] if models.reads_across else []
         held, fitted = pool[::HELD_OUT], [r for n, r in enumerate(pool) if n % HELD_OUT]
         gold = label_numbers(card, held)
         self._parts: list[tuple[Training, LinearHead]] = []

@@ -156,6 +156,22 @@ def test_the_changes_that_dawgen_holds_fit_mpnet() -> None:
     assert adapter_file("dawgen/minilm") is None
 
 
+def test_figures_on_a_task_that_it_has_learnt_from_are_warned_of(
+    cross_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not where the encoder is the user's own, nor of another task."""
+    models = models_with(cross_folder)
+    models.card = models.card.model_copy(update={"name": "snli"})
+    assert models.cross_encoder
+    assert "learnt" not in capsys.readouterr().err
+    for name, warned in (("snli", True), ("sick", False)):
+        settings, _ = build_settings(overrides=["selection.encoder=mpnet"])
+        models = Models(pair_card().model_copy(update={"name": name}), settings)
+        models.encoder = SentenceEncoder(str(cross_folder), "cpu")  # the real one is no test's
+        assert models.cross_encoder
+        assert ("rows of snli" in capsys.readouterr().err) is warned
+
+
 @pytest.mark.parametrize("name", ["mpnet", "dawgen/mpnet"])
 def test_it_is_found_by_either_name(name: str) -> None:
     settings = SelectionSettings(encoder=name)

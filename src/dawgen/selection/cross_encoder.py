@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _FOLDER = Path(__file__).parent / "cross_encoders"
 _FILE = "cross_encoder.safetensors"
+LEARNT_FROM = frozenset({"snli", "mnli", "qnli", "demo"})
+"""Names of built-in tasks, of which dawgen's own has seen labelled rows."""
 _REMEMBERED = 10_000
 """Pairs; at 6 kB each 60 MB."""
 

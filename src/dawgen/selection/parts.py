@@ -12,10 +12,17 @@ import numpy.typing as npt
 import torch
 
 from dawgen.backbone.frame import Frame, frame_json
+from dawgen.backbone.registry import known_backbone
 from dawgen.errors import UserError
 from dawgen.evaluation import predict
 from dawgen.selection.alignment import Alignment
-from dawgen.selection.cross_encoder import CrossEncoder, CrossVectors, adapter_file, read_adapter
+from dawgen.selection.cross_encoder import (
+    LEARNT_FROM,
+    CrossEncoder,
+    CrossVectors,
+    adapter_file,
+    read_adapter,
+)
 from dawgen.selection.encoder import SentenceEncoder
 from dawgen.selection.features import Features, TextVectors
 from dawgen.selection.heads import (
@@ -33,6 +40,7 @@ from dawgen.selection.states import AnswerStates, depths_of
 from dawgen.selection.tuned import Adapter, TunedEncoder, TunedVectors, Tuning
 from dawgen.selection.words import Block, WordCounts
 from dawgen.synthesis.scoring import log_likelihoods
+from dawgen.terminal.progress import warn
 
 if TYPE_CHECKING:
     from dawgen.backbone import Backbone
@@ -99,6 +107,11 @@ class Models:
             raise UserError(
                 f"There is no cross-encoder of the sentence encoder {name}; set "
                 "selection.encoder to mpnet."
+            )
+        if known_backbone(name) is not None and self.card.name in LEARNT_FROM:
+            warn(
+                f"the cross-encoder has learnt from other labelled rows of {self.card.name}, so "
+                "figures here are higher than on a task of your own."
             )
         return CrossEncoder(self.encoder, read_adapter(file))
 
