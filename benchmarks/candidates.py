@@ -7,7 +7,7 @@ The candidate ``embeddings+unlabelled`` reads ``train.jsonl`` of the task withou
 The table comes last, in Markdown. A cell that is there already is not measured again; other
 candidates are added to it. ``--summary results/candidates/NAME.json`` writes the accuracies of all
 cells, which docs/results.md and the README show (``python -m tools.make_docs``); other tasks that
-the file has stay.
+the file has stay. A product of heads that a cell has already is computed from their probabilities.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from dawgen.selection.candidates import (
 from dawgen.selection.choose import DOUBT, best, choose, paired
 from dawgen.selection.heads import Numbers, label_numbers, log_losses
 from dawgen.selection.parts import Models
+from dawgen.selection.pool import PRIOR_OF_TUNED, exponents, product
 from dawgen.selection.select import ALL, teaches
 from dawgen.selection.store import Choice
 from dawgen.settings.layers import build_settings
@@ -85,6 +86,31 @@ def measure(card: TaskCard, data: Path, seed: int, names: Sequence[str], most: i
             "seconds": round(candidate.seconds, 1),
         }
     return cell
+
+
+def multiplied(cell: dict[str, Any], name: str) -> dict[str, Any] | None:
+    """The product of heads that a cell has, each as a candidate of its own; else None.
+
+    Of probabilities as the cell has them, rounded to four digits, without reading the rows again.
+    """
+    alone = {kinds[0]: head for head, kinds in HEADS.items() if len(kinds) == 1}
+    if name not in HEADS or len(HEADS[name]) == 1:
+        return None
+    of_pairs = {"is_pair": "alignment" in cell, "crosses": "cross-encoder" in cell}
+    kinds = kinds_of(name, **of_pairs)
+    if not {alone[kind] for kind in kinds} <= cell.keys():
+        return None
+    heads = [cell[alone[kind]] for kind in kinds]
+    held_out, test = (
+        [np.array(each[p], np.float32) for each in heads] for p in ("held_out", "test")
+    )
+    prior = PRIOR_OF_TUNED if "tuned" in kinds else None
+    powers = exponents(held_out, np.array(cell["gold"]), "accuracy", prior).tolist()
+    return {
+        "held_out": product(held_out, powers).round(4).tolist(),
+        "test": product(test, powers).round(4).tolist(),
+        "seconds": 0.0,
+    }
 
 
 # --- the table --------------------------------------------------------------------------
@@ -178,6 +204,7 @@ def read_cell(cell: dict[str, Any]) -> tuple[list[Candidate], dict[str, float]]:
     """The candidates of a cell, the average last, and their test accuracies."""
     gold, truth = np.array(cell["gold"]), np.array(cell["test"])
     names = [name for name in ALL if name in cell]
+    of_pairs = {"is_pair": "alignment" in cell, "crosses": "cross-encoder" in cell}
     chances = {name: np.array(cell[name]["test"]) for name in names}
     found = [
         Candidate(
@@ -186,7 +213,7 @@ def read_cell(cell: dict[str, Any]) -> tuple[list[Candidate], dict[str, float]]:
             _no_parts,
             0,
             0.0,
-            leads=lead_of(kinds_of(name, is_pair="alignment" in cell) if name in HEADS else ()),
+            leads=lead_of(kinds_of(name, **of_pairs) if name in HEADS else ()),
         )
         for name in names
     ]
@@ -242,6 +269,10 @@ def main() -> None:
         for seed in asked.seeds:
             path = asked.out / f"{task}-{seed}.json"
             cell = json.loads(path.read_text("utf-8")) if path.exists() else {}
+            for name in asked.candidates:
+                if name not in cell and (made := multiplied(cell, name)):
+                    cell[name] = made
+                    write_json(path, cell)
             missing = [name for name in asked.candidates if name not in cell]
             if missing:
                 say(f"{task} {seed}: {', '.join(missing)}")

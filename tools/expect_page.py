@@ -27,6 +27,7 @@ class Column(NamedTuple):
         return 100 * found[-1] if found else None
 
 
+_TOGETHER = ("embeddings+states", "tuned-embeddings+states", "cross-encoder+alignment")
 COLUMNS = (
     Column("counted words", "smollm2-mpnet", ("tfidf",)),
     Column("MiniLM", "minilm", ("embeddings",)),
@@ -35,7 +36,7 @@ COLUMNS = (
     Column("word match", "smollm2-mpnet", ("alignment",)),
     Column("cross-encoder", "smollm2-mpnet", ("cross-encoder",)),
     Column("SmolLM2's states", "smollm2-mpnet", ("states",)),
-    Column("together", "smollm2-mpnet", ("embeddings+states", "tuned-embeddings+states")),
+    Column("together", "smollm2-mpnet", _TOGETHER),
 )
 TITLES = {
     "agnews": "AG News, topics",

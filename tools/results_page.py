@@ -51,7 +51,7 @@ hide: [toc]
 Accuracy in per cent, mean and standard deviation over three draws of 16 rows per label for training
 and 16 for choosing (banking77: one draw), on up to 300 test rows. All learn from all labelled rows,
 within minutes. "Together" is the product of the probabilities of the tuned MPNet and the states, of
-pairs of MPNet, word match, the cross-encoder and the states. A run ships it unless another
+pairs of word match and the cross-encoder. A run ships it unless another
 candidate is better beyond doubt ([what a run ships](selection.md)).
 
 The cross-encoder that dawgen holds has learnt from labelled pairs of SNLI, MNLI and QNLI. On these

@@ -93,10 +93,12 @@ def test_where_the_encoder_has_one_it_is_a_factor_of_the_product(
     """And comes back from its files, but not to another cross-encoder."""
     shots, rows = Shots(pair_rows(8, 1), pair_rows(8, 2)), pair_rows(5, 7)
     models = models_with(cross_folder, tiny_t5)
-    names = ["cross-encoder", "embeddings+states"]
+    names = ["cross-encoder", "cross-encoder+alignment", "embeddings+states"]
     found = candidates(names, shots, Made(), models, seed=13)
     kinds = [[part.kind for part in each.ship().parts] for each in found]
-    assert kinds == [["cross"], ["alignment", "cross", "embeddings", "answers"]]
+    whole = ["alignment", "cross", "embeddings", "answers"]
+    assert kinds == [["cross"], ["cross", "alignment"], whole]
+    assert [each.leads for each in found] == [0, 2, 1]
     for each in found:
         choice = each.ship()
         assert choice.reads_with >= {"encoder"}
@@ -104,7 +106,7 @@ def test_where_the_encoder_has_one_it_is_a_factor_of_the_product(
         again = load_choice(tmp_path / each.name, models_with(cross_folder, tiny_t5))
         before, after = choice.probabilities(rows), again.probabilities(rows)
         np.testing.assert_allclose(before, after, atol=1e-6)
-    (plain,) = candidates(names[1:], shots, Made(), models_with(encoder_folder, tiny_t5), seed=13)
+    (plain,) = candidates(names[2:], shots, Made(), models_with(encoder_folder, tiny_t5), seed=13)
     assert [part.kind for part in plain.ship().parts] == ["alignment", "embeddings", "answers"]
     other = shutil.copytree(cross_folder, tmp_path / "other")
     numbers = safetensors.numpy.load_file(cross_folder / "cross_encoder.safetensors")
@@ -121,7 +123,9 @@ def test_what_is_asked_for(
     """Encoders without one, and single texts, have no such candidate; a list says what is wrong."""
     for folder, some in ((cross_folder, True), (encoder_folder, False)):
         quick = SelectionSettings(encoder=str(folder))
-        assert ("cross-encoder" in wanted(quick, pair_card())) is some
+        names = [name for name in wanted(quick, pair_card()) if "cross" in name]
+        alone = ["cross-encoder", "cross-encoder+alignment"]
+        assert names == [each + more for each in alone * some for more in ("", "+written")]
         assert "cross-encoder" not in wanted(quick, toy_card())
     asked = SelectionSettings(encoder=str(encoder_folder), candidates=["cross-encoder"])
     assert wanted(asked, pair_card()) == ["cross-encoder"]

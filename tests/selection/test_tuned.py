@@ -208,7 +208,8 @@ def test_quick_tunes_an_encoder_on_single_texts_only(encoder_folder: Path) -> No
 
 
 def test_a_product_with_a_tuned_encoder_leads_of_single_texts() -> None:
-    leads = {name: lead_of(kinds_of(name, is_pair=False)) for name in HEADS}
+    of_one = [name for name in HEADS if "cross" not in name]
+    leads = {name: lead_of(kinds_of(name, is_pair=False)) for name in of_one}
     most = max(leads, key=lambda name: leads[name])
     assert most == "tuned-embeddings+states"
     assert leads["embeddings+states"] == 1

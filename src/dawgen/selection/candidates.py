@@ -37,6 +37,7 @@ HEADS: dict[str, tuple[Kind, ...]] = {
     "embeddings": ("embeddings",),
     "alignment": ("alignment",),
     "cross-encoder": ("cross",),
+    "cross-encoder+alignment": ("cross", "alignment"),
     "states": ("answers",),
     "embeddings+states": ("embeddings", "answers"),
     "tuned-embeddings": ("tuned",),
@@ -52,16 +53,18 @@ def kinds_of(name: str, *, is_pair: bool, crosses: bool = False) -> tuple[Kind, 
     other, which is read on the way to the embeddings, and by a cross-encoder where there is one.
     """
     kinds = HEADS[name]
-    if not is_pair or len(kinds) == 1:
+    if not is_pair or len(kinds) == 1 or "cross" in kinds:
         return kinds
     across: tuple[Kind, ...] = ("cross",) if crosses else ()
     return ("alignment", *across, *kinds)
 
 
 def lead_of(kinds: Sequence[Kind]) -> int:
-    """How much a product of such heads leads; of pairs a tuned encoder brings nothing."""
+    """How much a product of such heads leads: that with a tuned encoder most, but of pairs that of
+    cross-encoder and alignment alone, since a tuned encoder brings nothing there, and the other
+    heads no more than what they cost."""
     tuned = "tuned" in kinds and "alignment" not in kinds
-    return (len(kinds) > 1) * (2 if tuned else 1)
+    return (len(kinds) > 1) * (2 if tuned or {*kinds} == {"cross", "alignment"} else 1)
 
 
 WRITTEN = "+written"

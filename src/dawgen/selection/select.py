@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 ALL: tuple[str, ...] = get_args(CandidateName)
 _ON_ENCODER = ("embeddings", "alignment", "cross", "tuned")
 _EMBEDDINGS = tuple(name for name in ALL if name.startswith(_ON_ENCODER))
-_CROSS = {"cross-encoder", "cross-encoder+written"}
+_CROSS = {name for name in ALL if name.startswith("cross")}
 _OF_PAIRS = {"alignment", "alignment+written", *_CROSS}
 _TUNED = {name for name in ALL if name.startswith("tuned")}
 """Of pairs they take minutes and bring nothing (docs/log.md)."""

@@ -19,6 +19,8 @@ CandidateName = Literal[
     "alignment+written",
     "cross-encoder",
     "cross-encoder+written",
+    "cross-encoder+alignment",
+    "cross-encoder+alignment+written",
     "states",
     "states+written",
     "embeddings+states",
