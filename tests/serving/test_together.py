@@ -9,7 +9,7 @@ import pytest
 
 from dawgen.backbone import Backbone
 from dawgen.errors import UserError
-from dawgen.selection.parts import PromptPart
+from dawgen.selection.parts import HeadPart, PromptPart
 from dawgen.serving.models import Shelf
 from dawgen.serving.tasks import open_tasks
 from dawgen.serving.together import Reading, read_together
@@ -54,6 +54,18 @@ def test_vectors_and_words_of_pairs(
             choosing(first, "all", "alignment", "embeddings", groups=[0, 0]),
         ]
     )
+
+
+def test_tasks_share_their_cross_encoder(
+    tiny_llama: Backbone, cross_folder: Path, tmp_path: Path
+) -> None:
+    first = write_run(tmp_path / "first", tiny_llama)
+    with (first / "config.yaml").open("a") as file:
+        file.write(f"selection: {{encoder: {cross_folder}}}\n")
+    runs = [choosing(first, name, "cross") for name in ("one", "other")]
+    parts = [task.choice.parts[0] for task in open_tasks(runs).values()]
+    heads = [part for part in parts if isinstance(part, HeadPart)]
+    assert heads[0].features.read is heads[1].features.read
 
 
 @pytest.mark.parametrize(

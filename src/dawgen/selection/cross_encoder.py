@@ -85,6 +85,13 @@ def adapter_file(encoder: str) -> Path | None:
     return file if file.is_file() else None
 
 
+def shared_cross_encoder(encoder: SentenceEncoder, file: Path) -> CrossEncoder:
+    """That of an encoder and a file of changes, the same for all tasks that read with both."""
+    if file not in encoder.crossing:
+        encoder.crossing[file] = CrossEncoder(encoder, read_adapter(file))
+    return encoder.crossing[file]
+
+
 def read_adapter(file: Path) -> Adapter:
     """Of a file in half precision, as ``tools.cross_encoder`` writes it.
 

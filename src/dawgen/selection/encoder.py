@@ -31,6 +31,7 @@ from dawgen.streams import repeatable
 from dawgen.terminal.progress import warn
 
 if TYPE_CHECKING:
+    from dawgen.selection.cross_encoder import CrossEncoder
     from dawgen.selection.tuned import Adapter
 
 Vectors = npt.NDArray[np.float32]
@@ -54,6 +55,7 @@ class SentenceEncoder:
         model, tokenizer: as transformers loads them.
         max_length: most tokens of a text.
         fingerprint: a hash of the encoder's files.
+        crossing: the cross-encoders made of it, by the file of their changes, for all tasks.
     """
 
     def __init__(self, path: str, device: str = "auto") -> None:
@@ -82,6 +84,7 @@ class SentenceEncoder:
         named = read_json(place / "sentence_bert_config.json").get("max_seq_length")
         self.max_length = min(int(named or positions), positions)
         self.fingerprint = folder_hash(place)
+        self.crossing: dict[Path, CrossEncoder] = {}
 
     @cached_property
     def pairs(self) -> ReadPairs:

@@ -21,7 +21,7 @@ from dawgen.selection.cross_encoder import (
     CrossEncoder,
     CrossVectors,
     adapter_file,
-    read_adapter,
+    shared_cross_encoder,
 )
 from dawgen.selection.encoder import SentenceEncoder
 from dawgen.selection.features import Features, TextVectors
@@ -113,7 +113,7 @@ class Models:
                 f"the cross-encoder has learnt from other labelled rows of {self.card.name}, so "
                 "figures here are higher than on a task of your own."
             )
-        return CrossEncoder(self.encoder, read_adapter(file))
+        return shared_cross_encoder(self.encoder, file)
 
     @cached_property
     def label_words(self) -> list[list[int]]:
