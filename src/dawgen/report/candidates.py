@@ -11,7 +11,7 @@ _TITLES = {
     "embeddings": "logistic regression on embeddings",
     "alignment": "logistic regression on how a pair's words match",
     "cross-encoder": "logistic regression on both texts read as one",
-    "cross-encoder+alignment": "both texts read as one, and how their words match",
+    "cross-encoder+alignment": "logistic regression on both texts read as one, and on word match",
     "states": "logistic regression on the model's states",
     "embeddings+states": "logistic regression on embeddings and states",
     "tuned-embeddings": "logistic regression on tuned embeddings",
