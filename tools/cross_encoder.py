@@ -1,13 +1,15 @@
 """Teach MPNet to read two texts as one: the changes in ``src/dawgen/selection/cross_encoders``.
 
     python -m tools.cross_encoder --data DATA --out mpnet.safetensors
-    python -m tools.cross_encoder --data DATA --tasks mnli,qnli --rows 6000,4000 --out without-snli
+    python -m tools.cross_encoder --data DATA --tasks mnli,qnli --rows 6000,4000 \
+        --out FOLDER/cross_encoder.safetensors
 
 ``DATA`` has a folder per task with ``train.jsonl`` and ``test.jsonl``. The encoder reads text1 and
 text2 as one input, and a linear head per kind of task labels the mean of its states; LoRA on the
 linear layers of the upper nine layers learns with it, in one epoch of batches of 16. Rows of which
 a text occurs in any task's test rows are left out. The package's changes are of all three tasks;
-figures on one of these are of changes made without it.
+figures on one of these are of changes made without it, read with ``selection.encoder=FOLDER``, a
+folder that has the encoder's files too.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ RANK, SCALE = 16, 2.0
 RATE, HEAD_RATE = 4e-4, 1e-3
 BATCH, LONGEST, SORTED_TOGETHER = 16, 80, 50
 LOWEST = 3
-"""The layer that changes first: a third of the backward pass is saved below it."""
+"""The first layer that changes; those below it need no backward pass."""
 _ENTAILMENT = ["entailment", "neutral", "contradiction"]
 KINDS = {
     "snli": ("nli", _ENTAILMENT),
@@ -78,7 +80,7 @@ def batches(
 ) -> list[list[int]]:
     """Places of pairs of one kind and of like length, in random order."""
     found: list[list[int]] = []
-    for kind in ("nli", "qnli"):
+    for kind in dict(KINDS.values()):
         places = [place for place, pair in enumerate(pairs) if pair.kind == kind]
         rng.shuffle(places)
         together = BATCH * SORTED_TOGETHER
@@ -116,10 +118,8 @@ def teach(
     ]
     config = LoraConfig(r=RANK, lora_alpha=round(SCALE * RANK), target_modules=layers)
     adapted: Any = get_peft_model(model, config)
-    heads = {
-        "nli": nn.Linear(model.config.hidden_size, 3),
-        "qnli": nn.Linear(model.config.hidden_size, 2),
-    }
+    width = model.config.hidden_size
+    heads = {kind: nn.Linear(width, len(labels)) for kind, labels in dict(KINDS.values()).items()}
     changed = [each for each in adapted.parameters() if each.requires_grad]
     of_heads = [each for head in heads.values() for each in head.parameters()]
     groups = [{"params": changed, "lr": RATE}, {"params": of_heads, "lr": HEAD_RATE}]
@@ -175,7 +175,8 @@ def main() -> None:
     rng = np.random.default_rng(arguments.seed)
     counts = [int(count) for count in arguments.rows.split(",")]
     pairs = read_pairs(arguments.data, arguments.tasks.split(","), counts, rng)
-    began, seen = perf_counter(), {"nli": [(0.0, 0.0)] * 0, "qnli": [(0.0, 0.0)] * 0}
+    began = perf_counter()
+    seen: dict[str, list[tuple[float, float]]] = {kind: [] for kind in dict(KINDS.values())}
     for step, (kind, loss, right, steps, adapted) in enumerate(teach(place, pairs, rng), 1):
         seen[kind].append((loss, right))
         if step % 20 == 0 or step == steps:

@@ -117,6 +117,17 @@ def test_where_the_encoder_has_one_it_is_a_factor_of_the_product(
             load_choice(tmp_path / "cross-encoder", models_with(folder, tiny_t5))
 
 
+@pytest.mark.parametrize("names", [[], ["down.layer", "up.layer"]])
+def test_changes_of_another_model_are_an_error(
+    names: list[str], cross_folder: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(cross_folder, tmp_path / "encoder")
+    numbers = {name: np.ones((2, 2), np.float16) for name in names}
+    safetensors.numpy.save_file(numbers, folder / "cross_encoder.safetensors")
+    with pytest.raises(UserError, match="layers differ"):
+        assert models_with(folder).cross_encoder
+
+
 def test_what_is_asked_for(
     cross_folder: Path, encoder_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -38,12 +38,16 @@ def test_tasks_of_all_kinds(runs: list[Path]) -> None:
     compare(runs)
 
 
-def test_vectors_and_words_of_pairs(
-    tiny_llama: Backbone, cross_folder: Path, tmp_path: Path
-) -> None:
-    first = write_run(tmp_path / "first", tiny_llama)
-    with (first / "config.yaml").open("a") as file:
+@pytest.fixture
+def first(tiny_llama: Backbone, cross_folder: Path, tmp_path: Path) -> Path:
+    """A run whose sentence encoder has a cross-encoder."""
+    run = write_run(tmp_path / "first", tiny_llama)
+    with (run / "config.yaml").open("a") as file:
         file.write(f"selection: {{encoder: {cross_folder}}}\n")
+    return run
+
+
+def test_vectors_and_words_of_pairs(first: Path) -> None:
     compare(
         [
             choosing(first, "vectors", "embeddings"),
@@ -56,12 +60,7 @@ def test_vectors_and_words_of_pairs(
     )
 
 
-def test_tasks_share_their_cross_encoder(
-    tiny_llama: Backbone, cross_folder: Path, tmp_path: Path
-) -> None:
-    first = write_run(tmp_path / "first", tiny_llama)
-    with (first / "config.yaml").open("a") as file:
-        file.write(f"selection: {{encoder: {cross_folder}}}\n")
+def test_tasks_share_their_cross_encoder(first: Path) -> None:
     runs = [choosing(first, name, "cross") for name in ("one", "other")]
     parts = [task.choice.parts[0] for task in open_tasks(runs).values()]
     heads = [part for part in parts if isinstance(part, HeadPart)]

@@ -38,7 +38,7 @@ def best_dtype(device: str) -> Literal["fp32", "bf16"]:
 def _cpu_dtype(file: Path = Path("/proc/cpuinfo")) -> Literal["fp32", "bf16"]:
     text = read_text(file)
     listed = re.search(r"^(?:flags|Features)\s*:(.*)", text, re.MULTILINE)
-    found = set(listed[1].split()) if listed else set()
+    flags = set(listed[1].split()) if listed else set()
     is_intel = re.search(r"^vendor_id\s*:\s*GenuineIntel", text, re.MULTILINE) is not None
-    fast = found & _FAST or (_FAST_UNLESS_INTEL in found and not is_intel)
+    fast = flags & _FAST or (_FAST_UNLESS_INTEL in flags and not is_intel)
     return "bf16" if fast else "fp32"

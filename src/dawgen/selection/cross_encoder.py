@@ -17,6 +17,7 @@ import numpy as np
 import safetensors.numpy
 
 from dawgen.backbone.registry import known_backbone
+from dawgen.errors import UserError
 from dawgen.selection.alignment import Pair, pairs_of
 from dawgen.selection.tuned import Adapter
 from dawgen.storage.reading import as_dawgen_writes
@@ -86,9 +87,19 @@ def adapter_file(encoder: str) -> Path | None:
 
 
 def shared_cross_encoder(encoder: SentenceEncoder, file: Path) -> CrossEncoder:
-    """That of an encoder and a file of changes, the same for all tasks that read with both."""
+    """That of an encoder and a file of changes, the same for all tasks that read with both.
+
+    Raises:
+        UserError: the changes are of another model.
+    """
     if file not in encoder.crossing:
-        encoder.crossing[file] = CrossEncoder(encoder, read_adapter(file))
+        adapter = read_adapter(file)
+        layers = {name for name, _ in encoder.model.named_modules()}
+        if not adapter.down or not layers >= adapter.down.keys() == adapter.up.keys():
+            raise UserError(
+                f"{file} is not of this sentence encoder: the layers differ; remove it."
+            )
+        encoder.crossing[file] = CrossEncoder(encoder, adapter)
     return encoder.crossing[file]
 
 
