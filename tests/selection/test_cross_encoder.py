@@ -172,9 +172,14 @@ def test_the_changes_that_dawgen_holds_fit_mpnet() -> None:
 
 
 def test_figures_on_a_task_that_it_has_learnt_from_are_warned_of(
-    cross_folder: Path, capsys: pytest.CaptureFixture[str]
+    cross_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Not where the encoder is the user's own, nor of another task."""
+    shutil.copy(cross_folder / "cross_encoder.safetensors", tmp_path / "mpnet.safetensors")
+    monkeypatch.setattr(cross_encoder, "_FOLDER", tmp_path)
     models = models_with(cross_folder)
     models.card = models.card.model_copy(update={"name": "snli"})
     assert models.cross_encoder
