@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from benchmarks.candidates import multiplied, read_cell
@@ -17,7 +19,7 @@ def test_heads_of_a_cell_are_multiplied_as_those_of_a_run() -> None:
         return np.stack([yes, 1 - yes], axis=1).round(4).tolist()
 
     heads = ("alignment", "cross-encoder")
-    cell = {name: {"held_out": chances(40), "test": chances(10)} for name in heads}
+    cell: dict[str, Any] = {n: {"held_out": chances(40), "test": chances(10)} for n in heads}
     cell |= {"gold": gold.tolist(), "test": [0, 1] * 5}
     found = multiplied(cell, "cross-encoder+alignment")
     assert found is not None
@@ -34,7 +36,7 @@ def test_heads_of_a_cell_are_multiplied_as_those_of_a_run() -> None:
 
 
 def test_what_a_cell_lacks_is_measured() -> None:
-    cell = {"gold": [0, 1], "alignment": {}, "cross-encoder": {}}
+    cell: dict[str, Any] = {"gold": [0, 1], "alignment": {}, "cross-encoder": {}}
     assert multiplied(cell, "embeddings+states") is None  # neither is there
     assert multiplied(cell, "cross-encoder") is None  # of one head
     assert multiplied(cell, "prompt") is None
