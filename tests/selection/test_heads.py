@@ -10,6 +10,7 @@ from sklearn.preprocessing import StandardScaler
 
 from dawgen.selection.heads import (
     WRITTEN_SHARE,
+    Form,
     Recipe,
     Training,
     cross_validate,
@@ -37,8 +38,8 @@ def test_probabilities_are_scikit_learns(labels: int) -> None:
 def test_scaling_does_not_depend_on_the_features_units() -> None:
     features, gold = RANDOM.normal(size=(30, 4)), np.arange(30) % 3
     stretched = features * [1, 1000, 0.01, 5] + [3, -7, 0, 100]
-    one = fit_head(features, gold, 3, 10.0, scaled=True).probabilities(features)
-    other = fit_head(stretched, gold, 3, 10.0, scaled=True).probabilities(stretched)
+    one = fit_head(features, gold, 3, 10.0, form=Form(scaled=True)).probabilities(features)
+    other = fit_head(stretched, gold, 3, 10.0, form=Form(scaled=True)).probabilities(stretched)
     np.testing.assert_allclose(one, other, atol=1e-3)
     theirs = make_pipeline(StandardScaler(), LogisticRegression(C=2.5)).fit(features, gold)
     np.testing.assert_allclose(one, theirs.predict_proba(features), atol=1e-3)  # C / F

@@ -15,7 +15,7 @@ from dawgen.backbone import Backbone
 from dawgen.backbone.watch import layers_of
 from dawgen.errors import UserError
 from dawgen.selection.candidates import Made, candidates
-from dawgen.selection.heads import fit_head, label_numbers, softmax
+from dawgen.selection.heads import Form, fit_head, label_numbers, softmax
 from dawgen.selection.parts import Models, read_part
 from dawgen.selection.pool import exponents, product
 from dawgen.selection.select import wanted
@@ -132,15 +132,66 @@ def test_calls_side_by_side_give_the_same(tiny_llama: Backbone) -> None:
 def test_a_head_on_blocks_averages_logits(labels: int) -> None:
     random = np.random.default_rng(1)
     features, gold = random.normal(size=(30, 8)), np.arange(30) % labels
-    whole = fit_head(features, gold, labels, 1.0, scaled=True, blocks=2)
+    whole = fit_head(features, gold, labels, 1.0, form=Form(scaled=True, blocks=2))
     logits = [
         part @ head.weight + head.bias
         for part in np.hsplit(features, 2)
-        for head in [fit_head(part, gold, labels, 1.0, scaled=True)]
+        for head in [fit_head(part, gold, labels, 1.0, form=Form(scaled=True))]
     ]
     np.testing.assert_allclose(
         whole.probabilities(features), softmax(np.mean(logits, axis=0)), atol=1e-5
     )
+
+
+@pytest.mark.parametrize("labels", [2, 3])
+def test_a_head_on_label_words_counts_for_two_blocks(labels: int) -> None:
+    random = np.random.default_rng(2)
+    features, gold = random.normal(size=(30, 8)), np.arange(30) % labels
+    words = random.normal(size=(4, labels)).astype(np.float32)
+    whole = fit_head(features, gold, labels, 1.0, form=Form(scaled=True, blocks=2, words=words))
+    parts = [*np.hsplit(features, 2), *[features[:, 4:] @ words] * 2]
+    logits = [
+        part @ head.weight + head.bias
+        for part in parts
+        for head in [fit_head(part, gold, labels, 1.0, form=Form(scaled=True))]
+    ]
+    np.testing.assert_allclose(
+        whole.probabilities(features), softmax(np.mean(logits, axis=0)), atol=1e-5
+    )
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["tiny_t5", "tiny_bart"])
+def test_an_encoder_decoder_reads_as_zero_shot_and_knows_its_label_words(
+    name: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    backbone: Backbone = request.getfixturevalue(name)
+    card, rows = pair_card(), pair_rows(4, 5)
+    models = Models(card, settings_with(tmp_path), backbone)
+    models.take_shots(Shots(rows, []))
+    recipe = models.recipe("answers")
+    states = recipe.make(rows)
+    assert isinstance(states, AnswerStates)
+    assert not states.is_instructed
+    words = recipe.form.words
+    assert words is not None
+    firsts = [ids[0] for ids in models.label_words]
+    inputs = backbone.encode_rows(card, rows, 0)
+    logits = backbone.head.logits(backbone.label_hidden(None, inputs))[:, firsts].numpy()
+    found = states.of(rows)[:, -len(words) :] @ words
+    centred = logits - logits.mean(axis=1, keepdims=True)
+    ratio = float((found * centred).sum() / (centred**2).sum())  # T5 scales its states
+    np.testing.assert_allclose(found, ratio * centred, atol=1e-4)
+
+
+def test_a_head_on_instructed_states_is_not_read_back_bare(
+    tiny_t5: Backbone, tmp_path: Path
+) -> None:
+    models = Models(pair_card(), settings_with(tmp_path), tiny_t5)
+    words = {"depths": [1, 2], "shown": {"first": [], "second": []}}  # as before
+    numbers = {"weight": np.zeros((2, 3), np.float32), "bias": np.zeros(3, np.float32)}
+    with pytest.raises(UserError, match="another version"):
+        read_part("states", "answers", numbers, words, models)
 
 
 @pytest.mark.parametrize("kind", ["text", "pair"])

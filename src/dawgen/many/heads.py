@@ -14,7 +14,9 @@ from dawgen.many.rows import ManyRow, gold_of
 from dawgen.selection.features import Matrix
 from dawgen.selection.heads import (
     FOLDS,
+    PLAIN,
     STRENGTHS,
+    Form,
     LinearHead,
     Probabilities,
     Recipe,
@@ -45,8 +47,7 @@ def fit_many(
     strength: float,
     metric: Metric,
     *,
-    scaled: bool = False,
-    blocks: int = 1,
+    form: Form = PLAIN,
 ) -> LinearHead:
     """A question per label; one that all rows or none answer with yes is answered by their share.
 
@@ -54,7 +55,7 @@ def fit_many(
         features: [N,F].
         gold: [N,C].
         strength: of all labels.
-        scaled, blocks: see :class:`dawgen.selection.heads.Recipe`.
+        form: how the features are taken.
     """
     weights, biases = [], []
     for column in gold.T:
@@ -65,9 +66,7 @@ def fit_many(
             biases.append(np.float32(np.log(share / (1 - share))))
             continue
         row_weights = label_weights(answers, metric)
-        head = fit_head(
-            features, answers, 2, strength, weights=row_weights, scaled=scaled, blocks=blocks
-        )
+        head = fit_head(features, answers, 2, strength, weights=row_weights, form=form)
         weights.append(head.weight[:, 1] - head.weight[:, 0])
         biases.append(head.bias[1] - head.bias[0])
     return LinearHead(np.stack(weights, axis=1), np.array(biases, np.float32), independent=True)
@@ -86,14 +85,7 @@ def cross_validate_many(
         features = recipe.make(some)
         matrix, unseen = features.of(some), features.of([texts[i] for i in test])
         for strength in STRENGTHS:
-            head = fit_many(
-                matrix,
-                gold[train],
-                strength,
-                card.metric,
-                scaled=recipe.scaled,
-                blocks=recipe.blocks,
-            )
+            head = fit_many(matrix, gold[train], strength, card.metric, form=recipe.form)
             held_out[strength][test] = head.probabilities(unseen)
     losses = {c: many_loss(held_out[c], gold, card.metric) for c in STRENGTHS}
     best = min(STRENGTHS, key=lambda c: losses[c])

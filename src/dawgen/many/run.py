@@ -225,8 +225,7 @@ def _choice(name: str, heads: _Heads, job: ManyJob, models: Models) -> Choice:
             gold,
             validated.strength,
             job.card.metric,
-            scaled=recipe.scaled,
-            blocks=recipe.blocks,
+            form=recipe.form,
         )
         parts.append(HeadPart(name, kind, features, head.to_the(power)))
     return Choice(name, parts, [0] * len(parts))

@@ -27,6 +27,7 @@ from dawgen.selection.encoder import SentenceEncoder
 from dawgen.selection.features import Features, TextVectors
 from dawgen.selection.heads import (
     CrossValidated,
+    Form,
     LinearHead,
     Probabilities,
     Recipe,
@@ -143,7 +144,7 @@ class Models:
         if kind == "answers":
             return self._of_states()
         if kind == "alignment":
-            return Recipe(partial(_always, Alignment(self.encoder.pairs)), scaled=True)
+            return Recipe(partial(_always, Alignment(self.encoder.pairs)), Form(scaled=True))
         if kind == "cross":
             return Recipe(partial(_always, CrossVectors(self.cross_encoder)))
         if kind == "tuned":
@@ -156,9 +157,10 @@ class Models:
         found = []
         depths, rows, seed = depths_of(self.backbone), self.labelled, self.settings.seed
         choices = shown_sets(self.backbone, self.card, self.examples)
+        form = Form(scaled=True, blocks=len(depths), words=self._said())
         for shown in choices:
             states = self.states(depths, shown, remember=True)
-            recipe = Recipe(partial(_always, states), scaled=True, blocks=len(depths))
+            recipe = Recipe(partial(_always, states), form)
             if len(choices) == 1:
                 return recipe
             found.append((cross_validate(recipe, self.card, rows, seed), recipe))
@@ -166,6 +168,15 @@ class Models:
         best, recipe = min(found, key=lambda each: mean_loss(each[0].held_out, gold, metric))
         self._validated[_key("answers", rows, seed)] = best
         return recipe
+
+    def _said(self) -> npt.NDArray[np.float32] | None:
+        """[H,C], by which a last state gives the logits of the labels' words less their mean; None
+        of a causal model, where a head on them brought nothing (docs/log.md)."""
+        if not self.backbone.is_encoder_decoder:
+            return None
+        firsts = [ids[0] for ids in self.label_words]
+        words = self.backbone.head.weight[firsts].detach().float().cpu().numpy().T
+        return np.asarray(words - words.mean(axis=1, keepdims=True))
 
     def validated(self, kind: Kind, rows: Sequence[Row], seed: int) -> CrossValidated:
         """A head of this kind in cross-validation, computed once for the same rows."""
@@ -240,7 +251,9 @@ class HeadPart:
     def words(self) -> dict[str, Any]:
         """The vocabulary, of counted words; depths and examples, of states; which cross-encoder."""
         if isinstance(self.features, AnswerStates):
-            return {"depths": list(self.features.depths), "shown": self.features.shown.words()}
+            states = self.features
+            shown = states.shown.words() | {"instructed": states.is_instructed}
+            return {"depths": list(states.depths), "shown": shown}
         if isinstance(self.features, CrossVectors):
             return {"adapter": self.features.read.adapter.fingerprint}
         if not isinstance(self.features, WordCounts):
@@ -323,10 +336,7 @@ def read_part(
     """
     other = kind == "states"  # type: ignore[comparison-overlap]
     if other or (kind == "cross" and words["adapter"] != models.cross_encoder.adapter.fingerprint):
-        raise UserError(
-            f"The run ships {name}, which another version of dawgen made in another way; make "
-            "the run again with this version, or use its prompt (--use prompt)."
-        )
+        raise _made_otherwise(name)
     if kind == "prompt":
         prompt = numbers.get("prompt")
         return PromptPart(name, None if prompt is None else torch.from_numpy(prompt), models)
@@ -341,6 +351,8 @@ def read_part(
     elif kind == "answers":
         depths = [int(depth) for depth in words["depths"]]
         features = models.states(depths, Shown.of_words(words["shown"]))
+        if features.is_instructed != words["shown"].get("instructed", True):
+            raise _made_otherwise(name)
     elif kind == "alignment":
         features = Alignment(models.encoder.pairs)
     elif kind == "cross":
@@ -353,3 +365,10 @@ def read_part(
     many = models.card.takes_many
     head = LinearHead(numbers["weight"], numbers["bias"], independent=many)
     return HeadPart(name, kind, features, head)
+
+
+def _made_otherwise(name: str) -> UserError:
+    return UserError(
+        f"The run ships {name}, which another version of dawgen made in another way; make the run "
+        "again with this version, or use its prompt (--use prompt)."
+    )

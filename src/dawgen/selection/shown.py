@@ -86,7 +86,9 @@ def _shown(labels: Sequence[str], rows: Sequence[Row], share: float) -> Shown:
 
 def prefix_ids(backbone: Backbone, card: TaskCard, rows: Sequence[Row]) -> list[int]:
     """Token ids of the card's instruction and of the rows with their labels' words, each followed
-    by an empty line."""
+    by an empty line; none for an encoder-decoder."""
+    if backbone.is_encoder_decoder:
+        return []
     return _ids(backbone, card, rows)[: backbone.max_length // _SHARE]
 
 

@@ -40,7 +40,8 @@ def depths_of(backbone: Backbone) -> tuple[int, ...]:
 class AnswerStates:
     """Features [D·H]: states from which a label's word is predicted, after layers of D depths.
 
-    The model reads [the card's instruction ; examples ; the row in the card's template].
+    A causal model reads [the card's instruction ; examples ; the row in the card's template], an
+    encoder-decoder only the last of these, as it does zero-shot (docs/log.md).
 
     Attributes:
         depths: counted from 1, the deepest last.
@@ -64,6 +65,11 @@ class AnswerStates:
         self.prefixes = [prefix_ids(backbone, card, rows) for rows in sets]
         self._examples = {_key(row) for row in self.shown.first}
         self._found: dict[_Key, States] | None = {} if remember else None
+
+    @property
+    def is_instructed(self) -> bool:
+        """Whether the model reads anything in front of a row."""
+        return any(self.prefixes)
 
     def inputs(self, rows: Sequence[Row]) -> tuple[list[int], list[list[int]]]:
         """Which prefix each row reads, and its own token ids in the template."""

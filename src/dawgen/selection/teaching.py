@@ -46,6 +46,5 @@ class SelfTraining:
             training.labels,
             strength,
             weights=np.concatenate([training.weights, weights]),
-            scaled=training.scaled,
-            blocks=training.blocks,
+            form=training.form,
         )
