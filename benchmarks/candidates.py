@@ -31,11 +31,12 @@ from dawgen.selection.candidates import (
     candidates,
     kinds_of,
     lead_of,
+    prior_of,
 )
 from dawgen.selection.choose import DOUBT, best, choose, paired
 from dawgen.selection.heads import Numbers, label_numbers, log_losses
 from dawgen.selection.parts import Models
-from dawgen.selection.pool import PRIOR_OF_TUNED, exponents, product
+from dawgen.selection.pool import exponents, product
 from dawgen.selection.select import ALL, teaches
 from dawgen.selection.store import Choice
 from dawgen.settings.layers import build_settings
@@ -104,8 +105,7 @@ def multiplied(cell: dict[str, Any], name: str) -> dict[str, Any] | None:
     held_out, test = (
         [np.array(each[p], np.float32) for each in heads] for p in ("held_out", "test")
     )
-    prior = PRIOR_OF_TUNED if "tuned" in kinds else None
-    powers = exponents(held_out, np.array(cell["gold"]), "accuracy", prior).tolist()
+    powers = exponents(held_out, np.array(cell["gold"]), "accuracy", prior_of(kinds)).tolist()
     return {
         "held_out": product(held_out, powers).round(4).tolist(),
         "test": product(test, powers).round(4).tolist(),

@@ -16,9 +16,9 @@ from dawgen.pipeline.stage import Context
 from dawgen.prompts import save_prompt
 from dawgen.selection import tuned
 from dawgen.selection.candidates import Made
-from dawgen.selection.encoder import SentenceEncoder
 from dawgen.selection.parts import Models
 from dawgen.selection.select import select
+from dawgen.selection.tuning import Reading
 from dawgen.settings import Settings
 from dawgen.settings.layers import build_settings
 from dawgen.storage.folder import RunFolder
@@ -109,9 +109,9 @@ def test_the_choice_tunes_no_encoder_again_that_the_reader_has_tuned(
     seen: list[int] = []
     tune = tuned.tune
 
-    def counted(encoder: SentenceEncoder, card: TaskCard, rows: Sequence[Row], seed: int) -> Any:
+    def counted(reading: Reading, card: TaskCard, rows: Sequence[Row], seed: int) -> Any:
         seen.append(len(rows))
-        return tune(encoder, card, rows, seed)
+        return tune(reading, card, rows, seed)
 
     monkeypatch.setattr(tuned, "tune", counted)
     settings = settings_of(["tuned-embeddings"])

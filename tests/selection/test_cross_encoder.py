@@ -136,7 +136,8 @@ def test_what_is_asked_for(
         quick = SelectionSettings(encoder=str(folder))
         names = [name for name in wanted(quick, pair_card()) if "cross" in name]
         alone = ["cross-encoder", "cross-encoder+alignment"]
-        assert names == [each + more for each in alone * some for more in ("", "+written")]
+        frozen = [each + more for each in alone for more in ("", "+written")]
+        assert names == (frozen + [f"tuned-{each}" for each in alone]) * some
         assert "cross-encoder" not in wanted(quick, toy_card())
     asked = SelectionSettings(encoder=str(encoder_folder), candidates=["cross-encoder"])
     assert wanted(asked, pair_card()) == ["cross-encoder"]
@@ -205,6 +206,6 @@ def test_words_name_the_cross_encoder(cross_folder: Path, tiny_t5: Backbone) -> 
     (part,) = found.ship().parts
     assert isinstance(part, HeadPart)
     assert json.loads(json.dumps(part.words())) == {
-        "adapter": models.cross_encoder.adapter.fingerprint
+        "adapter": models.cross_encoder.adapters[0].fingerprint
     }
     assert not any(name.startswith(("down", "up")) for name in part.numbers())

@@ -11,14 +11,16 @@ import torch
 from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
 from transformers import AutoModel
 
-from dawgen.selection import tuned
+from dawgen.selection import tuned, tuning
+from dawgen.selection.adapter import RANK, SCALE, Adapter
 from dawgen.selection.candidates import HEADS, Made, candidates, kinds_of, lead_of
 from dawgen.selection.encoder import SentenceEncoder
 from dawgen.selection.features import TextVectors, joined
 from dawgen.selection.heads import fit_head, halves, label_numbers, mean_loss
 from dawgen.selection.parts import Models
 from dawgen.selection.select import wanted
-from dawgen.selection.tuned import RANK, SCALE, Adapter, TunedEncoder, Tuning, tune
+from dawgen.selection.tuned import TextReading, TunedEncoder, Tuning
+from dawgen.selection.tuning import Schedule, tune
 from dawgen.settings.layers import build_settings
 from dawgen.settings.selection import SelectionSettings
 from dawgen.tasks import Row, Shots
@@ -37,7 +39,7 @@ def encoder(encoder_folder: Path) -> SentenceEncoder:
 def random_adapter(encoder: SentenceEncoder) -> Adapter:
     """Of large changes."""
     made = np.random.default_rng(1)
-    names = tuned._square(encoder.model)
+    names = TextReading(encoder, is_pair=False).layers()
     width = encoder.model.config.hidden_size
     return Adapter(
         {name: made.normal(size=(RANK, width)).astype(np.float32) for name in names},
@@ -81,10 +83,10 @@ def test_the_encoder_is_as_it_was(
 ) -> None:
     before = encoder(TEXTS)
     names = [name for name, _ in encoder.model.named_parameters()]
-    tune(encoder, toy_card(), toy_rows(4, 1), seed=1)
-    monkeypatch.setattr(tuned, "_step", lambda *_: 1 / 0)
+    tune(TextReading(encoder, is_pair=False), toy_card(), toy_rows(4, 1), seed=1)
+    monkeypatch.setattr(tuning, "_step", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        tune(encoder, toy_card(), toy_rows(4, 1), seed=1)
+        tune(TextReading(encoder, is_pair=False), toy_card(), toy_rows(4, 1), seed=1)
     with pytest.raises(ZeroDivisionError), encoder.changed(random_adapter(encoder)):
         1 / 0  # noqa: B018
     assert [name for name, _ in encoder.model.named_parameters()] == names
@@ -113,7 +115,10 @@ def test_labels_are_easier_to_tell_by_tuned_vectors(
 
 def test_the_same_rows_and_seed_give_the_same(encoder: SentenceEncoder) -> None:
     rows = toy_rows(6, 1)
-    first, again, other = (tune(encoder, toy_card(), rows, seed).numbers() for seed in (1, 1, 2))
+    first, again, other = (
+        tune(TextReading(encoder, is_pair=False), toy_card(), rows, seed)[0].numbers()
+        for seed in (1, 1, 2)
+    )
     for name, array in first.items():
         np.testing.assert_array_equal(again[name], array)
     assert any((other[name] != array).any() for name, array in first.items())
@@ -122,7 +127,9 @@ def test_the_same_rows_and_seed_give_the_same(encoder: SentenceEncoder) -> None:
 def test_rows_are_tuned_on_once(encoder: SentenceEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
     adapter = random_adapter(encoder)
-    monkeypatch.setattr(tuned, "tune", lambda _, __, rows, ___: seen.append(len(rows)) or adapter)
+    monkeypatch.setattr(
+        tuned, "tune", lambda _, __, rows, ___: seen.append(len(rows)) or (adapter, None)
+    )
     tuning, rows = Tuning(encoder, toy_card(), seed=1), toy_rows(4, 1)
     first, again = tuning(rows), tuning(list(rows))
     assert first.encode is again.encode
@@ -133,7 +140,7 @@ def test_rows_are_tuned_on_once(encoder: SentenceEncoder, monkeypatch: pytest.Mo
 def test_few_rows_are_seen_more_often() -> None:
     """48 steps, but no more than 10 epochs and no fewer than 2."""
     order = torch.Generator().manual_seed(1)
-    batches = {rows: tuned._batches(rows, order) for rows in (8, 64, 120, 1000)}
+    batches = {rows: Schedule(48, 10).batches(rows, order) for rows in (8, 64, 120, 1000)}
     assert [len(each) for each in batches.values()] == [10, 40, 48, 126]
     for rows, each in batches.items():
         seen = torch.cat(each).bincount()
@@ -174,7 +181,10 @@ def test_one_label_counts_as_much_as_another_where_the_metric_says_so(
     rows = [*toy_rows(6, 1), *(row for row in toy_rows(12, 2) if row.label == toy_card().labels[0])]
     plain = toy_card()
     fair = plain.model_copy(update={"metric": "macro-f1"})
-    first, second = (tune(encoder, card, rows, 1).numbers() for card in (plain, fair))
+    first, second = (
+        tune(TextReading(encoder, is_pair=False), card, rows, 1)[0].numbers()
+        for card in (plain, fair)
+    )
     assert any((second[name] != array).any() for name, array in first.items())
 
 
@@ -187,7 +197,9 @@ def test_with_written_rows_the_encoder_is_tuned_on_the_real_ones(
         toy_card(), build_settings(overrides=[f"selection.encoder={encoder_folder}"])[0]
     )
     adapter = random_adapter(models.encoder)
-    monkeypatch.setattr(tuned, "tune", lambda _, __, rows, ___: seen.append(len(rows)) or adapter)
+    monkeypatch.setattr(
+        tuned, "tune", lambda _, __, rows, ___: seen.append(len(rows)) or (adapter, None)
+    )
     shots, made = Shots(toy_rows(12, 1), toy_rows(8, 2)), Made(toy_rows(30, 3))
     names = ["tuned-embeddings", "tuned-embeddings+written"]
     alone, with_written = candidates(names, shots, made, models, seed=1)

@@ -156,8 +156,8 @@ def _of_one_head(run: Path, card: TaskCard, choice: Choice, models: Models) -> _
     encoder, features = models.encoder, part.features
 
     def write(folder: Path) -> dict[str, Any]:
-        changes = features.adapter if isinstance(features, TunedVectors) else None
-        write_head(folder, encoder.with_changes(changes), part, is_pair=card.is_pair)
+        changes = [features.adapter] if isinstance(features, TunedVectors) else []
+        write_head(folder, encoder.with_changes(*changes), part, is_pair=card.is_pair)
         encoder.tokenizer.backend_tokenizer.save(str(folder / TOKENIZER))
         return about_task(card) | {
             "special_tokens": [str(token) for token in encoder.tokenizer.all_special_tokens],

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from dawgen.selection.store import Choice
 
 NUMBERS, WORDS, BACKBONE = "head.safetensors", "words.json", "backbone"
-ENCODER, TUNED, CROSS = "encoder", "tuned-encoder", "cross-encoder"
+ENCODER, TUNED = "encoder", "tuned-encoder"
+_WITH_CHANGES = ("tuned", "tuned-cross")
+"""Their changes of the encoder are in its weights."""
 
 
 def check_heads(run: Path, choice: Choice) -> None:
@@ -40,7 +42,7 @@ def write_heads(folder: Path, choice: Choice, models: Models) -> dict[str, Any]:
     words = []
     heads = [part for part in choice.parts if isinstance(part, HeadPart)]
     for n, part in enumerate(heads):
-        own = {} if part.kind == "tuned" else part.numbers()  # whose changes are in the encoder
+        own = {} if part.kind in _WITH_CHANGES else part.numbers()
         own |= {"weight": part.head.weight, "bias": part.head.bias}
         numbers |= {f"{n}.{name}": array for name, array in own.items()}
         words.append(part.words())
@@ -56,8 +58,9 @@ def write_heads(folder: Path, choice: Choice, models: Models) -> dict[str, Any]:
     of_kind = {part.kind: part.features for part in heads}
     if isinstance(tuned := of_kind.get("tuned"), TunedVectors):
         models.encoder.save(folder / TUNED, tuned.adapter)
-    if isinstance(cross := of_kind.get("cross"), CrossVectors):
-        models.encoder.save(folder / CROSS, cross.read.adapter)
+    for kind, features in of_kind.items():
+        if isinstance(features, CrossVectors):
+            models.encoder.save(folder / f"{kind}-encoder", *features.read.adapters)
     if isinstance(states := of_kind.get("answers"), AnswerStates):
         backbone = models.backbone
         backbone.model.save_pretrained(folder / BACKBONE)

@@ -140,7 +140,8 @@ def score_run(
 
 
 def _heads(settings: Settings, card: TaskCard) -> list[str]:
-    fit = [name for name, kinds in HEADS.items() if "tuned" not in kinds]  # that by one label each
+    one_label = ("tuned", "tuned-cross")  # an encoder learns from rows of one label each
+    fit = [name for name, kinds in HEADS.items() if not {*one_label} & {*kinds}]
     names = [name for name in wanted(settings.selection, card) if name in fit]
     if not names:
         raise UserError(

@@ -23,7 +23,7 @@ from dawgen.selection.heads import FOLDS, folds, label_numbers
 from dawgen.selection.parts import Kind, Models
 from dawgen.selection.select import asks_for_embeddings, wanted
 from dawgen.selection.shown import shown_sets
-from dawgen.selection.tuned import BATCH
+from dawgen.selection.tuning import BATCH
 from dawgen.tasks import Row
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from dawgen.settings import Settings
     from dawgen.tasks.job import Job
 
+_TUNED = ("tuned", "tuned-cross")
 _FEW = 128
 """Shots that the heads are probed with, at most; two per label at least."""
 
@@ -112,7 +113,7 @@ class SelectionPlan:
         for kind, speed in self._speeds.items():
             taught = [n for n, kinds in self._kinds.items() if kind in kinds and WRITTEN in n]
             with_rows = written if taught else 0
-            again = 0 if kind == "tuned" else (shots + with_rows) * len(taught)
+            again = 0 if kind in _TUNED else (shots + with_rows) * len(taught)
             seconds += speed.encode * (with_rows + self._tested)
             seconds += speed.validate * again + speed.ship * shots
         return seconds
@@ -135,8 +136,8 @@ class SelectionPlan:
 
 
 def _head_speed(kind: Kind, few: Sequence[Row], models: Models, seed: int) -> HeadSpeed:
-    if kind == "tuned":
-        return _tuned_speed(few, models)
+    if kind in _TUNED:
+        return _tuned_speed(kind, few, models)
     began = perf_counter()
     models.recipe(kind).make(few).of(few)
     encoded = perf_counter()
@@ -148,11 +149,11 @@ def _head_speed(kind: Kind, few: Sequence[Row], models: Models, seed: int) -> He
     )
 
 
-def _tuned_speed(few: Sequence[Row], models: Models) -> HeadSpeed:
+def _tuned_speed(kind: Kind, few: Sequence[Row], models: Models) -> HeadSpeed:
     """Of an encoder that is tuned on each half of the rows, and then on all of them."""
     some = first_of_each_label(few, max(BATCH, len(models.card.labels)))
     began = perf_counter()
-    features = models.recipe("tuned").make(some)
+    features = models.recipe(kind).make(some)
     tuned = perf_counter()
     features.of(few)
     each = (tuned - began) / len(some)

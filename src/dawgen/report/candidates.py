@@ -12,6 +12,8 @@ _TITLES = {
     "alignment": "logistic regression on how a pair's words match",
     "cross-encoder": "logistic regression on both texts read as one",
     "cross-encoder+alignment": "logistic regression on both texts read as one, and on word match",
+    "tuned-cross-encoder": "a tuned model that reads both texts as one",
+    "tuned-cross-encoder+alignment": "a tuned model that reads both texts as one, and word match",
     "states": "logistic regression on the model's states",
     "embeddings+states": "logistic regression on embeddings and states",
     "tuned-embeddings": "logistic regression on tuned embeddings",

@@ -38,6 +38,8 @@ HEADS: dict[str, tuple[Kind, ...]] = {
     "alignment": ("alignment",),
     "cross-encoder": ("cross",),
     "cross-encoder+alignment": ("cross", "alignment"),
+    "tuned-cross-encoder": ("tuned-cross",),
+    "tuned-cross-encoder+alignment": ("tuned-cross", "alignment"),
     "states": ("answers",),
     "embeddings+states": ("embeddings", "answers"),
     "tuned-embeddings": ("tuned",),
@@ -53,18 +55,31 @@ def kinds_of(name: str, *, is_pair: bool, crosses: bool = False) -> tuple[Kind, 
     other, which is read on the way to the embeddings, and by a cross-encoder where there is one.
     """
     kinds = HEADS[name]
-    if not is_pair or len(kinds) == 1 or "cross" in kinds:
+    if not is_pair or len(kinds) == 1 or _across(kinds):
         return kinds
     across: tuple[Kind, ...] = ("cross",) if crosses else ()
     return ("alignment", *across, *kinds)
 
 
 def lead_of(kinds: Sequence[Kind]) -> int:
-    """How much a product of such heads leads: that with a tuned encoder most, but of pairs that of
-    cross-encoder and alignment alone, since a tuned encoder brings nothing there, and the other
-    heads no more than what they cost."""
-    tuned = "tuned" in kinds and "alignment" not in kinds
-    return (len(kinds) > 1) * (2 if tuned or {*kinds} == {"cross", "alignment"} else 1)
+    """How much a product of such heads leads: that with a tuned encoder most, of pairs that of
+    alignment and a cross-encoder, tuned before frozen. Vectors of single texts, tuned or not, and
+    states bring pairs no more than what they cost."""
+    if len(kinds) == 1:
+        return 0
+    if "alignment" not in kinds:
+        return 2 if "tuned" in kinds else 1
+    leads = {"cross": 2, "tuned-cross": 3}
+    return next((leads[kind] for kind in kinds if kind in leads and len(kinds) == 2), 1)
+
+
+def prior_of(kinds: Sequence[Kind]) -> float | None:
+    """Of :func:`dawgen.selection.pool.exponents`, for a product of such heads."""
+    return PRIOR_OF_TUNED if any(kind.startswith("tuned") for kind in kinds) else None
+
+
+def _across(kinds: Sequence[Kind]) -> bool:
+    return "cross" in kinds or "tuned-cross" in kinds
 
 
 WRITTEN = "+written"
@@ -207,8 +222,8 @@ def _heads(
         known = slice(len(shots.train) if written and shots.dev else 0, None)
         gold = label_numbers(card, rows)[known]
         experts = [each.held_out for each in validated]
-        prior = PRIOR_OF_TUNED if "tuned" in kinds else None
-        powers = exponents([each[known] for each in experts], gold, card.metric, prior).tolist()
+        some = [each[known] for each in experts]
+        powers = exponents(some, gold, card.metric, prior_of(kinds)).tolist()
         held_out = product(experts, powers)
     if written:
         held_out[: len(shots.train)] = np.nan

@@ -18,8 +18,8 @@ import safetensors.numpy
 
 from dawgen.backbone.registry import known_backbone
 from dawgen.errors import UserError
+from dawgen.selection.adapter import Adapter
 from dawgen.selection.alignment import Pair, pairs_of
-from dawgen.selection.tuned import Adapter
 from dawgen.storage.reading import as_dawgen_writes
 
 if TYPE_CHECKING:
@@ -39,11 +39,11 @@ class CrossEncoder:
     way round. It remembers some thousands of them.
 
     Args:
-        adapter: changes of the encoder's weights.
+        adapters: changes of the encoder's weights, which add up.
     """
 
-    def __init__(self, encoder: SentenceEncoder, adapter: Adapter) -> None:
-        self.encoder, self.adapter = encoder, adapter
+    def __init__(self, encoder: SentenceEncoder, *adapters: Adapter) -> None:
+        self.encoder, self.adapters = encoder, adapters
         self._read: dict[Pair, Vectors] = {}
 
     def __call__(self, pairs: Sequence[Pair]) -> Vectors:
@@ -53,12 +53,16 @@ class CrossEncoder:
             asked = set(pairs)
             self._read = {pair: it for pair, it in self._read.items() if pair in asked}
         if new:
-            swapped = [(second, first) for first, second in new]
-            with self.encoder.changed(self.adapter):
-                vectors = self.encoder.read_pairs([*new, *swapped])
+            with self.encoder.changed(*self.adapters):
+                vectors = self.encoder.read_pairs([*new, *swapped(new)])
             both = np.hstack(np.split(vectors, 2))
             self._read.update(zip(new, both, strict=True))
         return np.stack([self._read[pair] for pair in pairs])
+
+
+def swapped(pairs: Sequence[Pair]) -> list[Pair]:
+    """The second text before the first."""
+    return [(second, first) for first, second in pairs]
 
 
 class CrossVectors:

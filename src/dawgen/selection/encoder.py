@@ -31,8 +31,8 @@ from dawgen.streams import repeatable
 from dawgen.terminal.progress import warn
 
 if TYPE_CHECKING:
+    from dawgen.selection.adapter import Adapter
     from dawgen.selection.cross_encoder import CrossEncoder
-    from dawgen.selection.tuned import Adapter
 
 Vectors = npt.NDArray[np.float32]
 _TOKENS_PER_CALL = 2048
@@ -100,25 +100,29 @@ class SentenceEncoder:
             vectors[batch] = _means(read.states, read.kept).cpu().numpy()
         return vectors
 
-    def vectors(self, texts: Sequence[str]) -> torch.Tensor:
-        """[N,H] in fp32, with gradients."""
+    def vectors(self, texts: Sequence[str], others: Sequence[str] | None = None) -> torch.Tensor:
+        """[N,H] in fp32, with gradients.
+
+        Args:
+            others: second texts, each of which is read behind the first as one input.
+        """
         places, parts = [], []
-        for batch, read in self._read(texts):
+        for batch, read in self._read(texts, others):
             places += batch
             parts.append(_means(read.states.float(), read.kept))
         order = torch.tensor(places, device=self.model.device).argsort()
         return torch.cat(parts)[order]
 
     @contextmanager
-    def changed(self, adapter: Adapter) -> Iterator[None]:
-        """Within, the encoder reads with the adapter's changes of its weights.
+    def changed(self, *adapters: Adapter) -> Iterator[None]:
+        """Within, the encoder reads with the adapters' changes of its weights.
 
         They are added to what each layer gives: adding them to the weights would take a tenth of a
         second a time.
         """
         hooks = []
         try:
-            for name, down in adapter.down.items():
+            for adapter, name, down in _each_layer(adapters):
                 parts = (torch.from_numpy(part) for part in (down, adapter.scaled_up(name)))
                 down_, up = (part.to(self.model.device) for part in parts)
                 layer = self.model.get_submodule(name)
@@ -128,12 +132,13 @@ class SentenceEncoder:
             for hook in hooks:
                 hook.remove()
 
-    def with_changes(self, adapter: Adapter | None) -> Any:
+    def with_changes(self, *adapters: Adapter) -> Any:
         """A copy of the model whose weights are changed so."""
         model = copy.deepcopy(self.model)
-        for name, change in adapter.changes().items() if adapter else ():
-            weight = model.get_submodule(name).weight
-            weight.data += torch.from_numpy(change).to(weight)
+        for adapter in adapters:
+            for name, change in adapter.changes().items():
+                weight = model.get_submodule(name).weight
+                weight.data += torch.from_numpy(change).to(weight)
         return model
 
     @repeatable()
@@ -195,11 +200,20 @@ class SentenceEncoder:
             kept = padded["attention_mask"].bool()
             yield list(batch), _Batch(padded["input_ids"], states, kept, kept & ~around)
 
-    def save(self, folder: Path, adapter: Adapter | None = None) -> None:
-        """Write model, with an adapter's changes, and tokenizer as transformers reads them."""
-        model = self.with_changes(adapter) if adapter else self.model
+    def save(self, folder: Path, *adapters: Adapter) -> None:
+        """Write model, with adapters' changes, and tokenizer as transformers reads them."""
+        model = self.with_changes(*adapters) if adapters else self.model
         model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
+
+
+def _each_layer(
+    adapters: Sequence[Adapter],
+) -> Iterator[tuple[Adapter, str, npt.NDArray[np.float32]]]:
+    """Each adapter's layers, with the name and the first of the two matrices."""
+    for adapter in adapters:
+        for name, down in adapter.down.items():
+            yield adapter, name, down
 
 
 def _plus(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ from torch import Tensor
 from dawgen.selection.alignment import ReadPairs, pairs_of
 
 if TYPE_CHECKING:
+    from dawgen.selection.heads import LinearHead
     from dawgen.tasks import Row
 
 Matrix = Any
@@ -26,6 +27,13 @@ class Features(Protocol):
 
     def of(self, rows: Sequence[Row]) -> Matrix:
         """[N,F]; the rows' labels are not looked at."""
+
+
+@runtime_checkable
+class OwnHead(Protocol):
+    """Features that were tuned together with a head."""
+
+    head: LinearHead
 
 
 _APART = 4.0

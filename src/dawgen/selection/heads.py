@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from threadpoolctl import ThreadpoolController
 
 from dawgen.evaluation.balance import label_weights
-from dawgen.selection.features import Features, Matrix
+from dawgen.selection.features import Features, Matrix, OwnHead
 
 if TYPE_CHECKING:
     from dawgen.tasks import Row, TaskCard
@@ -185,7 +185,7 @@ class Training:
     """Real rows, and written ones that weigh ``WRITTEN_SHARE`` as much in all, as numbers."""
 
     features: Features
-    matrix: Matrix
+    rows: Sequence[Row]
     gold: Numbers
     weights: npt.NDArray[np.float64]
     labels: int
@@ -202,11 +202,17 @@ class Training:
         parts = [label_weights(part, card.metric) for part in (gold[:real], gold[real:])]
         weights = np.concatenate(parts)
         weights[real:] *= WRITTEN_SHARE * real / max(1, len(written))
-        matrix = features.of(everything)
-        return cls(features, matrix, gold, weights, labels, recipe.form)
+        return cls(features, everything, gold, weights, labels, recipe.form)
+
+    @cached_property
+    def matrix(self) -> Matrix:
+        """The rows' features [N,F]."""
+        return self.features.of(self.rows)
 
     def head(self, strength: float) -> LinearHead:
-        """With this C."""
+        """With this C, or the one that the features were tuned with."""
+        if isinstance(self.features, OwnHead):
+            return self.features.head
         return fit_head(
             self.matrix,
             self.gold,

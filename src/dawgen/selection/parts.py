@@ -15,6 +15,7 @@ from dawgen.backbone.frame import Frame, frame_json
 from dawgen.backbone.registry import known_backbone
 from dawgen.errors import UserError
 from dawgen.evaluation import predict
+from dawgen.selection.adapter import Adapter
 from dawgen.selection.alignment import Alignment
 from dawgen.selection.cross_encoder import (
     LEARNT_FROM,
@@ -38,7 +39,8 @@ from dawgen.selection.heads import (
 )
 from dawgen.selection.shown import Shown, shown_sets
 from dawgen.selection.states import AnswerStates, depths_of
-from dawgen.selection.tuned import Adapter, TunedEncoder, TunedVectors, Tuning
+from dawgen.selection.tuned import TunedEncoder, TunedVectors, Tuning
+from dawgen.selection.tuned_cross import CrossTuning, TunedCrossVectors
 from dawgen.selection.words import Block, WordCounts
 from dawgen.synthesis.scoring import log_likelihoods
 from dawgen.terminal.progress import warn
@@ -50,7 +52,15 @@ if TYPE_CHECKING:
 
 Numbers = dict[str, npt.NDArray[Any]]
 Kind = Literal[
-    "words", "embeddings", "tuned", "alignment", "cross", "answers", "prompt", "generator"
+    "words",
+    "embeddings",
+    "tuned",
+    "alignment",
+    "cross",
+    "tuned-cross",
+    "answers",
+    "prompt",
+    "generator",
 ]
 
 
@@ -147,6 +157,9 @@ class Models:
             return Recipe(partial(_always, Alignment(self.encoder.pairs)), Form(scaled=True))
         if kind == "cross":
             return Recipe(partial(_always, CrossVectors(self.cross_encoder)))
+        if kind == "tuned-cross":
+            cross = CrossTuning(self.cross_encoder, self.card, self.settings.seed)
+            return Recipe(cross, in_halves=True)
         if kind == "tuned":
             return Recipe(Tuning(self.encoder, self.card, self.settings.seed), in_halves=True)
         vectors = TextVectors(self.encoder.pairs, is_pair=self.card.is_pair)
@@ -242,7 +255,7 @@ class HeadPart:
     def numbers(self) -> Numbers:
         """Weight, bias and, of counted words, their IDF, of a tuned encoder its changes."""
         numbers: Numbers = {"weight": self.head.weight, "bias": self.head.bias}
-        if isinstance(self.features, TunedVectors):
+        if isinstance(self.features, TunedVectors | TunedCrossVectors):
             numbers |= self.features.adapter.numbers()
         if isinstance(self.features, WordCounts):
             numbers |= {f"idf{n}": block.idf for n, block in enumerate(self.features.blocks)}
@@ -255,7 +268,7 @@ class HeadPart:
             shown = states.shown.words() | {"instructed": states.is_instructed}
             return {"depths": list(states.depths), "shown": shown}
         if isinstance(self.features, CrossVectors):
-            return {"adapter": self.features.read.adapter.fingerprint}
+            return {"adapter": self.features.read.adapters[0].fingerprint}
         if not isinstance(self.features, WordCounts):
             return {}
         return {"terms": [list(block.terms) for block in self.features.blocks]}
@@ -335,7 +348,8 @@ def read_part(
         UserError: another version kept it, which read states or pairs in another way.
     """
     other = kind == "states"  # type: ignore[comparison-overlap]
-    if other or (kind == "cross" and words["adapter"] != models.cross_encoder.adapter.fingerprint):
+    crosses = kind in ("cross", "tuned-cross")
+    if other or (crosses and words["adapter"] != models.cross_encoder.adapters[0].fingerprint):
         raise _made_otherwise(name)
     if kind == "prompt":
         prompt = numbers.get("prompt")
@@ -344,6 +358,8 @@ def read_part(
         frame = None if words["frame"] is None else Frame(**words["frame"])
         prompts = torch.from_numpy(numbers["prompts"])
         return GeneratorPart(name, prompts, frame, float(words["temperature"]), models)
+    many = models.card.takes_many
+    head = LinearHead(numbers["weight"], numbers["bias"], independent=many)
     features: Features
     if kind == "words":
         blocks = [Block(terms, numbers[f"idf{n}"]) for n, terms in enumerate(words["terms"])]
@@ -357,13 +373,14 @@ def read_part(
         features = Alignment(models.encoder.pairs)
     elif kind == "cross":
         features = CrossVectors(models.cross_encoder)
+    elif kind == "tuned-cross":
+        adapter = Adapter.of_numbers(numbers)
+        features = TunedCrossVectors(models.cross_encoder, adapter, head)
     elif kind == "tuned":
         tuned = TunedEncoder(models.encoder, Adapter.of_numbers(numbers))
         features = TunedVectors(tuned, is_pair=models.card.is_pair)
     else:
         features = TextVectors(models.encoder.pairs, is_pair=models.card.is_pair)
-    many = models.card.takes_many
-    head = LinearHead(numbers["weight"], numbers["bias"], independent=many)
     return HeadPart(name, kind, features, head)
 
 

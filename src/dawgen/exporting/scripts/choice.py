@@ -106,9 +106,9 @@ def alignment() -> Features:
     return features
 
 
-def crossed() -> Features:
+def crossed(folder: str) -> Features:
     """Vectors of both texts as one, in either order."""
-    encode = sentence_encoder("cross-encoder")
+    encode = sentence_encoder(folder)
 
     def features(row: dict[str, str]) -> np.ndarray:
         first, second = texts_of(row)
@@ -187,8 +187,8 @@ def features_of(number: int, kind: str) -> Features:
         return counted(number)
     if kind == "alignment":
         return alignment()
-    if kind == "cross":
-        return crossed()
+    if kind in ("cross", "tuned-cross"):
+        return crossed(f"{kind}-encoder")
     if kind in ("embeddings", "tuned"):
         return joined("tuned-encoder" if kind == "tuned" else "encoder")
     return answer_states(number)
