@@ -50,6 +50,7 @@ def made(
         "pair": choosing(bart, "pair", "alignment", "embeddings", "answers", groups=[0, 0, 0]),
         "tuned": choosing(bart, "tuned", "alignment", "tuned", groups=[0, 0]),
         "cross": choosing(bart, "cross", "alignment", "cross", groups=[0, 0]),
+        "tuned cross": choosing(bart, "tuned cross", "tuned-cross", "alignment", groups=[0, 0]),
         "encoder": choosing(bart, "encoder", "answers"),
         "decoder": choosing(llama, "decoder", "answers"),
         "mean": choosing(bart, "mean", "words", "embeddings", "answers"),
@@ -66,7 +67,7 @@ def made(
     "name",
     [
         *("prompt", "words", "embeddings", "alignment", "pair", "encoder", "decoder", "mean"),
-        *("tuned", "cross", "product", "zero-shot"),
+        *("tuned", "cross", "tuned cross", "product", "zero-shot"),
     ],
 )
 def test_the_shipped_choice_labels_as_the_run_does(made: Made, name: str) -> None:

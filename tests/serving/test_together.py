@@ -54,6 +54,7 @@ def test_vectors_and_words_of_pairs(first: Path) -> None:
             choosing(first, "words", "alignment"),
             choosing(first, "tuned", "tuned"),  # by changes of the encoder that all of them share
             choosing(first, "cross", "cross"),
+            choosing(first, "tuned across", "tuned-cross"),
             choosing(first, "across", "cross", "embeddings", groups=[0, 0]),
             choosing(first, "all", "alignment", "embeddings", groups=[0, 0]),
         ]

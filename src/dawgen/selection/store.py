@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 FOLDER, CHOICE, NUMBERS = "choice", "choice.json", "choice.safetensors"
 WORDS = "words.json"
-_ON_ENCODER = ("embeddings", "alignment", "cross", "tuned")
+_ON_ENCODER = ("embeddings", "alignment", "cross", "tuned-cross", "tuned")
 
 
 @dataclass(frozen=True)
