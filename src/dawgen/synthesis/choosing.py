@@ -35,17 +35,25 @@ def margins(log_probs: Tensor, labels: Sequence[int], *, calibrate: bool) -> Ten
         labels: the N rows' own labels, as places in 0..C-1.
     """
     own = torch.tensor(labels)
-    written = own.unique()
-    if calibrate and len(written) > 1:
-        means = [log_probs[own == label].mean(dim=0) for label in written]
-        log_probs = log_probs - torch.stack(means).mean(dim=0)
+    if calibrate:
+        log_probs = calibrated(log_probs, own)
     mine = log_probs.gather(1, own[:, None])[:, 0]
     others = log_probs.scatter(1, own[:, None], -torch.inf).amax(dim=1)
     return mine - others
 
 
+def calibrated(log_probs: Tensor, labels: Tensor) -> Tensor:
+    """[N,C] less each label's mean over the rows, as :func:`margins` says."""
+    written = labels.unique()
+    if len(written) < 2:
+        return log_probs
+    means = [log_probs[labels == label].mean(dim=0) for label in written]
+    return log_probs - torch.stack(means).mean(dim=0)
+
+
 class Chooser:
-    """Marks the clean rows with which a reader disagrees; each text is read once.
+    """Marks the clean rows with which a reader disagrees, or gives them its label; each text is
+    read once.
 
     Made for the rows of one shard, while more are being written: a row is judged among the clean
     rows that the shard has by then, so it may be chosen in one round and not in a later one. The
@@ -64,12 +72,18 @@ class Chooser:
         if not clean:
             return list(rows)
         scores = torch.stack(self._log_probs([rows[i] for i in clean]))
-        labels = [self.card.label_index(str(rows[i].label)) for i in clean]
-        lead = margins(scores, labels, calibrate=self.settings.calibrate)
+        own = torch.tensor([self.card.label_index(str(rows[i].label)) for i in clean])
+        if self.settings.calibrate:
+            scores = calibrated(scores, own)
+        given = scores.argmax(dim=1) if self.settings.relabel else own
+        lead = margins(scores, given.tolist(), calibrate=False)
         chosen = list(rows)
-        for i, agrees in zip(clean, (lead >= self.settings.min_margin).tolist(), strict=True):
-            if not agrees:
+        sure = (lead >= self.settings.min_margin).tolist()
+        for i, label, is_sure in zip(clean, given.tolist(), sure, strict=True):
+            if not is_sure:
                 chosen[i] = rows[i].rejected(READER_DISAGREES)
+            elif (name := self.card.labels[label]) != rows[i].label:
+                chosen[i] = rows[i].relabelled(name)
         return chosen
 
     def _log_probs(self, rows: Sequence[SyntheticRow]) -> list[Tensor]:
@@ -93,6 +107,9 @@ def choose_rows(
     """
     marked = Chooser(reader, card, settings)(rows)
     clean, kept = Counter(row.label for row in rows), [row for row in marked if row.kept]
+    changed = sum(row.written_for is not None for row in kept)
+    if changed:
+        say(f"  {changed:,} of {len(kept):,} rows have the reader's label instead of their own")
     if not kept:
         reasons = Counter(row.reason for row in marked)
         raise UserError(
@@ -100,7 +117,7 @@ def choose_rows(
             f"({', '.join(f'{why}: {count:,}' for why, count in reasons.items())}); look at the "
             "rows and their labels, or set synthesis.choose.by to none."
         )
-    left = Counter(row.label for row in kept)
+    left = Counter(row.asked_for for row in kept)
     for label in card.labels:
         count = f"{left[label]:,} of {clean[label]:,} synthetic rows of label {shown(label)!r}"
         if left[label] <= FEW * clean[label]:
@@ -120,10 +137,13 @@ NEXT_STEPS = (
 def reader_agreement(
     rows: Sequence[SyntheticRow], labels: Sequence[str]
 ) -> dict[str, float | None]:
-    """Of each label's clean rows the share with which the reader agrees, before any further cut."""
+    """Of each label's clean rows, as written, the share with which the reader agrees, before any
+    further cut."""
     clean = [row for row in rows if row.reason in PASSED]
-    counts = Counter(row.label for row in clean)
-    against = Counter(row.label for row in clean if row.reason == READER_DISAGREES)
+    counts = Counter(row.asked_for for row in clean)
+    against = Counter(
+        row.asked_for for row in clean if row.written_for or row.reason == READER_DISAGREES
+    )
     return {
         label: round(1 - against[label] / counts[label], 4) if counts[label] else None
         for label in labels

@@ -17,11 +17,16 @@ class LedgerError(RuntimeError):
 
 @dataclass
 class LabelAccount:
-    """Counts of one label's rows. ``attempted`` is counted when a text is asked for."""
+    """Counts of the rows that were asked for one label, when their text is asked for.
+
+    Attributes:
+        relabelled: of the kept rows those that a reader gave another label, by that label.
+    """
 
     attempted: int = 0
     kept: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
+    relabelled: Counter[str] = field(default_factory=Counter)
 
     def commonest(self) -> str:
         """The three commonest reasons with their counts, as text."""
@@ -30,11 +35,13 @@ class LabelAccount:
     def as_json(self) -> dict[str, Any]:
         """Reasons by falling count, equal ones by name."""
         ordered = sorted(self.rejected.items(), key=lambda item: (-item[1], item[0]))
+        more = {"relabelled": dict(sorted(self.relabelled.items()))} if self.relabelled else {}
         return {
             "attempted": self.attempted,
             "kept": self.kept,
             "rejected": sum(self.rejected.values()),
             "reasons": dict(ordered),
+            **more,
         }
 
 
@@ -50,9 +57,10 @@ class Ledger:
 
     def enter(self, row: SyntheticRow) -> None:
         """A row's fate is known."""
-        account = self.labels[str(row.label)]
+        account = self.labels[row.asked_for]
         if row.kept:
             account.kept += 1
+            account.relabelled += Counter([str(row.label)] if row.written_for else [])
         else:
             account.rejected[str(row.reason)] += 1
 
@@ -63,7 +71,14 @@ class Ledger:
             total.attempted += account.attempted
             total.kept += account.kept
             total.rejected += account.rejected
+            total.relabelled += account.relabelled
         return total
+
+    def rows_of(self, label: str) -> int:
+        """Kept rows that have this label in the end."""
+        account = self.labels[label]
+        taken = sum(each.relabelled[label] for each in self.labels.values())
+        return account.kept - sum(account.relabelled.values()) + taken
 
     def check(self) -> None:
         """Raises LedgerError unless attempted = kept + rejected for every label."""

@@ -20,6 +20,7 @@ class SyntheticRow(Row):
         first_sentence: where text1 comes from, such as `captions:1234`.
         shard: number of its shard.
         seed: of the random numbers that wrote it.
+        written_for: the label that it was asked for, where a reader gave it another one.
     """
 
     kept: bool = True
@@ -29,6 +30,18 @@ class SyntheticRow(Row):
     first_sentence: str = ""
     shard: int = 0
     seed: int = 0
+    written_for: str | None = None
+
+    @property
+    def asked_for(self) -> str:
+        """The label that it was written for, which counts its attempt."""
+        return str(self.written_for or self.label)
+
+    def relabelled(self, label: str) -> SyntheticRow:
+        """The row under another label; its ratio was the old one's."""
+        return replace(
+            self, label=label, written_for=self.asked_for, label_ratio=None, log_likelihood=None
+        )
 
     def rejected(self, reason: str | None) -> SyntheticRow:
         """The row as rejected for this reason; unchanged for None."""

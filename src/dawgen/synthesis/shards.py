@@ -31,9 +31,12 @@ SCHEMA = pa.schema(
         pa.field("first_sentence", pa.string(), nullable=False),
         pa.field("shard", pa.int32(), nullable=False),
         pa.field("seed", pa.int64(), nullable=False),
+        pa.field("written_for", pa.string()),
     ]
 )
 """Columns of a shard; text2 is null for single-sentence tasks."""
+_LATER = "written_for"
+"""Shards of earlier versions lack it."""
 
 
 def shard_path(folder: Path, number: int) -> Path:
@@ -56,7 +59,11 @@ def read_shard(path: Path) -> list[SyntheticRow]:
     """The rows of one shard."""
     try:
         records = loaded(str(path), parquet_records(path))
-        return [SyntheticRow(**{name: row[name] for name in SCHEMA.names}) for row in records]
+        needed = [name for name in SCHEMA.names if name != _LATER]
+        return [
+            SyntheticRow(**{name: row[name] for name in needed}, written_for=row.get(_LATER))
+            for row in records
+        ]
     except (UserError, OSError, KeyError) as error:
         why = f"{path} has no column {error}" if isinstance(error, KeyError) else str(error)
         raise UserError(f"{why.rstrip('.')}; synthesise again to replace it.") from None

@@ -242,17 +242,21 @@ class _Stage:
             chosen = keep_best(chosen, quota)
         else:
             chosen = keep_best(chosen, quota, TELLS, _hidden(chosen))
-        if self.score_late:
-            scored = iter(self.scorer([row for row in chosen if row.kept]))
-            chosen = [next(scored) if row.kept else row for row in chosen]
+        late = [i for i, row in enumerate(chosen) if row.kept and self._is_late(row)]
+        for i, scored in zip(late, self.scorer([chosen[i] for i in late]), strict=True):
+            chosen[i] = scored
         for row in chosen:
             self.ledger.enter(row)
         return chosen
 
+    def _is_late(self, row: SyntheticRow) -> bool:
+        """Whether its label ratio is still missing, or was that of another label."""
+        return self.score_late or row.written_for is not None
+
     def replay(self, rows: Sequence[SyntheticRow], advance: Callable[[int], None]) -> None:
         """Take up a shard that an earlier, stopped synthesis finished, as if just written."""
         for row in rows:
-            self.ledger.attempt(str(row.label))
+            self.ledger.attempt(row.asked_for)
             self.ledger.enter(row)
             if row.reason in PASSED:
                 self.cleaner.remember(row)
@@ -307,10 +311,11 @@ class _Stage:
                 "synthesis.temperature."
             )
         for label, account in self.ledger.labels.items():
-            if account.kept < self.settings.rows_per_label:
+            kept = self.ledger.rows_of(label)
+            if kept < self.settings.rows_per_label:
                 why = f" {NEXT_STEPS}" if account.rejected[READER_DISAGREES] else ""
                 warn(
-                    f"label {label!r} has {account.kept:,} of {self.settings.rows_per_label:,} "
+                    f"label {label!r} has {kept:,} of {self.settings.rows_per_label:,} "
                     f"rows after {account.attempted:,} attempts; rejected as: "
                     f"{account.commonest()}.{why}"
                 )
