@@ -24,6 +24,7 @@ from tests.synthesis.helpers import random_prompts, read_shards
 from tests.synthesis.test_stage import Stopped, check_account, content
 
 READ = ChoosingSettings(by="reader")
+RELABEL = ChoosingSettings(by="reader", relabel=True)
 
 
 def coin(rows: Sequence[Row]) -> torch.Tensor:
@@ -95,6 +96,32 @@ def test_a_row_has_to_lead_by_the_margin(pair_card):
     assert [row.reason for row in marked] == [None, READER_DISAGREES]
 
 
+def test_a_row_takes_the_label_that_the_reader_gives_it(pair_card):
+    rows = [
+        SyntheticRow("a", "other", "follows", label_ratio=0.9, log_likelihood=-2.0),
+        SyntheticRow("a", "so so", "follows"),
+        SyntheticRow("a", "same", "follows"),
+    ]
+    reader = says({"other": [0.1, 0.9], "so so": [0.4, 0.6], "same": [0.9, 0.1]})
+    settings = RELABEL.model_copy(update={"calibrate": False, "min_margin": 1.0})
+    other, doubted, same = Chooser(reader, pair_card, settings)(rows)
+    assert (other.label, other.written_for, other.asked_for) == ("does_not", "follows", "follows")
+    assert other.kept
+    assert other.label_ratio is other.log_likelihood is None  # they were of the old label
+    assert (doubted.label, doubted.reason) == ("follows", READER_DISAGREES)
+    assert same == rows[2]
+    assert reader_agreement([other, doubted, same], ["follows"]) == {"follows": round(1 / 3, 4)}
+
+
+def test_relabelling_is_calibrated_too(pair_card):
+    """The reader calls all rows label 0; less its mean it calls the second of them label 1."""
+    rows = [SyntheticRow("a", "b", "follows"), SyntheticRow("a", "c", "does_not")]
+    rows += [SyntheticRow("a", "d", "follows")]
+    chances = {"b": [0.95, 0.05], "c": [0.7, 0.3], "d": [0.75, 0.25]}
+    marked = Chooser(says(chances), pair_card, RELABEL)(rows)
+    assert [row.label for row in marked] == ["follows", "does_not", "does_not"]
+
+
 def test_a_text_is_read_once_and_rejected_rows_never(pair_card):
     seen: list[str | None] = []
 
@@ -123,6 +150,33 @@ def test_rows_are_written_until_enough_are_chosen(run):
     assert out.rows != all_rows.rows
     assert out.ledger.total().attempted > all_rows.ledger.total().attempted
     assert out.ledger.as_json()["reasons"][READER_DISAGREES] == len(against)
+
+
+def test_relabelled_rows_count_for_the_label_that_they_have(run, pair_card):
+    """So fewer texts are asked for, and the account is of the label that they were asked for."""
+    out, strict = run(choose=RELABEL), run("strict", max_attempts_factor=60)
+    rows = check_account(out, scored_late=True)
+    assert Counter(row.label for row in out.rows) == {"follows": 8, "does_not": 8}
+    assert out.ledger.total().attempted < strict.ledger.total().attempted
+    assert not any(row.reason == READER_DISAGREES for row in rows)
+    moved = Counter((row.written_for, row.label) for row in out.rows if row.written_for)
+    assert len(moved) == 2  # either way
+    told = out.ledger.as_json()["labels"]
+    assert told["follows"]["relabelled"] == {"does_not": moved["follows", "does_not"]}
+    assert told["does_not"]["relabelled"] == {"follows": moved["does_not", "follows"]}
+    assert [out.ledger.rows_of(label) for label in pair_card.labels] == [8, 8]
+    assert all(0 <= row.label_ratio <= 1 for row in out.rows)  # of the new label
+    assert load_synthetic(out.folder, pair_card) == out.rows
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_stopped_synthesis_relabels_the_same(run, tmp_path, number):
+    work, changes = tmp_path / "work", {"rows_per_label": 6, "shard_rows": 2, "choose": RELABEL}
+    whole = run("whole", work=work, **changes)
+    assert any(row.written_for for row in whole.rows)
+    for path in work.glob(f"shard-0000{number}.parquet*"):
+        path.unlink()
+    assert content(run("again", work=work, **changes).folder) == content(whole.folder)
 
 
 def test_single_texts_have_no_surplus_to_cut(writer, single_card, single_shots, settings, tmp_path):
@@ -265,6 +319,14 @@ def test_anybodys_rows_are_chosen(pair_card, capsys):
     told = " ".join(capsys.readouterr().err.split())
     assert "2 of 2 synthetic rows of label 'follows' chosen" in told
     assert "1 of 2 synthetic rows of label 'does_not' chosen" in told
+
+
+def test_anybodys_rows_are_relabelled(pair_card, capsys):
+    plain = RELABEL.model_copy(update={"calibrate": False})
+    assert choose_theirs(pair_card, settings=plain) == ["one", "two", "three", "four"]
+    told = " ".join(capsys.readouterr().err.split())
+    assert "1 of 4 rows have the reader's label instead of their own" in told
+    assert "2 of 2 synthetic rows of label 'does_not' chosen" in told
 
 
 def test_a_label_of_which_nothing_is_left_is_named(pair_card, capsys):

@@ -29,6 +29,17 @@ def test_rows_come_back_as_they_were(tmp_path):
     ]
 
 
+def test_a_shard_of_an_earlier_version_has_no_relabelled_rows(tmp_path):
+    write_shard(tmp_path, 0, [ROWS[0].relabelled("does_not")])
+    (row,) = read_shards(tmp_path)
+    assert (row.label, row.written_for) == ("does_not", "follows")
+    path = shard_path(tmp_path, 0)
+    table = pq.read_table(path).drop_columns(["written_for"])
+    pq.write_table(table, path)
+    (row,) = read_shards(tmp_path)
+    assert row.asked_for == "does_not"
+
+
 def test_equal_rows_give_equal_bytes(tmp_path):
     one = write_shard(tmp_path, 0, ROWS).read_bytes()
     other = write_shard(tmp_path, 0, ROWS).read_bytes()

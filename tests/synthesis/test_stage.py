@@ -51,7 +51,7 @@ def check_account(out, *, scored_late: bool = False) -> list[SyntheticRow]:
     told = json.loads((out.folder / "ledger.json").read_text("utf-8"))
     assert told["attempted"] == told["kept"] + told["rejected"] == len(rows)
     for label, account in told["labels"].items():
-        own = [row for row in rows if row.label == label]
+        own = [row for row in rows if row.asked_for == label]
         assert account["attempted"] == len(own)
         assert account["kept"] == sum(row.kept for row in own)
         assert account["reasons"] == Counter(row.reason for row in own if not row.kept)
@@ -139,7 +139,7 @@ def test_scores_are_those_of_the_rows_own_texts(run, writer):
 def test_oversampling_keeps_the_rows_of_the_highest_ratio(run):
     rows = check_account(run(oversample=3.0, shard_rows=8))
     for label in ("follows", "does_not"):
-        own = [row for row in rows if row.label == label]
+        own = [row for row in rows if row.asked_for == label]
         kept = [row.label_ratio for row in own if row.kept]
         rest = [r.label_ratio for r in own if r.reason == "lower label ratio than others"]
         assert len(kept) == 8
@@ -378,7 +378,7 @@ def test_a_mix_of_given_and_written_first_sentences(run, writer):
     rows = check_account(run(first_sentences={"few-shots": 1.0, "generator": 1.0}))
     made = [row for row in rows if row.first_sentence == "generator"]
     for label in ("follows", "does_not"):
-        own = [row for row in rows if row.label == label]
+        own = [row for row in rows if row.asked_for == label]
         generated = sum(row.first_sentence == "generator" for row in own)
         assert abs(len(own) - 2 * generated) <= 1
     (row,) = [row for row in made if row.kept][:1]

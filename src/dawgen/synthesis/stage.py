@@ -259,7 +259,7 @@ class _Stage:
             self.ledger.attempt(row.asked_for)
             self.ledger.enter(row)
             if row.reason in PASSED:
-                self.cleaner.remember(row)
+                self.cleaner.remember(replace(row, label=row.asked_for))
         advance(sum(row.kept for row in rows))
         self.replayed = self.ledger.total()
 
