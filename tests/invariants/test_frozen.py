@@ -152,7 +152,8 @@ def test_the_old_run_folder_is_what_is_frozen() -> None:
     frozen = json.loads(FROZEN.read_text("utf-8"))["run folder"]
     added = {f"run.json .{name}" for name in ("choice", "rows.used", "synthetic")}
     added |= {f"scores.json {part}.metric" for part in ("", ".baseline", ".zero_shot")}
-    figures = ("real_rows", "telling_words", "text1_alone")
+    added.add("synthetic/shard-00000.parquet written_for: string")
+    figures = ("real_rows", "relabelled", "telling_words", "text1_alone")
     more = {
         name
         for name in frozen

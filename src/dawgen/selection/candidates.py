@@ -63,14 +63,13 @@ def kinds_of(name: str, *, is_pair: bool, crosses: bool = False) -> tuple[Kind, 
 
 def lead_of(kinds: Sequence[Kind]) -> int:
     """How much a product of such heads leads: that with a tuned encoder most, of pairs that of
-    alignment and a cross-encoder, tuned before frozen. Vectors of single texts, tuned or not, and
+    alignment and a cross-encoder, frozen or tuned. Vectors of single texts, tuned or not, and
     states bring pairs no more than what they cost."""
     if len(kinds) == 1:
         return 0
     if "alignment" not in kinds:
         return 2 if "tuned" in kinds else 1
-    leads = {"cross": 2, "tuned-cross": 3}
-    return next((leads[kind] for kind in kinds if kind in leads and len(kinds) == 2), 1)
+    return 2 if len(kinds) == 2 and _across(kinds) else 1
 
 
 def prior_of(kinds: Sequence[Kind]) -> float | None:

@@ -25,7 +25,6 @@ _EMBEDDINGS = tuple(name for name in ALL if name.startswith(_ON_ENCODER))
 _CROSS = {name for name in ALL if "cross" in name}
 _OF_PAIRS = {"alignment", "alignment+written", *_CROSS}
 _TUNED = {name for name in ALL if name.startswith("tuned")}
-_TUNED_VECTORS = _TUNED - _CROSS
 """Of pairs they take minutes and bring nothing (docs/log.md)."""
 _NOT_QUICK = {
     *("noisy-channel", "average"),
@@ -52,7 +51,7 @@ def wanted(settings: SelectionSettings, card: TaskCard) -> list[str]:
     """Names of the candidates that the settings ask for, the cheapest to use first.
 
     ``quick`` leaves out an encoder that would have to be downloaded, heads on states and a tuned
-    encoder where there are many labels, and an encoder tuned on pairs. Single texts have no
+    encoder where there are many labels, and whatever is tuned on pairs. Single texts have no
     alignment and no cross-encoder, and most encoders have none.
 
     Raises:
@@ -78,7 +77,7 @@ def _asked(settings: SelectionSettings, card: TaskCard) -> list[str]:
         return list(ALL)
     if asked == "quick":
         left = _NOT_QUICK | (set() if is_here(settings.encoder) else set(_EMBEDDINGS))
-        left |= _TUNED_VECTORS if card.is_pair else set()
+        left |= _TUNED if card.is_pair else set()
         if len(card.labels) > _MANY_LABELS:
             left |= _TUNED | {name for name in ALL if "states" in name}
         return [name for name in ALL if name not in left]

@@ -76,6 +76,7 @@ def quality(
         "reader_agreement": (
             reader_agreement(rows, list(ledger.labels)) if made.settings.chooses else None
         ),
+        "relabelled": sum(row.written_for is not None for row in kept),
         "agreement": None,
         "rejected_examples": _examples(rows),
     }
@@ -231,9 +232,11 @@ def measure_lines(report: Mapping[str, Any]) -> list[str]:
     lines = []
     if by_label := report.get("reader_agreement"):
         shares = ", ".join(f"{shown(name)} {_percent(share)}" for name, share in by_label.items())
+        changed = int(report.get("relabelled") or 0)
+        others = f"{changed:,} others have its label" if changed else "only those were kept"
         lines.append(
             "The reader, which learned from the few shots alone, confirms the label of this share "
-            f"of the clean rows, and only those were kept: {shares}."
+            f"of the clean rows, and {others}: {shares}."
         )
     return lines
 
