@@ -138,6 +138,9 @@ def test_what_is_asked_for(
         alone = ["cross-encoder", "cross-encoder+alignment"]
         assert names == [each + more for each in alone * some for more in ("", "+written")]
         assert "cross-encoder" not in wanted(quick, toy_card())
+        states = [name for name in wanted(quick, pair_card()) if "states" in name]
+        assert bool(states) is not some  # which bring nothing beside it, and take minutes
+        assert "states" in wanted(quick, toy_card())
     asked = SelectionSettings(encoder=str(encoder_folder), candidates=["cross-encoder"])
     assert wanted(asked, pair_card()) == ["cross-encoder"]
     shots = Shots(pair_rows(8, 1), pair_rows(8, 2))

@@ -34,6 +34,9 @@ _NOT_QUICK = {
 
 MADE = 8
 """Goes up when candidates are made in another way, so that a finished run makes them again."""
+_STATES = {name for name in ALL if "states" in name}
+"""Where a cross-encoder reads pairs, minutes for nothing: with states the product has 74.9 % on
+seven tasks, without 75.7; on pool rows there is no difference (docs/log.md)."""
 _MANY_LABELS = 30
 """With 77 labels, heads on states took 13 minutes and brought nothing (docs/log.md)."""
 
@@ -51,8 +54,9 @@ def wanted(settings: SelectionSettings, card: TaskCard) -> list[str]:
     """Names of the candidates that the settings ask for, the cheapest to use first.
 
     ``quick`` leaves out an encoder that would have to be downloaded, heads on states and a tuned
-    encoder where there are many labels, and whatever is tuned on pairs. Single texts have no
-    alignment and no cross-encoder, and most encoders have none.
+    encoder where there are many labels, of pairs whatever is tuned, and states where a
+    cross-encoder reads them. Single texts have no alignment and no cross-encoder, and most encoders
+    have none.
 
     Raises:
         UserError: nothing is left of the names.
@@ -79,7 +83,9 @@ def _asked(settings: SelectionSettings, card: TaskCard) -> list[str]:
         left = _NOT_QUICK | (set() if is_here(settings.encoder) else set(_EMBEDDINGS))
         left |= _TUNED if card.is_pair else set()
         if len(card.labels) > _MANY_LABELS:
-            left |= _TUNED | {name for name in ALL if "states" in name}
+            left |= _TUNED | _STATES
+        if card.is_pair and is_here(settings.encoder) and adapter_file(settings.encoder):
+            left |= _STATES
         return [name for name in ALL if name not in left]
     return [name for name in ALL if name in asked]
 
