@@ -24,7 +24,7 @@ from tests.synthesis.helpers import random_prompts, read_shards
 from tests.synthesis.test_stage import Stopped, check_account, content
 
 READ = ChoosingSettings(by="reader")
-RELABEL = ChoosingSettings(by="reader", relabel=True)
+RELABEL = ChoosingSettings(by="reader", relabel=0.0)
 
 
 def coin(rows: Sequence[Row]) -> torch.Tensor:
@@ -103,7 +103,7 @@ def test_a_row_takes_the_label_that_the_reader_gives_it(pair_card):
         SyntheticRow("a", "same", "follows"),
     ]
     reader = says({"other": [0.1, 0.9], "so so": [0.4, 0.6], "same": [0.9, 0.1]})
-    settings = RELABEL.model_copy(update={"calibrate": False, "min_margin": 1.0})
+    settings = RELABEL.model_copy(update={"relabel": 1.0})
     other, doubted, same = Chooser(reader, pair_card, settings)(rows)
     assert (other.label, other.written_for, other.asked_for) == ("does_not", "follows", "follows")
     assert other.kept
@@ -113,13 +113,18 @@ def test_a_row_takes_the_label_that_the_reader_gives_it(pair_card):
     assert reader_agreement([other, doubted, same], ["follows"]) == {"follows": round(1 / 3, 4)}
 
 
-def test_relabelling_is_calibrated_too(pair_card):
-    """The reader calls all rows label 0; less its mean it calls the second of them label 1."""
+def test_relabelling_takes_a_heads_word_and_no_prompts(pair_card, single_card):
+    """It is not calibrated; under a prompt, and of single texts, rows keep their labels."""
     rows = [SyntheticRow("a", "b", "follows"), SyntheticRow("a", "c", "does_not")]
-    rows += [SyntheticRow("a", "d", "follows")]
-    chances = {"b": [0.95, 0.05], "c": [0.7, 0.3], "d": [0.75, 0.25]}
-    marked = Chooser(says(chances), pair_card, RELABEL)(rows)
-    assert [row.label for row in marked] == ["follows", "does_not", "does_not"]
+    reader = says({"b": [0.95, 0.05], "c": [0.7, 0.3], None: [0.1, 0.9]})
+    assert [row.label for row in Chooser(reader, pair_card, RELABEL)(rows)] == ["follows"] * 2
+    reader.is_sound = False
+    marked = Chooser(reader, pair_card, RELABEL)(rows)
+    assert [row.label for row in marked] == ["follows", "does_not"]
+    assert all(row.kept for row in marked)  # calibrated, so the reader agrees with both
+    reader.is_sound = True
+    (single,) = Chooser(reader, single_card, RELABEL)([SyntheticRow("a", None, "good")])
+    assert not single.written_for
 
 
 def test_a_text_is_read_once_and_rejected_rows_never(pair_card):
@@ -322,8 +327,7 @@ def test_anybodys_rows_are_chosen(pair_card, capsys):
 
 
 def test_anybodys_rows_are_relabelled(pair_card, capsys):
-    plain = RELABEL.model_copy(update={"calibrate": False})
-    assert choose_theirs(pair_card, settings=plain) == ["one", "two", "three", "four"]
+    assert choose_theirs(pair_card, settings=RELABEL) == ["one", "two", "three", "four"]
     told = " ".join(capsys.readouterr().err.split())
     assert "1 of 4 rows have the reader's label instead of their own" in told
     assert "2 of 2 synthetic rows of label 'does_not' chosen" in told

@@ -84,6 +84,12 @@ class RunReader:
             }
         )
 
+    @property
+    def is_sound(self) -> bool:
+        """Whether it is a head, whose probabilities can be taken at their word; a prompt is too
+        sure of itself, and favours labels."""
+        return isinstance(self._reader, HeadReader)
+
     @cached_property
     def _reader(self) -> PromptReader | HeadReader:
         return reader_of(self.context, self.settings, self.models)

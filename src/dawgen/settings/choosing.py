@@ -16,9 +16,10 @@ class ChoosingSettings(Section):
     """`reader` keeps the rows whose label is confirmed by the best classifier of the few shots
     alone (the prompt tuned on them, or a linear head of `selection.candidates`), and goes on
     writing until each label has `rows_per_label` of them; `none` keeps all clean rows."""
-    relabel: bool = False
-    """A clean row to which the reader gives another label takes that label, instead of being
-    rejected."""
+    relabel: Annotated[float, Field(ge=0)] | None = None
+    """Of pairs, where a head reads: each clean row takes the reader's label, its own or another, if
+    that leads the next best by so many nats, and is rejected else. Not calibrated, and `min_margin`
+    has no part. `null` keeps rows under their own labels only."""
     calibrate: bool = True
     """Subtract each label's mean log-probability over a shard's clean rows first, so that a
     reader that favours one label still compares rows (batch calibration, Zhou et al. 2024)."""

@@ -35,20 +35,13 @@ def margins(log_probs: Tensor, labels: Sequence[int], *, calibrate: bool) -> Ten
         labels: the N rows' own labels, as places in 0..C-1.
     """
     own = torch.tensor(labels)
-    if calibrate:
-        log_probs = calibrated(log_probs, own)
+    written = own.unique()
+    if calibrate and len(written) > 1:
+        means = [log_probs[own == label].mean(dim=0) for label in written]
+        log_probs = log_probs - torch.stack(means).mean(dim=0)
     mine = log_probs.gather(1, own[:, None])[:, 0]
     others = log_probs.scatter(1, own[:, None], -torch.inf).amax(dim=1)
     return mine - others
-
-
-def calibrated(log_probs: Tensor, labels: Tensor) -> Tensor:
-    """[N,C] less each label's mean over the rows, as :func:`margins` says."""
-    written = labels.unique()
-    if len(written) < 2:
-        return log_probs
-    means = [log_probs[labels == label].mean(dim=0) for label in written]
-    return log_probs - torch.stack(means).mean(dim=0)
 
 
 class Chooser:
@@ -72,19 +65,24 @@ class Chooser:
         if not clean:
             return list(rows)
         scores = torch.stack(self._log_probs([rows[i] for i in clean]))
-        own = torch.tensor([self.card.label_index(str(rows[i].label)) for i in clean])
-        if self.settings.calibrate:
-            scores = calibrated(scores, own)
-        given = scores.argmax(dim=1) if self.settings.relabel else own
-        lead = margins(scores, given.tolist(), calibrate=False)
+        own = [self.card.label_index(str(rows[i].label)) for i in clean]
+        given, least, calibrate = own, self.settings.min_margin, self.settings.calibrate
+        if (relabel := self._relabel) is not None:
+            given, least, calibrate = scores.argmax(dim=1).tolist(), relabel, False
+        lead = margins(scores, given, calibrate=calibrate)
         chosen = list(rows)
-        sure = (lead >= self.settings.min_margin).tolist()
-        for i, label, is_sure in zip(clean, given.tolist(), sure, strict=True):
+        for i, label, is_sure in zip(clean, given, (lead >= least).tolist(), strict=True):
             if not is_sure:
                 chosen[i] = rows[i].rejected(READER_DISAGREES)
             elif (name := self.card.labels[label]) != rows[i].label:
                 chosen[i] = rows[i].relabelled(name)
         return chosen
+
+    @property
+    def _relabel(self) -> float | None:
+        """The lead by which a row takes the reader's label; None where it keeps its own."""
+        sound = getattr(self.reader, "is_sound", True)
+        return self.settings.relabel if self.card.is_pair and sound else None
 
     def _log_probs(self, rows: Sequence[SyntheticRow]) -> list[Tensor]:
         new = {(row.text1, row.text2): row for row in rows}
