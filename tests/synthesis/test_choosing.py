@@ -103,8 +103,7 @@ def test_a_row_takes_the_label_that_the_reader_gives_it(pair_card):
         SyntheticRow("a", "same", "follows"),
     ]
     reader = says({"other": [0.1, 0.9], "so so": [0.4, 0.6], "same": [0.9, 0.1]})
-    settings = RELABEL.model_copy(update={"relabel": 1.0})
-    other, doubted, same = Chooser(reader, pair_card, settings)(rows)
+    other, doubted, same = Chooser(reader, pair_card, READ, relabel=1.0)(rows)
     assert (other.label, other.written_for, other.asked_for) == ("does_not", "follows", "follows")
     assert other.kept
     assert other.label_ratio is other.log_likelihood is None  # they were of the old label
@@ -117,13 +116,13 @@ def test_relabelling_takes_a_heads_word_and_no_prompts(pair_card, single_card):
     """It is not calibrated; under a prompt, and of single texts, rows keep their labels."""
     rows = [SyntheticRow("a", "b", "follows"), SyntheticRow("a", "c", "does_not")]
     reader = says({"b": [0.95, 0.05], "c": [0.7, 0.3], None: [0.1, 0.9]})
-    assert [row.label for row in Chooser(reader, pair_card, RELABEL)(rows)] == ["follows"] * 2
+    assert [row.label for row in Chooser(reader, pair_card, READ, 0.0)(rows)] == ["follows"] * 2
     reader.is_sound = False
-    marked = Chooser(reader, pair_card, RELABEL)(rows)
+    marked = Chooser(reader, pair_card, READ, 0.0)(rows)
     assert [row.label for row in marked] == ["follows", "does_not"]
     assert all(row.kept for row in marked)  # calibrated, so the reader agrees with both
     reader.is_sound = True
-    (single,) = Chooser(reader, single_card, RELABEL)([SyntheticRow("a", None, "good")])
+    (single,) = Chooser(reader, single_card, READ, 0.0)([SyntheticRow("a", None, "good")])
     assert not single.written_for
 
 
@@ -326,11 +325,10 @@ def test_anybodys_rows_are_chosen(pair_card, capsys):
     assert "1 of 2 synthetic rows of label 'does_not' chosen" in told
 
 
-def test_anybodys_rows_are_relabelled(pair_card, capsys):
-    assert choose_theirs(pair_card, settings=RELABEL) == ["one", "two", "three", "four"]
-    told = " ".join(capsys.readouterr().err.split())
-    assert "1 of 4 rows have the reader's label instead of their own" in told
-    assert "2 of 2 synthetic rows of label 'does_not' chosen" in told
+def test_anybodys_rows_keep_their_labels(pair_card):
+    """Whoever wrote them may know better than a reader of few shots."""
+    plain = RELABEL.model_copy(update={"calibrate": False})
+    assert choose_theirs(pair_card, settings=plain) == ["one", "two", "three"]
 
 
 def test_a_label_of_which_nothing_is_left_is_named(pair_card, capsys):

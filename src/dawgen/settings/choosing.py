@@ -19,7 +19,7 @@ class ChoosingSettings(Section):
     relabel: Annotated[float, Field(ge=0)] | None = None
     """Of pairs, where a head reads: each clean row takes the reader's label, its own or another, if
     that leads the next best by so many nats, and is rejected else. Not calibrated, and `min_margin`
-    has no part. `null` keeps rows under their own labels only."""
+    has no part. `null` keeps rows under their own labels, as rows from elsewhere always are."""
     calibrate: bool = True
     """Subtract each label's mean log-probability over a shard's clean rows first, so that a
     reader that favours one label still compares rows (batch calibration, Zhou et al. 2024)."""

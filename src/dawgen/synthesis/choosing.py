@@ -51,12 +51,23 @@ class Chooser:
     Made for the rows of one shard, while more are being written: a row is judged among the clean
     rows that the shard has by then, so it may be chosen in one round and not in a later one. The
     mean over the whole set would have to wait for the last shard, when nothing more is written.
+
+    Args:
+        relabel: as the setting; None for rows from elsewhere, whose writer may know better than a
+            reader of few shots.
     """
 
-    def __init__(self, reader: Reader, card: TaskCard, settings: ChoosingSettings) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        card: TaskCard,
+        settings: ChoosingSettings,
+        relabel: float | None = None,
+    ) -> None:
         self.reader = reader
         self.card = card
         self.settings = settings
+        self.relabel = relabel
         self._read: dict[tuple[str, str | None], Tensor] = {}
 
     def __call__(self, rows: Sequence[SyntheticRow]) -> list[SyntheticRow]:
@@ -82,7 +93,7 @@ class Chooser:
     def _relabel(self) -> float | None:
         """The lead by which a row takes the reader's label; None where it keeps its own."""
         sound = getattr(self.reader, "is_sound", True)
-        return self.settings.relabel if self.card.is_pair and sound else None
+        return self.relabel if self.card.is_pair and sound else None
 
     def _log_probs(self, rows: Sequence[SyntheticRow]) -> list[Tensor]:
         new = {(row.text1, row.text2): row for row in rows}
@@ -105,9 +116,6 @@ def choose_rows(
     """
     marked = Chooser(reader, card, settings)(rows)
     clean, kept = Counter(row.label for row in rows), [row for row in marked if row.kept]
-    changed = sum(row.written_for is not None for row in kept)
-    if changed:
-        say(f"  {changed:,} of {len(kept):,} rows have the reader's label instead of their own")
     if not kept:
         reasons = Counter(row.reason for row in marked)
         raise UserError(
@@ -115,7 +123,7 @@ def choose_rows(
             f"({', '.join(f'{why}: {count:,}' for why, count in reasons.items())}); look at the "
             "rows and their labels, or set synthesis.choose.by to none."
         )
-    left = Counter(row.asked_for for row in kept)
+    left = Counter(row.label for row in kept)
     for label in card.labels:
         count = f"{left[label]:,} of {clean[label]:,} synthetic rows of label {shown(label)!r}"
         if left[label] <= FEW * clean[label]:

@@ -226,7 +226,8 @@ class _Stage:
         chosen: list[SyntheticRow] = []
         choose: Callable[[Sequence[SyntheticRow]], list[SyntheticRow]] = list
         if self.reader is not None and self.settings.chooses:
-            choose = Chooser(self.reader, self.card, self.settings.choose)
+            how = self.settings.choose
+            choose = Chooser(self.reader, self.card, how, how.relabel)
         while plan := self._plan(good, spent, wanted, limit):
             attempts = [attempt for label in labels for attempt in self._ask(label, plan[label])]
             attempts.sort(key=lambda attempt: (attempt.number, attempt.label))
