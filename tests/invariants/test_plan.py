@@ -55,6 +55,14 @@ def test_synthesis_takes_what_was_planned_however_slow_and_however_much_is_rejec
     assert planned.seconds.most > synthesis.seconds.most
 
 
+@pytest.mark.parametrize("margin", ["relabel", "min_margin"])
+def test_a_reader_that_asks_for_a_margin_is_planned(job: SmallJob, margin: str) -> None:
+    """The probe's reader is as sure as any."""
+    changes = {"synthesis.choose.by": "reader", f"synthesis.choose.{margin}": 5}
+    outcome = dawgen("plan", job.card, *job.arguments(**changes))
+    assert outcome.code == 0, outcome.err
+
+
 def test_the_choice_is_planned_with_the_rows_that_heads_learn_from(job: SmallJob) -> None:
     changes = {
         "selection.candidates": "[tfidf, tfidf+written, states, zero-shot, prompt, average]",

@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 GENERATOR_STEPS, TUNING_STEPS, ROWS_A_LABEL = 2, 2, 12
 _REPORT_BYTES = 2 << 20
 _PREDICTION_BYTES = 200
+_SURE = 1e3
+"""Nats, more than any margin that a row is asked for."""
 
 
 def plan(job: Job, backbone: Backbone, settings: Settings, given: Given | None = None) -> Plan:
@@ -171,7 +173,8 @@ class _Probe:
         card, tokens = self.job.card, self.settings.evaluation.tokens_per_batch
         PromptReader(self._words(), self.backbone, card, tokens)(rows)
         labels = torch.tensor([card.label_index(str(row.label)) for row in rows])
-        return torch.nn.functional.one_hot(labels, len(card.labels)).double()
+        sure = torch.nn.functional.one_hot(labels, len(card.labels)).double()
+        return _SURE * sure
 
     def selection(self, evaluation: StagePlan) -> SelectionPlan:
         """The linear heads on a few shots; prompts read rows as in the evaluation."""
