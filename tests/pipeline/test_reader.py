@@ -14,7 +14,7 @@ from dawgen.backbone import Backbone
 from dawgen.pipeline.reader import BASELINE, HeadReader, PromptReader, RunReader, reader_of
 from dawgen.pipeline.stage import Context
 from dawgen.prompts import save_prompt
-from dawgen.selection import tuned
+from dawgen.selection import tuning
 from dawgen.selection.candidates import Made
 from dawgen.selection.parts import Models
 from dawgen.selection.select import select
@@ -107,13 +107,13 @@ def test_the_choice_tunes_no_encoder_again_that_the_reader_has_tuned(
 ) -> None:
     """One on the training shots, which reads, one on the development shots, and one on both."""
     seen: list[int] = []
-    tune = tuned.tune
+    tune = tuning.tune
 
     def counted(reading: Reading, card: TaskCard, rows: Sequence[Row], seed: int) -> Any:
         seen.append(len(rows))
         return tune(reading, card, rows, seed)
 
-    monkeypatch.setattr(tuned, "tune", counted)
+    monkeypatch.setattr(tuning, "tune", counted)
     settings = settings_of(["tuned-embeddings"])
     chosen = settings.selection.model_copy(update={"encoder": str(encoder_folder)})
     settings, shots = settings.model_copy(update={"selection": chosen}), context.job.shots

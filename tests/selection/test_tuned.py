@@ -19,8 +19,8 @@ from dawgen.selection.features import TextVectors, joined
 from dawgen.selection.heads import fit_head, halves, label_numbers, mean_loss
 from dawgen.selection.parts import Models
 from dawgen.selection.select import wanted
-from dawgen.selection.tuned import TextReading, TunedEncoder, Tuning
-from dawgen.selection.tuning import Schedule, tune
+from dawgen.selection.tuned import TextReading, TunedEncoder
+from dawgen.selection.tuning import Schedule, Tuning, tune
 from dawgen.settings.layers import build_settings
 from dawgen.settings.selection import SelectionSettings
 from dawgen.tasks import Row, Shots
@@ -105,7 +105,7 @@ def test_labels_are_easier_to_tell_by_tuned_vectors(
     card, rows = (pair_card(), pair_rows(24, 1)) if pair else (toy_card(), toy_rows(24, 1))
     gold = label_numbers(card, rows)
     frozen = TextVectors(encoder, is_pair=pair).of(rows)
-    found = Tuning(encoder, card, seed=1)(rows).of(rows)
+    found = Tuning(TextReading(encoder, pair), card, seed=1)(rows).of(rows)
     losses = [
         mean_loss(fit_head(each, gold, len(card.labels), 1.0).probabilities(each), gold, "accuracy")
         for each in (frozen, found)
@@ -128,12 +128,12 @@ def test_rows_are_tuned_on_once(encoder: SentenceEncoder, monkeypatch: pytest.Mo
     seen: list[int] = []
     adapter = random_adapter(encoder)
     monkeypatch.setattr(
-        tuned, "tune", lambda _, __, rows, ___: seen.append(len(rows)) or (adapter, None)
+        tuning, "tune", lambda _, __, rows, ___: seen.append(len(rows)) or (adapter, None)
     )
-    tuning, rows = Tuning(encoder, toy_card(), seed=1), toy_rows(4, 1)
-    first, again = tuning(rows), tuning(list(rows))
-    assert first.encode is again.encode
-    tuning(rows[:2])
+    tune_on, rows = Tuning(TextReading(encoder, is_pair=False), toy_card(), seed=1), toy_rows(4, 1)
+    first, again = tune_on(rows), tune_on(list(rows))
+    assert first is again
+    tune_on(rows[:2])
     assert seen == [4, 2]
 
 
@@ -198,7 +198,7 @@ def test_with_written_rows_the_encoder_is_tuned_on_the_real_ones(
     )
     adapter = random_adapter(models.encoder)
     monkeypatch.setattr(
-        tuned, "tune", lambda _, __, rows, ___: seen.append(len(rows)) or (adapter, None)
+        tuning, "tune", lambda _, __, rows, ___: seen.append(len(rows)) or (adapter, None)
     )
     shots, made = Shots(toy_rows(12, 1), toy_rows(8, 2)), Made(toy_rows(30, 3))
     names = ["tuned-embeddings", "tuned-embeddings+written"]
@@ -232,5 +232,5 @@ def test_a_product_with_a_tuned_encoder_leads_of_single_texts() -> None:
 
 def test_a_row_without_text_is_read(encoder: SentenceEncoder) -> None:
     rows = [*toy_rows(4, 1), Row("", None, toy_card().labels[0])]
-    found = Tuning(encoder, toy_card(), seed=1)(rows).of(rows)
+    found = Tuning(TextReading(encoder, is_pair=False), toy_card(), seed=1)(rows).of(rows)
     assert np.isfinite(found).all()

@@ -13,7 +13,7 @@ import torch
 from dawgen.backbone import Backbone
 from dawgen.errors import UserError
 from dawgen.many.run import _heads
-from dawgen.selection import tuned_cross, tuning
+from dawgen.selection import tuning
 from dawgen.selection.adapter import Adapter
 from dawgen.selection.candidates import HEADS, Made, candidates, kinds_of, lead_of, prior_of
 from dawgen.selection.cross_encoder import CrossEncoder
@@ -22,8 +22,8 @@ from dawgen.selection.parts import HeadPart, Models
 from dawgen.selection.pool import PRIOR_OF_TUNED
 from dawgen.selection.select import wanted
 from dawgen.selection.store import load_choice
-from dawgen.selection.tuned_cross import CrossReading, CrossTuning, TunedCrossVectors
-from dawgen.selection.tuning import Schedule, tune
+from dawgen.selection.tuned_cross import CrossReading, TunedCrossVectors
+from dawgen.selection.tuning import Schedule, Tuning, tune
 from dawgen.settings.selection import SelectionSettings
 from dawgen.tasks import Shots
 from tests.methods.small import pair_card, pair_rows
@@ -89,7 +89,8 @@ def test_the_head_that_it_is_tuned_with_is_kept(
     gold = label_numbers(card, rows)
     frozen = models.recipe("cross")
     start = Training.of(frozen, card, rows).head(tuning.START)
-    features = CrossTuning(models.cross_encoder, card, seed=1)(rows)
+    features = Tuning(reading(models), card, seed=1)(rows)
+    assert isinstance(features, TunedCrossVectors)
     losses = [
         mean_loss(head.probabilities(each.of(rows)), gold, "accuracy")
         for head, each in ((start, frozen.make(rows)), (features.head, features))
@@ -135,7 +136,7 @@ def test_rows_are_tuned_on_once_and_each_half_for_itself(
     seen: list[int] = []
     head = LinearHead(np.zeros((32, 2), np.float32), np.zeros(2, np.float32))
     made = further(models), head
-    monkeypatch.setattr(tuned_cross, "tune", lambda *a: (seen.append(len(a[2])), made)[1])
+    monkeypatch.setattr(tuning, "tune", lambda *a: (seen.append(len(a[2])), made)[1])
     shots = Shots(pair_rows(12, 1), pair_rows(8, 2))
     names = ["tuned-cross-encoder", "tuned-cross-encoder+alignment"]
     alone, product = candidates(names, shots, Made(), models, seed=1)

@@ -18,7 +18,7 @@ from dawgen.settings.choosing import ChoosingSettings
 from dawgen.streams import Streams
 from dawgen.synthesis import SyntheticRow, load_synthetic, stage, synthesize
 from dawgen.synthesis.choosing import Chooser, choose_rows, margins, reader_agreement
-from dawgen.synthesis.cleaner import READER_DISAGREES, TELLS
+from dawgen.synthesis.cleaner import READER_DISAGREES, READER_UNSURE, TELLS
 from dawgen.tasks import Row
 from tests.synthesis.helpers import random_prompts, read_shards
 from tests.synthesis.test_stage import Stopped, check_account, content
@@ -34,9 +34,17 @@ def coin(rows: Sequence[Row]) -> torch.Tensor:
     return torch.stack([share, 1 - share], dim=1).log()
 
 
+coin.is_sound = True
+
+
 def says(answers: dict[str | None, list[float]]):
-    """A reader that gives these probabilities by text2."""
-    return lambda rows: torch.tensor([answers[row.text2] for row in rows]).double().log()
+    """A reader that gives these probabilities by text2, as a head would."""
+
+    def reader(rows):
+        return torch.tensor([answers[row.text2] for row in rows]).double().log()
+
+    reader.is_sound = True
+    return reader
 
 
 @pytest.fixture
@@ -107,7 +115,7 @@ def test_a_row_takes_the_label_that_the_reader_gives_it(pair_card):
     assert (other.label, other.written_for, other.asked_for) == ("does_not", "follows", "follows")
     assert other.kept
     assert other.label_ratio is other.log_likelihood is None  # they were of the old label
-    assert (doubted.label, doubted.reason) == ("follows", READER_DISAGREES)
+    assert (doubted.label, doubted.reason) == ("follows", READER_UNSURE)
     assert same == rows[2]
     assert reader_agreement([other, doubted, same], ["follows"]) == {"follows": round(1 / 3, 4)}
 
@@ -223,6 +231,13 @@ def test_calibration_changes_the_choice(run):
     calibrated, biased_shares = agreement("with"), agreement("without", choose=plain)
     assert biased_shares["follows"] > 0.7 > 0.4 > biased_shares["does_not"]
     assert calibrated["follows"] - calibrated["does_not"] < 0.3
+
+
+def test_a_tuned_prompt_relabels_nothing(run, writer, pair_card):
+    """As the methods of a comparison have it read."""
+    reader = PromptReader(random_prompts(writer, 1, seed=5)[0], writer, pair_card, 64)
+    out = run(reader=reader, choose=RELABEL, max_attempts_factor=60)
+    assert not any(row.written_for for row in check_account(out, scored_late=True))
 
 
 def test_a_tuned_prompt_reads(run, writer, pair_card):

@@ -11,7 +11,7 @@ from safetensors.numpy import save_file
 from dawgen.errors import UserError
 from dawgen.exporting.about import about_reading
 from dawgen.selection.cross_encoder import CrossVectors
-from dawgen.selection.parts import HeadPart
+from dawgen.selection.parts import TUNED, HeadPart
 from dawgen.selection.states import AnswerStates
 from dawgen.selection.tuned import TunedVectors
 from dawgen.storage.folder import write_json
@@ -21,9 +21,7 @@ if TYPE_CHECKING:
     from dawgen.selection.store import Choice
 
 NUMBERS, WORDS, BACKBONE = "head.safetensors", "words.json", "backbone"
-ENCODER, TUNED = "encoder", "tuned-encoder"
-_WITH_CHANGES = ("tuned", "tuned-cross")
-"""Their changes of the encoder are in its weights."""
+ENCODER, TUNED_ENCODER = "encoder", "tuned-encoder"
 
 
 def check_heads(run: Path, choice: Choice) -> None:
@@ -42,7 +40,7 @@ def write_heads(folder: Path, choice: Choice, models: Models) -> dict[str, Any]:
     words = []
     heads = [part for part in choice.parts if isinstance(part, HeadPart)]
     for n, part in enumerate(heads):
-        own = {} if part.kind in _WITH_CHANGES else part.numbers()
+        own = {} if part.kind in TUNED else part.numbers()  # whose changes are in the encoder
         own |= {"weight": part.head.weight, "bias": part.head.bias}
         numbers |= {f"{n}.{name}": array for name, array in own.items()}
         words.append(part.words())
@@ -57,7 +55,7 @@ def write_heads(folder: Path, choice: Choice, models: Models) -> dict[str, Any]:
         models.encoder.save(folder / ENCODER)
     of_kind = {part.kind: part.features for part in heads}
     if isinstance(tuned := of_kind.get("tuned"), TunedVectors):
-        models.encoder.save(folder / TUNED, tuned.adapter)
+        models.encoder.save(folder / TUNED_ENCODER, tuned.adapter)
     for kind, features in of_kind.items():
         if isinstance(features, CrossVectors):
             models.encoder.save(folder / f"{kind}-encoder", *features.read.adapters)

@@ -21,7 +21,7 @@ from dawgen.pipeline.stage import FILES, FOLDERS
 from dawgen.selection.candidates import HEADS, kinds_of
 from dawgen.selection.encoder import fetch_along
 from dawgen.selection.heads import Probabilities
-from dawgen.selection.parts import HeadPart, Kind, Models
+from dawgen.selection.parts import TUNED, HeadPart, Kind, Models
 from dawgen.selection.select import asks_for_embeddings, wanted
 from dawgen.selection.store import FOLDER, Choice
 from dawgen.settings import Settings
@@ -140,8 +140,7 @@ def score_run(
 
 
 def _heads(settings: Settings, card: TaskCard) -> list[str]:
-    one_label = ("tuned", "tuned-cross")  # an encoder learns from rows of one label each
-    fit = [name for name, kinds in HEADS.items() if not {*one_label} & {*kinds}]
+    fit = [name for name, kinds in HEADS.items() if not {*TUNED} & {*kinds}]
     names = [name for name in wanted(settings.selection, card) if name in fit]
     if not names:
         raise UserError(

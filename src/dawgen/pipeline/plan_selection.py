@@ -20,7 +20,7 @@ from dawgen.selection.candidates import (
 )
 from dawgen.selection.encoder import is_here
 from dawgen.selection.heads import FOLDS, folds, label_numbers
-from dawgen.selection.parts import Kind, Models
+from dawgen.selection.parts import TUNED, Kind, Models
 from dawgen.selection.select import asks_for_embeddings, wanted
 from dawgen.selection.shown import shown_sets
 from dawgen.selection.tuning import BATCH
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from dawgen.settings import Settings
     from dawgen.tasks.job import Job
 
-_TUNED = ("tuned", "tuned-cross")
 _FEW = 128
 """Shots that the heads are probed with, at most; two per label at least."""
 
@@ -113,7 +112,7 @@ class SelectionPlan:
         for kind, speed in self._speeds.items():
             taught = [n for n, kinds in self._kinds.items() if kind in kinds and WRITTEN in n]
             with_rows = written if taught else 0
-            again = 0 if kind in _TUNED else (shots + with_rows) * len(taught)
+            again = 0 if kind in TUNED else (shots + with_rows) * len(taught)
             seconds += speed.encode * (with_rows + self._tested)
             seconds += speed.validate * again + speed.ship * shots
         return seconds
@@ -136,7 +135,7 @@ class SelectionPlan:
 
 
 def _head_speed(kind: Kind, few: Sequence[Row], models: Models, seed: int) -> HeadSpeed:
-    if kind in _TUNED:
+    if kind in TUNED:
         return _tuned_speed(kind, few, models)
     began = perf_counter()
     models.recipe(kind).make(few).of(few)

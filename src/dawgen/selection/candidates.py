@@ -23,7 +23,7 @@ from dawgen.selection.heads import (
     mean_loss,
     softmax,
 )
-from dawgen.selection.parts import GeneratorPart, HeadPart, Kind, Models, PromptPart
+from dawgen.selection.parts import TUNED, GeneratorPart, HeadPart, Kind, Models, PromptPart
 from dawgen.selection.pool import PRIOR_OF_TUNED, exponents, product
 from dawgen.selection.store import Choice
 from dawgen.selection.teaching import SelfTraining
@@ -74,7 +74,7 @@ def lead_of(kinds: Sequence[Kind]) -> int:
 
 def prior_of(kinds: Sequence[Kind]) -> float | None:
     """Of :func:`dawgen.selection.pool.exponents`, for a product of such heads."""
-    return PRIOR_OF_TUNED if any(kind.startswith("tuned") for kind in kinds) else None
+    return PRIOR_OF_TUNED if {*TUNED} & {*kinds} else None
 
 
 def _across(kinds: Sequence[Kind]) -> bool:

@@ -39,8 +39,9 @@ from dawgen.selection.heads import (
 )
 from dawgen.selection.shown import Shown, shown_sets
 from dawgen.selection.states import AnswerStates, depths_of
-from dawgen.selection.tuned import TunedEncoder, TunedVectors, Tuning
-from dawgen.selection.tuned_cross import CrossTuning, TunedCrossVectors
+from dawgen.selection.tuned import TextReading, TunedEncoder, TunedVectors
+from dawgen.selection.tuned_cross import CrossReading, TunedCrossVectors
+from dawgen.selection.tuning import Tuning
 from dawgen.selection.words import Block, WordCounts
 from dawgen.synthesis.scoring import log_likelihoods
 from dawgen.terminal.progress import warn
@@ -64,6 +65,9 @@ Kind = Literal[
 ]
 
 
+TUNED: tuple[Kind, ...] = ("tuned", "tuned-cross")
+"""Kinds whose encoder is tuned on the rows: in halves where rows are held out, and on rows of one
+label each; its changes are kept with the head."""
 ROWS_AT_ONCE = 4096
 """Rows whose features are in memory at a time."""
 
@@ -158,10 +162,11 @@ class Models:
         if kind == "cross":
             return Recipe(partial(_always, CrossVectors(self.cross_encoder)))
         if kind == "tuned-cross":
-            cross = CrossTuning(self.cross_encoder, self.card, self.settings.seed)
-            return Recipe(cross, in_halves=True)
+            across = CrossReading(self.cross_encoder)
+            return Recipe(Tuning(across, self.card, self.settings.seed), in_halves=True)
         if kind == "tuned":
-            return Recipe(Tuning(self.encoder, self.card, self.settings.seed), in_halves=True)
+            alone = TextReading(self.encoder, self.card.is_pair)
+            return Recipe(Tuning(alone, self.card, self.settings.seed), in_halves=True)
         vectors = TextVectors(self.encoder.pairs, is_pair=self.card.is_pair)
         return Recipe(partial(_always, vectors))
 

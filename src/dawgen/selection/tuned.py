@@ -17,11 +17,12 @@ from torch import Tensor, nn
 from dawgen.selection.adapter import Adapter
 from dawgen.selection.alignment import ReadPairs, Tokens
 from dawgen.selection.features import TextVectors, joined
-from dawgen.selection.tuning import Schedule, tune
+from dawgen.selection.tuning import Schedule
 
 if TYPE_CHECKING:
     from dawgen.selection.encoder import SentenceEncoder, Vectors
-    from dawgen.tasks import Row, TaskCard
+    from dawgen.selection.heads import LinearHead
+    from dawgen.tasks import Row
 
 STEPS, EPOCHS = 48, 10
 _REMEMBERED = 4096
@@ -99,24 +100,6 @@ class TextReading:
         first, second = vectors[: len(rows)], vectors[len(rows) :]
         return joined(first, second) if self.is_pair else first
 
-
-class Tuning:
-    """Tunes an encoder on rows; for the same rows once."""
-
-    def __init__(self, encoder: SentenceEncoder, card: TaskCard, seed: int) -> None:
-        self.encoder, self.card, self.seed = encoder, card, seed
-        self._made: dict[object, TunedEncoder] = {}
-
-    def __call__(self, rows: Sequence[Row]) -> TunedVectors:
-        """Vectors by the encoder tuned on these rows."""
-        key = row_keys(rows)
-        if key not in self._made:
-            reading = TextReading(self.encoder, self.card.is_pair)
-            adapter, _ = tune(reading, self.card, rows, self.seed)
-            self._made[key] = TunedEncoder(self.encoder, adapter)
-        return TunedVectors(self._made[key], is_pair=self.card.is_pair)
-
-
-def row_keys(rows: Sequence[Row]) -> object:
-    """What tells rows from others: texts and labels, in their order."""
-    return tuple((row.text1, row.text2, row.label) for row in rows)
+    def tuned(self, adapter: Adapter, head: LinearHead) -> TunedVectors:
+        """Vectors by the tuned encoder; a head is fitted on them anew."""
+        return TunedVectors(TunedEncoder(self.encoder, adapter), is_pair=self.is_pair)

@@ -16,13 +16,12 @@ from torch import Tensor, nn
 from dawgen.selection.adapter import Adapter
 from dawgen.selection.alignment import pairs_of
 from dawgen.selection.cross_encoder import CrossEncoder, CrossVectors, swapped
-from dawgen.selection.tuned import row_keys
-from dawgen.selection.tuning import Schedule, tune
+from dawgen.selection.tuning import Schedule
 
 if TYPE_CHECKING:
     from dawgen.selection.encoder import SentenceEncoder, Vectors
     from dawgen.selection.heads import LinearHead
-    from dawgen.tasks import Row, TaskCard
+    from dawgen.tasks import Row
 
 STEPS, EPOCHS = 72, 12
 
@@ -67,6 +66,10 @@ class CrossReading:
             vectors = self.encoder.vectors([one for one, _ in both], [two for _, two in both])
         return torch.cat(vectors.split(len(pairs)), dim=1)
 
+    def tuned(self, adapter: Adapter, head: LinearHead) -> TunedCrossVectors:
+        """Pairs by the tuned cross-encoder, with its head."""
+        return TunedCrossVectors(self.read, adapter, head)
+
 
 class TunedCrossVectors(CrossVectors):
     """Pairs by a tuned cross-encoder.
@@ -80,19 +83,3 @@ class TunedCrossVectors(CrossVectors):
     def __init__(self, before: CrossEncoder, adapter: Adapter, head: LinearHead) -> None:
         super().__init__(CrossEncoder(before.encoder, *before.adapters, adapter))
         self.adapter, self.head = adapter, head
-
-
-class CrossTuning:
-    """Tunes a cross-encoder on rows; for the same rows once."""
-
-    def __init__(self, read: CrossEncoder, card: TaskCard, seed: int) -> None:
-        self.read, self.card, self.seed = read, card, seed
-        self._made: dict[object, TunedCrossVectors] = {}
-
-    def __call__(self, rows: Sequence[Row]) -> TunedCrossVectors:
-        """Vectors by the cross-encoder tuned on these rows."""
-        key = row_keys(rows)
-        if key not in self._made:
-            adapter, head = tune(CrossReading(self.read), self.card, rows, self.seed)
-            self._made[key] = TunedCrossVectors(self.read, adapter, head)
-        return self._made[key]

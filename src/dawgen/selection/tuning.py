@@ -24,6 +24,7 @@ from dawgen.terminal.progress import progress
 
 if TYPE_CHECKING:
     from dawgen.selection.encoder import SentenceEncoder, Vectors
+    from dawgen.selection.features import Features
     from dawgen.tasks import Row, TaskCard
 
 BATCH = 16
@@ -67,6 +68,25 @@ class Reading(Protocol):
 
     def live(self, rows: Sequence[Row]) -> Tensor:
         """[N,F] with gradients."""
+
+    def tuned(self, adapter: Adapter, head: LinearHead) -> Features:
+        """The features as the tuned encoder gives them."""
+
+
+class Tuning:
+    """Tunes an encoder on rows; for the same rows once."""
+
+    def __init__(self, reading: Reading, card: TaskCard, seed: int) -> None:
+        self.reading, self.card, self.seed = reading, card, seed
+        self._made: dict[object, Features] = {}
+
+    def __call__(self, rows: Sequence[Row]) -> Features:
+        """Features by the encoder tuned on these rows."""
+        key = tuple((row.text1, row.text2, row.label) for row in rows)
+        if key not in self._made:
+            changes, head = tune(self.reading, self.card, rows, self.seed)
+            self._made[key] = self.reading.tuned(changes, head)
+        return self._made[key]
 
 
 @repeatable()

@@ -139,20 +139,24 @@ def _verdicts(report: Mapping[str, Any], ledger: Ledger) -> list[str]:
 
 def _counts(ledger: Ledger) -> str:
     reasons = sorted(ledger.total().rejected.items(), key=lambda item: (-item[1], item[0]))
-    about, head = "Attempted is kept and rejected together.", ["label", "attempted", "kept"]
-    moved = bool(ledger.total().relabelled)
-    if moved:
-        about += (
-            " A row counts where it was asked for; some of the kept ones have another label in the "
-            "end, which a classifier of the few shots gave them."
-        )
-    table_rows = [
-        [label, f"{a.attempted:,}", f"{a.kept:,}", f"{sum(a.rejected.values()):,}"]
-        + [f"{ledger.rows_of(label):,}"] * moved
-        for label, a in ledger.labels.items()
+    lines = [
+        "## Rows\n",
+        "Attempted is kept and rejected together. A row counts under the label that it was asked "
+        "for; a classifier of the few shots may have given it another one since.\n",
+        *table(
+            ["label", "attempted", "kept", "rejected", "kept rows with this label"],
+            [
+                [
+                    label,
+                    f"{account.attempted:,}",
+                    f"{account.kept:,}",
+                    f"{sum(account.rejected.values()):,}",
+                    f"{ledger.rows_of(label):,}",
+                ]
+                for label, account in ledger.labels.items()
+            ],
+        ),
     ]
-    head += ["rejected", *["rows of this label"] * moved]
-    lines = ["## Rows\n", f"{about}\n", *table(head, table_rows)]
     if reasons:
         by_label = ledger.labels.values()
         rows = [

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dawgen.errors import UserError
 from dawgen.settings.choosing import ChoosingSettings
-from dawgen.synthesis.cleaner import PASSED, READER_DISAGREES
+from dawgen.synthesis.cleaner import PASSED, READER_DISAGREES, READER_UNSURE
 from dawgen.synthesis.rows import SyntheticRow
 from dawgen.tasks import Row, TaskCard
 from dawgen.terminal.progress import say, shown, warn
@@ -77,14 +77,16 @@ class Chooser:
             return list(rows)
         scores = torch.stack(self._log_probs([rows[i] for i in clean]))
         own = [self.card.label_index(str(rows[i].label)) for i in clean]
-        given, least, calibrate = own, self.settings.min_margin, self.settings.calibrate
+        labels, least, calibrate = own, self.settings.min_margin, self.settings.calibrate
+        reason = READER_DISAGREES
         if (relabel := self._relabel) is not None:
-            given, least, calibrate = scores.argmax(dim=1).tolist(), relabel, False
-        lead = margins(scores, given, calibrate=calibrate)
+            labels, least, calibrate = scores.argmax(dim=1).tolist(), relabel, False
+            reason = READER_UNSURE
+        lead = margins(scores, labels, calibrate=calibrate)
         chosen = list(rows)
-        for i, label, is_sure in zip(clean, given, (lead >= least).tolist(), strict=True):
+        for i, label, is_sure in zip(clean, labels, (lead >= least).tolist(), strict=True):
             if not is_sure:
-                chosen[i] = rows[i].rejected(READER_DISAGREES)
+                chosen[i] = rows[i].rejected(reason)
             elif (name := self.card.labels[label]) != rows[i].label:
                 chosen[i] = rows[i].relabelled(name)
         return chosen
@@ -92,7 +94,7 @@ class Chooser:
     @property
     def _relabel(self) -> float | None:
         """The lead by which a row takes the reader's label; None where it keeps its own."""
-        sound = getattr(self.reader, "is_sound", True)
+        sound = getattr(self.reader, "is_sound", False)
         return self.relabel if self.card.is_pair and sound else None
 
     def _log_probs(self, rows: Sequence[SyntheticRow]) -> list[Tensor]:
@@ -147,9 +149,8 @@ def reader_agreement(
     further cut."""
     clean = [row for row in rows if row.reason in PASSED]
     counts = Counter(row.asked_for for row in clean)
-    against = Counter(
-        row.asked_for for row in clean if row.written_for or row.reason == READER_DISAGREES
-    )
+    refused = (READER_DISAGREES, READER_UNSURE)
+    against = Counter(row.asked_for for row in clean if row.written_for or row.reason in refused)
     return {
         label: round(1 - against[label] / counts[label], 4) if counts[label] else None
         for label in labels

@@ -15,7 +15,7 @@ LOW_LABEL_RATIO = "low label ratio"
 NOT_AMONG_BEST = "lower label ratio than others"
 TELLS = "text2 alone tells the label more than others"
 NOT_ASKED_FOR = "more rows than asked for"
-READER_DISAGREES = "reader disagrees"
+READER_DISAGREES, READER_UNSURE = "reader disagrees", "reader is not sure"
 
 
 class Cleaner:
@@ -131,5 +131,5 @@ def keep_best(
     return marked
 
 
-PASSED = (None, READER_DISAGREES, NOT_AMONG_BEST, TELLS)
+PASSED = (None, READER_DISAGREES, READER_UNSURE, NOT_AMONG_BEST, TELLS)
 """Reasons of rows that the cleaner had let pass: the choice came later."""

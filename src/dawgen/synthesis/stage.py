@@ -92,7 +92,8 @@ def synthesize(
     Shard by shard: clean rows are collected for each label, ``oversample`` times as many as
     the shard wants, and those of the highest label ratio are kept. With ``choose.by`` reader a
     row counts as soon as the reader agrees with its label, calibrated over the clean rows that
-    the shard has so far (:class:`~dawgen.synthesis.choosing.Chooser`), and those are kept whose
+    the shard has so far (:class:`~dawgen.synthesis.choosing.Chooser`), or, with
+    ``choose.relabel``, is sure of another label, for which it then counts. Those are kept whose
     label text2 alone tells least. A label that has used up
     ``max_attempts_factor`` attempts for every row it wants, or ``HOPELESS`` without a single
     one, is left short, with a warning.
