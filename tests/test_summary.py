@@ -66,7 +66,7 @@ def line_with(folder: Path, mark: str) -> str:
 def test_it_begins_with_what_came_out(run_folder: Path) -> None:
     first, second, *_ = texts(run_folder)
     assert first == "pairs on dawgen/smollm2: 50.0 % right (95 % interval 15.0 to 85.0 %)"
-    assert second == "From 4 examples: 4 rows kept of 9 written; seed 13, 3 s."
+    assert second == "From 8 labelled rows: 4 rows kept of 9 written; seed 13, 3 s."
 
 
 def test_every_method_stands_with_its_accuracy_and_interval(run_folder: Path) -> None:
@@ -197,7 +197,7 @@ def test_commands_are_as_they_are_typed(tmp_path: Path) -> None:
     scores(folder)
     for mark, command in (
         ("Use it:", ["dawgen", "predict", str(folder), "ROWS.csv"]),
-        ("Export:", ["dawgen", "export", str(folder), "--to", "hf"]),
+        ("Export:", ["dawgen", "export", str(folder)]),
         ("Report:", [str(folder / "report.html")]),
     ):
         for columns in (30, 100):

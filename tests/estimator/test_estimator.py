@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from pathlib import Path
 from typing import Any
@@ -175,6 +176,17 @@ def test_wrong_input_is_named(texts: Any, labels: Any, sentence: str) -> None:
 def test_wrong_parameters_are_named(options: dict[str, Any], sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         DawgenClassifier(**options).fit(TEXTS, LABELS)
+
+
+def test_labels_with_more_rows_than_the_rarest_are_used_in_full(
+    estimator: DawgenClassifier, tmp_path: Path
+) -> None:
+    """Four rows of one label and eight of the other: two and two, three and three of `shots`."""
+    few = [i for i, label in enumerate(LABELS) if label or i < 8]
+    model = clone(estimator).set_params(out=tmp_path / "run", shots=3)
+    model.fit([TEXTS[i] for i in few], [LABELS[i] for i in few])
+    rows = json.loads((tmp_path / "run" / "run.json").read_text())["rows"]
+    assert (rows["train"], rows["dev"]) == (2 + 3, 2 + 3)
 
 
 def test_series_and_frames_are_read_by_their_rows(fitted: DawgenClassifier) -> None:

@@ -95,12 +95,27 @@ def test_the_words_say_what_came_out(run_folder: Path) -> None:
     text = Page(write_report(run_folder).read_text("utf-8")).text
     assert "From 4 labelled examples dawgen wrote 9 candidate rows and kept 4 of them" in text
     assert "answers 50.0% of 4 test rows correctly" in text
+    assert "learnt from" not in text  # a run of an older version does not say
     assert "Written rows helped the prompt by 25.0 points: 50.0% of 4 test rows instead of" in text
     assert "(may be chance: the intervals overlap)" in text  # 15 to 85 and 5 to 70
     assert "2 of the test rows repeat a few-shot row" in text
     assert "75.0%30.0% – 95.0%" in text.replace("\n", "")  # zero-shot
     assert "The prompt of step 3 was taken" in text
     assert "75.0% of them right (n = 4, seed 13)" in text
+
+
+@pytest.mark.parametrize(
+    ("used", "sentence"),
+    [
+        (4, "It learnt from 4 labelled rows, and 4 others were for choosing."),
+        (8, "It learnt from all 8 labelled rows."),
+    ],
+)
+def test_how_many_labelled_rows_were_used(run_folder: Path, used: int, sentence: str) -> None:
+    run = json.loads((run_folder / "run.json").read_text())
+    run["rows"]["used"] = used
+    (run_folder / "run.json").write_text(json.dumps(run))
+    assert sentence in Page(write_report(run_folder).read_text("utf-8")).text
 
 
 def test_scores_of_development_shots_are_said_to_flatter(run_folder: Path) -> None:

@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from dawgen.errors import UserError
 from dawgen.storage.folder import RunFolder, write_text
+from dawgen.tasks.shots import FEWEST
 from dawgen.tasks.texts import as_labels, as_texts, column_names
 from dawgen.use.classifier import Classifier
 
@@ -106,7 +107,8 @@ class DawgenClassifier(ClassifierMixin, BaseEstimator):
                 *as_overrides({"seed": self.seed, "shots": self.shots}),
             ],
         )
-        settings = settings.model_copy(update={"shots": min(settings.shots, half)})
+        if half < FEWEST // 2:  # a run wants more to split
+            settings = settings.model_copy(update={"shots": min(settings.shots, half)})
         folder = self._folder()
         card, data = folder / "input" / "card.yaml", folder / "input" / "rows.jsonl"
         lines = (

@@ -14,6 +14,7 @@ from dawgen.report.results import (
     PLAIN,
     ZERO_SHOT,
     duration,
+    labelled,
     metric_name,
     metric_of,
     results,
@@ -69,7 +70,7 @@ def summary(folder: Path, columns: int) -> list[Line]:
 def _outcome(files: RunFiles) -> list[Line]:
     scores, ledger = files.scores, files.ledger
     shots = (files.run.get("rows") or {}).get("train")
-    source = f"From {shots:,} examples: " if shots else ""
+    source = f"From {labelled(files.run):,} labelled rows: " if shots else ""
     written = f"of {shown(str(files.source['name']))}" if files.source else "written"
     seconds = sum(stage.get("seconds") or 0.0 for stage in files.run.get("stages", {}).values())
     name = f"{shown(str(scores['task']))} on {shown(str(scores['backbone']))}"
@@ -170,5 +171,5 @@ def _next_steps(folder: Path) -> list[Line]:
         Line("Next", "bold"),
         Line(f"  Report:  {in_shell(folder / 'report.html')}"),
         Line(f"  Use it:  dawgen predict {in_shell(folder)} ROWS.csv"),
-        Line(f"  Export:  dawgen export {in_shell(folder)} --to hf"),
+        Line(f"  Export:  dawgen export {in_shell(folder)}"),
     ]

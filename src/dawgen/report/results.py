@@ -201,9 +201,26 @@ def words(files: RunFiles) -> list[str]:
         sentences.append(
             f"The {'prompt' if ours.name == OURS else 'classifier'} that it ships {does} "
             f"(95 % interval {ours.low:.1%} to {ours.high:.1%}, seed {seed}). "
-            "Other shots or another seed move this by points."
+            f"{_learnt_from(files.run)}Other shots or another seed move this by points."
         )
     return sentences
+
+
+def labelled(run: dict[str, Any]) -> int:
+    """How many labelled rows a run had, to learn from and to choose by."""
+    rows = run["rows"]
+    return int(rows["train"]) + int(rows.get("dev") or 0)
+
+
+def _learnt_from(run: dict[str, Any]) -> str:
+    """What the shipped classifier did with the labelled rows; empty for runs that do not say."""
+    rows = run.get("rows") or {}
+    if not (used := rows.get("used")):
+        return ""
+    if used >= labelled(run):
+        return f"It learnt from all {used:,} labelled rows. "
+    others = labelled(run) - used
+    return f"It learnt from {used:,} labelled rows, and {others:,} others were for choosing. "
 
 
 def key_figures(files: RunFiles) -> list[KeyFigure]:
