@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from dawgen.tasks.card import load_card
 from tests.conftest import causal_config, causal_model, chat_tokenizer
 from tests.invariants.jobs import SmallJob, dawgen, write_job
 
@@ -55,7 +56,9 @@ def test_a_generator_is_read_as_it_was_tuned(chat_job: SmallJob, tmp_path: Path)
     assert outcome.code == 0, outcome.err
     frame = json.loads((tmp_path / "run" / "generator" / "frame.json").read_text())
     assert frame["kind"] == "chat"
-    assert json.loads((tmp_path / "run" / "run.json").read_text())["generator_frame"] == frame
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["generator_frame"] == frame
+    assert record["template"] == load_card(chat_job.card).template  # what classifies reads
 
     def shard(name: str, *flags: object, generator: Path, plain: bool = False) -> bytes:
         changes = small | ({"generator__frame": "plain"} if plain else {})

@@ -150,7 +150,7 @@ def test_a_run_folder_has_the_files_columns_and_keys_that_it_had(finished: Finis
 def test_the_old_run_folder_is_what_is_frozen() -> None:
     """Else the folder that is read below would be no example of it."""
     frozen = json.loads(FROZEN.read_text("utf-8"))["run folder"]
-    added = {f"run.json .{name}" for name in ("choice", "rows.used", "synthetic")}
+    added = {f"run.json .{name}" for name in ("choice", "rows.used", "synthetic", "template")}
     added |= {f"scores.json {part}.metric" for part in ("", ".baseline", ".zero_shot")}
     added.add("synthetic/shard-00000.parquet written_for: string")
     figures = ("real_rows", "relabelled", "telling_words", "text1_alone")

@@ -25,6 +25,7 @@ from tests.synthesis.test_stage import Stopped, check_account, content
 
 READ = ChoosingSettings(by="reader")
 RELABEL = ChoosingSettings(by="reader", relabel=0.0)
+SURE = RELABEL.model_copy(update={"relabel": 1.0})
 
 
 def coin(rows: Sequence[Row]) -> torch.Tensor:
@@ -307,6 +308,23 @@ def test_a_label_that_the_reader_never_gives_is_left_without_rows_and_named(
     assert "label 'does_not' has 0 of 8 rows after 20 attempts" in warning
     assert "predicts another label for the rest" in warning
     assert "label 'follows'" not in warning
+
+
+def test_a_label_whose_rows_are_all_given_another_is_named(run, monkeypatch, capsys):
+    """The head gives one label only: of texts of odd length it is sure, of the others not."""
+    monkeypatch.setattr(stage, "HOPELESS", 20)
+
+    def head(rows):
+        sure = [[0.9, 0.1] if len(row.text2) % 2 else [0.6, 0.4] for row in rows]
+        return torch.tensor(sure, dtype=torch.float64).log()
+
+    head.is_sound = True
+    out = run(reader=head, choose=SURE, shard_rows=8)
+    told = out.ledger.as_json()["labels"]["does_not"]
+    assert told["relabelled"]["follows"] > 0 < told["reasons"][READER_UNSURE]
+    warning = " ".join(capsys.readouterr().err.split())
+    assert f"; {told['relabelled']['follows']} were given another label by the reader." in warning
+    assert "is not sure of one" in warning
 
 
 def test_choosing_without_a_reader_is_a_defect(run):

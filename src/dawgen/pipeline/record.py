@@ -60,6 +60,7 @@ def run_record(
             "dtype": settings.backbone.dtype,
             "quantization": backbone.quantization,
         },
+        "template": backbone.template(job.card),
         "generator_frame": frame_json(load_frame(path / "generator")),
         "files": {name: file_hash(path / name) for name in files} | kept_hashes(path),
         "versions": versions(),

@@ -169,6 +169,8 @@ def synthesis(
         return {"engine": made.engine, "speed": made.speed.as_json()}
 
     chooses = ", and choosing those whose label a reader confirms" if settings.chooses else ""
+    if chooses and job.card.is_pair and settings.choose.relabel is not None:
+        chooses = ", and choosing those that a reader is sure of"
     return Stage("synthesis", f"writing labelled rows{chooses}", "synthetic", inputs, build)
 
 

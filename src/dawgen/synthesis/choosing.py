@@ -136,9 +136,10 @@ def choose_rows(
 
 
 NEXT_STEPS = (
-    "The reader, which learned from the few shots alone, predicts another label for the rest, so "
-    "the final prompt has little to learn this label from; read the rejected rows "
-    "(synthesis.keep_rejected), give more labelled rows, or set synthesis.choose.by to none."
+    "The reader, which learned from the few shots alone, predicts another label for the rest or "
+    "is not sure of one, so the final prompt has little to learn this label from; read the "
+    "rejected rows (synthesis.keep_rejected), give more labelled rows, or set "
+    "synthesis.choose.by to none."
 )
 
 

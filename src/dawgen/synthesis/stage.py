@@ -19,7 +19,14 @@ from dawgen.settings import SynthesisSettings
 from dawgen.streams import Streams, repeatable
 from dawgen.synthesis.alone import told_alone
 from dawgen.synthesis.choosing import NEXT_STEPS, Chooser, Reader
-from dawgen.synthesis.cleaner import PASSED, READER_DISAGREES, TELLS, Cleaner, keep_best
+from dawgen.synthesis.cleaner import (
+    PASSED,
+    READER_DISAGREES,
+    READER_UNSURE,
+    TELLS,
+    Cleaner,
+    keep_best,
+)
 from dawgen.synthesis.first_sentences import choose_first_sentences
 from dawgen.synthesis.folder import describe, finished_shard, keep_shard, write_rows
 from dawgen.synthesis.ledger import LabelAccount, Ledger
@@ -163,6 +170,15 @@ def _hidden(rows: Sequence[SyntheticRow]) -> list[float]:
     for i, share in zip(kept, told_alone([rows[i] for i in kept]), strict=True):
         worth[i] = -share
     return worth
+
+
+def _went(account: LabelAccount) -> str:
+    """Where the rows of a label that has too few have gone, and what to do."""
+    refused = account.rejected[READER_DISAGREES] or account.rejected[READER_UNSURE]
+    moved = sum(account.relabelled.values())
+    parts = [f"rejected as: {account.commonest()}"] if account.rejected else []
+    parts += [f"{moved:,} were given another label by the reader"] if moved else []
+    return "; ".join(["", *parts]) + "." + (f" {NEXT_STEPS}" if refused or moved else "")
 
 
 class _Stage:
@@ -315,9 +331,7 @@ class _Stage:
         for label, account in self.ledger.labels.items():
             kept = self.ledger.rows_of(label)
             if kept < self.settings.rows_per_label:
-                why = f" {NEXT_STEPS}" if account.rejected[READER_DISAGREES] else ""
                 warn(
                     f"label {label!r} has {kept:,} of {self.settings.rows_per_label:,} "
-                    f"rows after {account.attempted:,} attempts; rejected as: "
-                    f"{account.commonest()}.{why}"
+                    f"rows after {account.attempted:,} attempts{_went(account)}"
                 )
