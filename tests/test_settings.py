@@ -195,6 +195,17 @@ def test_a_card_decides_what_neither_preset_nor_user_names(tmp_path: Path) -> No
     )
 
 
+def test_with_many_labels_each_has_fewer_rows() -> None:
+    settings, _ = build_settings(preset="smollm2")
+    rows = {
+        name: settings.synthesis.for_card(load_card(name)).rows_per_label
+        for name in ("sick", "trec", "banking77")
+    }
+    assert rows == {"sick": 100, "trec": 100, "banking77": 25}
+    more, _ = build_settings(preset="smollm2", overrides=["synthesis.most_rows=null"])
+    assert more.synthesis.for_card(load_card("banking77")).rows_per_label == 100
+
+
 def test_a_penalty_by_label_is_read(tmp_path: Path) -> None:
     settings, _ = build_settings(overrides=["synthesis.repetition_penalty={'no': 1.5}"])
     assert settings.synthesis.repetition_penalty == {"no": 1.5}

@@ -9,7 +9,15 @@ import pytest
 from dawgen.backbone import Backbone
 from dawgen.decoding.base import Request, encode_sources
 from dawgen.errors import UserError
-from dawgen.generator.examples import Example, Shot, epoch_batches, make_shots, steps_per_epoch
+from dawgen.generator.examples import (
+    MOST_COMPARED,
+    Example,
+    Shot,
+    epoch_batches,
+    label_groups,
+    make_shots,
+    steps_per_epoch,
+)
 from dawgen.streams import Streams
 from dawgen.tasks import Row, load_card
 
@@ -121,6 +129,24 @@ def test_no_batch_is_left_with_one_row_per_label(rows, batch_size, sizes) -> Non
     batches = list(epoch_batches(shots, batch_size, Streams(0), 0))
     assert [len(batch.shots) // 2 for batch in batches] == sizes
     assert len(batches) == steps_per_epoch(shots, batch_size)
+
+
+def test_many_labels_are_compared_in_parts_that_change_from_pass_to_pass() -> None:
+    """Time grows with the labels, not with their square; no label is ever alone."""
+    shots = plain_shots(*[4] * 20)
+    passes = [list(epoch_batches(shots, 2, Streams(0), epoch)) for epoch in (0, 1)]
+    for batches in passes:
+        assert len(batches) == steps_per_epoch(shots, 2) == 6
+        assert sorted(shot.row for batch in batches for shot in batch.shots) == list(range(80))
+        for batch in batches:
+            counts = Counter(batch.shot_labels.tolist())
+            assert 6 <= len(counts) <= MOST_COMPARED
+            assert set(counts.values()) == {2}
+    first, second = ({tuple(b.shot_labels.tolist()) for b in batches} for batches in passes)
+    assert len(first) == 3  # a pass goes twice through the same parts
+    assert not first & second
+    assert [len(group) for group in label_groups(range(77))] == [8] * 7 + [7] * 3
+    assert label_groups(range(8)) == [list(range(8))]
 
 
 def test_a_small_label_goes_round_again() -> None:

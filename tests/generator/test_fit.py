@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,14 @@ from dawgen.backbone import Backbone
 from dawgen.backbone.choose_frame import frame_for
 from dawgen.backbone.model import TokenScores
 from dawgen.errors import UserError
-from dawgen.generator import Generator, fit_generator, label_prompt_start, objectives, token_weights
+from dawgen.generator import (
+    Generator,
+    examples,
+    fit_generator,
+    label_prompt_start,
+    objectives,
+    token_weights,
+)
 from dawgen.generator.examples import Batch, epoch_batches, make_shots
 from dawgen.generator.fit import Tuner
 from dawgen.prompts import cycle_tokens
@@ -347,3 +355,60 @@ def test_a_loss_that_is_not_finite_stops_with_step_task_and_rows(
     monkeypatch.setattr(tiny_bart, "token_log_probs", spoilt)
     with pytest.raises(UserError, match=rf"sick: .* became nan at step {step} \(few shots \d, \d"):
         fit(tiny_bart, method=method, epochs=9)
+
+
+# --- many labels ----------------------------------------------------------------------------
+
+MANY = load_card("trec")
+"""Six labels, of which three are compared at once in these tests."""
+QUESTIONS = [
+    Row(text, None, label)
+    for label in MANY.labels
+    for text in (f"the {label} is red", f"a man eats {label}")
+]
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_a_step_on_some_labels_is_that_of_a_card_of_these(
+    tiny_bart: Backbone, monkeypatch: pytest.MonkeyPatch, again: bool
+) -> None:
+    monkeypatch.setattr(examples, "MOST_COMPARED", 3)
+    shots = make_shots(MANY, QUESTIONS, tiny_bart, prompt_length=3, max_length=99, write_first=True)
+    batch = next(epoch_batches(shots, 2, Streams(3), 0))
+    chosen = sorted(set(batch.shot_labels.tolist()))
+    assert len(chosen) == 3
+    small = MANY.model_copy(
+        update={
+            "labels": [MANY.labels[c] for c in chosen],
+            "label_prompts": {MANY.labels[c]: MANY.label_prompts[MANY.labels[c]] for c in chosen},
+        }
+    )
+    renamed = Batch(tuple(replace(shot, label=chosen.index(shot.label)) for shot in batch.shots))
+    many, few = (Tuner(card, tiny_bart, settings(), Streams(0)) for card in (MANY, small))
+    figures = [tuner.step(b, again=again) for tuner, b in ((many, batch), (few, renamed))]
+    for tuner in (many, few):
+        assert tuner.prompts.grad is not None
+    others = [c for c in range(6) if c not in chosen]
+    torch.testing.assert_close(many.prompts.grad[chosen], few.prompts.grad, rtol=1e-4, atol=1e-7)
+    assert not many.prompts.grad[others].any()
+    assert torch.equal(many.prompts[others], many.start[others])
+    for name in ("gen_loss", "weighted_loss", "disc_loss", "dist_loss", "ratio"):
+        assert figures[0][name] == pytest.approx(figures[1][name], rel=1e-4, abs=1e-7)
+
+
+def test_tokens_of_many_labels_stand_in_the_order_of_the_shots(
+    tiny_bart: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Compared with its group, each row has what a generator of the group alone gives it."""
+    mixed = [QUESTIONS[i] for i in (9, 0, 4, 11, 2, 7, 5)]
+    made = fit(tiny_bart, rows=QUESTIONS, card=MANY, epochs=1)
+    monkeypatch.setattr(examples, "MOST_COMPARED", 3)
+    shots = make_shots(MANY, mixed, tiny_bart, prompt_length=3, max_length=99, write_first=True)
+    weights, ratios, mask = token_weights(made, shots, tiny_bart)
+    assert weights[mask].mean() == pytest.approx(1.0, abs=1e-4)
+    for i, shot in enumerate(shots):
+        first = 3 * (shot.label // 3)
+        one = [replace(shot, label=shot.label - first)]
+        group = replace(made, prompts=made.prompts[first : first + 3])
+        _, expected, there = token_weights(group, one, tiny_bart)
+        torch.testing.assert_close(ratios[i][mask[i]], expected[there], rtol=1e-4, atol=1e-6)

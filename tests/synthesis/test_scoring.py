@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from dawgen.errors import UserError
-from dawgen.synthesis import scoring
-from dawgen.synthesis.scoring import label_ratios, log_likelihoods
+from dawgen.generator import examples
+from dawgen.synthesis import SyntheticRow, scoring
+from dawgen.synthesis.scoring import Scorer, label_ratios, log_likelihoods
+from dawgen.tasks import load_card
 from tests.synthesis.helpers import random_prompts
 
 TEXTS = [
@@ -68,3 +70,20 @@ def test_ratio_is_the_share_of_the_labels_own_probability():
     torch.testing.assert_close(
         label_ratios(likelihoods), torch.tensor([[0.25, 0.75], [0.5, 0.5]]), atol=1e-6, rtol=0
     )
+
+
+def test_a_row_of_many_labels_is_compared_with_its_group(tiny_bart, monkeypatch):
+    card = load_card("trec")
+    rows = [SyntheticRow(f"a dog runs {i % 4}", None, card.labels[(5 * i) % 6]) for i in range(9)]
+    scorer = Scorer(card, tiny_bart, random_prompts(tiny_bart, 6))
+    whole = scorer(rows)
+    monkeypatch.setattr(examples, "MOST_COMPARED", 3)
+    for found, one in zip(scorer(rows), whole, strict=True):
+        assert found.log_likelihood == pytest.approx(one.log_likelihood, abs=1e-3)
+        scores = log_likelihoods(tiny_bart, scorer.prompts, [("", one.text1)])[0]
+        label = card.label_index(str(one.label))
+        group = range(3 * (label // 3), 3 * (label // 3) + 3)
+        expected = (scores[label] - scores[list(group)].logsumexp(0)).exp()
+        assert found.label_ratio == pytest.approx(float(expected), rel=1e-3)
+        assert found.label_ratio > one.label_ratio
+    assert scorer([]) == []

@@ -1,4 +1,4 @@
-"""From few-shot rows to what the generator is tuned on, and to batches that hold every label."""
+"""From few-shot rows to what the generator is tuned on, and to batches that compare labels."""
 
 from __future__ import annotations
 
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from dawgen.backbone.frame import Frame
     from dawgen.streams import Streams
     from dawgen.tasks import Row, TaskCard
+
+MOST_COMPARED = 8
+"""Labels that (3) and (4) compare at once (ours; the paper's tasks have three at most). With as
+many in a batch, time grows with the labels and not with their square, and memory not at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,10 +153,16 @@ def _check_labels(card: TaskCard, shots: Sequence[Shot], max_length: int) -> Non
         )
 
 
+def label_groups(labels: Sequence[int]) -> list[list[int]]:
+    """The labels in their order, in groups of like size and ``MOST_COMPARED`` at most."""
+    parts = -(-len(labels) // MOST_COMPARED)
+    return [part.tolist() for part in np.array_split(np.array(labels), parts)]
+
+
 def steps_per_epoch(shots: Sequence[Shot], batch_size: int) -> int:
     """Batches of ``batch_size`` rows per label until the commonest label's rows are through."""
     counts = np.bincount([shot.label for shot in shots])
-    return len(_batch_starts(int(counts.max()), batch_size))
+    return len(label_groups(range(len(counts)))) * len(_batch_starts(int(counts.max()), batch_size))
 
 
 def _batch_starts(rows: int, batch_size: int) -> list[int]:
@@ -170,7 +180,8 @@ def epoch_batches(
 ) -> Iterator[Batch]:
     """One pass over the shots in batches of ``batch_size`` rows of **every** label.
 
-    (3) and (4) compare labels, so each batch holds them all. A label with fewer rows goes round
+    (3) and (4) compare labels, so each batch holds them all; of more than ``MOST_COMPARED`` as
+    many as that at most, which are drawn anew for each pass. A label with fewer rows goes round
     again; the last batch is as small as what is left, where that is more than one row. The order
     depends on the seed and the epoch's number only, so a stopped run finds its place again.
     """
@@ -181,12 +192,10 @@ def epoch_batches(
         np.concatenate([rng.permutation(len(g)) for _ in range(-(-longest // len(g)))])[:longest]
         for g in by_label
     ]
-    starts = _batch_starts(longest, batch_size)
-    for start, end in pairwise([*starts, longest]):
-        yield Batch(
-            tuple(
-                group[int(i)]
-                for group, order in zip(by_label, orders, strict=True)
-                for i in order[start:end]
-            )
-        )
+    spans = list(pairwise([*_batch_starts(longest, batch_size), longest]))
+    plan = [(range(len(by_label)), span) for span in spans]
+    if len(by_label) > MOST_COMPARED:
+        groups = label_groups(rng.permutation(len(by_label)).tolist())
+        plan = [(sorted(group), span) for span in spans for group in groups]
+    for labels, (start, end) in plan:
+        yield Batch(tuple(by_label[c][int(i)] for c in labels for i in orders[c][start:end]))

@@ -16,6 +16,7 @@ Passes over the step's B examples, one label's prompt before each:
        J v of the token losses, without the head        1           none
     c. own labels at Q                                  that of a.  1
 
+C are the labels of the batch, which are all of them unless there are many (``MOST_COMPARED``).
 With C = 3 these are 7 forward and 5 backward; of plain 1 and 1, and the other labels' C - 1 forward
 in the first step of an epoch, whose figures nothing but the report needs. A step that does not
 update the weights (``weights_every``) leaves out b. and a.'s backward pass: 3 forward, 1 backward.
@@ -23,6 +24,7 @@ update the weights (``weights_every``) leaves out b. and a.'s backward pass: 3 f
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
@@ -36,7 +38,14 @@ from dawgen.backbone.choose_frame import frame_for
 from dawgen.backbone.threads import threads_for_jobs
 from dawgen.errors import UserError
 from dawgen.generator import meta, objectives
-from dawgen.generator.examples import Batch, Shot, epoch_batches, make_shots, steps_per_epoch
+from dawgen.generator.examples import (
+    Batch,
+    Shot,
+    epoch_batches,
+    label_groups,
+    make_shots,
+    steps_per_epoch,
+)
 from dawgen.generator.generator import Generator
 from dawgen.generator.outer import OuterLoss
 from dawgen.generator.scoring import distinction, score_all, score_own, score_rest
@@ -209,22 +218,22 @@ class Tuner:
             return self._step(batch, first, again)
 
     def _step(self, batch: Batch, first: bool, again: bool) -> dict[str, float]:
-        labels = batch.labels.to(self.backbone.device)
+        prompts, labels = self._of(batch)
         with self._own_attention() if again else nullcontext():
-            own = score_own(self.backbone, self.prompts, batch.examples, labels)
+            own = score_own(self.backbone, prompts, batch.examples, labels)
         token_losses, mask = -own.log_probs, own.mask
         weights = equal_weights(mask)
         across: dict[str, Tensor] = {}  # what compares the labels
         if first or self.network is not None:
             with torch.no_grad():
                 log_probs = score_rest(
-                    self.backbone, self.prompts, batch.examples, labels, own.log_probs.detach()
+                    self.backbone, prompts, batch.examples, labels, own.log_probs.detach()
                 )
             across["disc_loss"] = objectives.discriminative_loss(log_probs, labels, mask)
             across["ratio"] = -across["disc_loss"]
             if self.network is not None and again:
                 across["disc_loss"], weights, across["lookahead_share"] = self._update_weights(
-                    token_losses, log_probs, mask, batch, labels
+                    prompts, token_losses, log_probs, mask, batch, labels
                 )
             elif self.network is not None:
                 with torch.no_grad():
@@ -253,8 +262,23 @@ class Tuner:
         values = torch.stack([value.float() for value in known.values()]).tolist()
         return dict(zip(known, values, strict=True))
 
+    def _of(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The prompts of the batch's labels, a part of Q or all, and which of them each example
+        reads, [B]."""
+        labels = batch.labels.to(self.backbone.device)
+        present = labels.unique()
+        if len(present) == len(self.prompts):
+            return self.prompts, labels
+        return self.prompts[present], torch.searchsorted(present, labels)
+
     def _update_weights(
-        self, token_losses: Tensor, log_probs: Tensor, mask: Tensor, batch: Batch, labels: Tensor
+        self,
+        prompts: Tensor,
+        token_losses: Tensor,
+        log_probs: Tensor,
+        mask: Tensor,
+        batch: Batch,
+        labels: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Steps a. and b.: L_disc at Q(W), the fresh weights [B,T], the look-ahead's share."""
         assert self.network is not None
@@ -262,7 +286,7 @@ class Tuner:
         weights = self.network(inputs, mask)
         outer = OuterLoss(self.backbone, batch, labels, self.dist_weight)
         found = meta.meta_gradient(
-            self.prompts,
+            prompts,
             token_losses,
             weights,
             mask,
@@ -300,33 +324,56 @@ def token_weights(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """What a tuned generator makes of every token: weights, ratios of (3) and mask, all [B,T].
 
-    The softmax of the weights runs over all the shots given, so their mean is 1.
+    The softmax of the weights runs over all the shots given, so their mean is 1. Of many labels
+    each is compared with those of its group.
     """
-    labels = Batch(tuple(shots)).labels.to(backbone.device)
     prompts = generator.prompts.to(backbone.device)
-    log_probs, mask = _every_log_prob(prompts, shots, backbone)
+    own = Batch(tuple(shots)).labels.to(backbone.device)
+    parts, places = [], []
+    for group in label_groups(range(len(prompts))):
+        some = [shot for shot in shots if shot.label in group]
+        if some:
+            parts.append(_losses(prompts[group], some, own.new_tensor(group), backbone))
+            places.append(torch.isin(own, own.new_tensor(group)).nonzero().flatten())
+    longest = max(part.shape[1] for part, _ in parts)
+    order = torch.cat(places).argsort()
+    inputs, mask = (
+        torch.cat([pad(part[k], (0, longest - part[k].shape[1])) for part in parts])[order]
+        for k in (0, 1)
+    )
     network = generator.weight_network()
     weights = equal_weights(mask)
     if network is not None:
-        inputs = objectives.discriminative_token_loss(log_probs, labels)
         weights = network.to(backbone.device)(inputs, mask)
-    return weights, objectives.label_ratio(log_probs, labels), mask
+    return weights, (-inputs).exp(), mask
+
+
+def _losses(
+    prompts: Tensor, shots: Sequence[Shot], labels: Tensor, backbone: Backbone
+) -> tuple[Tensor, Tensor]:
+    """The shots' tokens' cross-entropy over the prompts of ``labels`` [C], which are sorted, and
+    their mask, both [B,T]."""
+    own = torch.searchsorted(labels, Batch(tuple(shots)).labels.to(labels.device))
+    log_probs, mask = _every_log_prob(prompts, shots, own, backbone)
+    return objectives.discriminative_token_loss(log_probs, own), mask
 
 
 def _every_log_prob(
-    prompts: Tensor, shots: Sequence[Shot], backbone: Backbone
+    prompts: Tensor, shots: Sequence[Shot], labels: Tensor, backbone: Backbone
 ) -> tuple[Tensor, Tensor]:
-    """Log-probabilities [C,B,T] of the shots' tokens under every label, and their mask [B,T].
+    """Log-probabilities [C,B,T] of the shots' tokens under every prompt, and their mask [B,T].
 
-    A few shots at a time: all of them would not fit beside a large vocabulary.
+    A few shots at a time: all of them would not fit beside a large vocabulary. ``labels`` [B] says
+    which prompt is each example's own.
     """
     batches = [
         Batch(tuple(shots[i : i + _SHOTS_AT_ONCE])) for i in range(0, len(shots), _SHOTS_AT_ONCE)
     ]
     longest = max(len(target) for batch in batches for target in batch.targets)
     parts = []
-    for batch in batches:
-        scored = score_all(backbone, prompts, batch.examples, batch.labels.to(backbone.device))
+    owns = labels.split([len(batch.examples) for batch in batches])
+    for batch, own in zip(batches, owns, strict=True):
+        scored = score_all(backbone, prompts, batch.examples, own)
         padding = (0, longest - scored.mask.shape[1])
         parts.append((pad(scored.log_probs, padding), pad(scored.mask, padding)))
     return torch.cat([p for p, _ in parts], dim=1), torch.cat([m for _, m in parts])
@@ -334,7 +381,7 @@ def _every_log_prob(
 
 def _warn_without_pairs(card: TaskCard, shots: Sequence[Shot], settings: GeneratorSettings) -> None:
     """Warn that (4), which compares two rows of a label, has nothing to compare."""
-    alone = steps_per_epoch(shots, 1) == 1
+    alone = max(Counter(shot.label for shot in shots).values()) == 1
     if alone and settings.method == "dawgen" and settings.dist_weight:
         warn(
             f"{card.name}: generator tuning has 1 row per label, so (4) has no two rows of a label "

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from dawgen.tasks import Row
     from dawgen.tasks.job import Job
 
-GENERATOR_STEPS, TUNING_STEPS, ROWS_A_LABEL = 2, 2, 12
+GENERATOR_STEPS, TUNING_STEPS, ROWS_A_LABEL, ROWS_WRITTEN = 2, 2, 12, 72
 _REPORT_BYTES = 2 << 20
 _PREDICTION_BYTES = 200
 _SURE = 1e3
@@ -116,7 +116,7 @@ class _Probe:
         what is measured is the time of a token, with its share of scoring and cleaning.
         """
         job, backbone, chosen = self.job, self.backbone, self.synthesis_settings
-        a_label = ROWS_A_LABEL
+        a_label = max(1, min(ROWS_A_LABEL, ROWS_WRITTEN // len(job.card.labels)))
         if backbone.device.type == "cuda":  # which takes as long for a few rows as for a batch
             a_label = max(a_label, ceil(chosen.batch_size / len(job.card.labels)))
         few = chosen.model_copy(
@@ -184,7 +184,7 @@ class _Probe:
 
     def wanted_rows(self) -> int:
         """Rows of all labels that synthesis is to write."""
-        return self.settings.synthesis.rows_per_label * len(self.job.card.labels)
+        return self.synthesis_settings.rows_per_label * len(self.job.card.labels)
 
     def attempts(self) -> Range:
         """Texts that synthesis writes, from as many as it wants to as many as it may."""
@@ -242,7 +242,7 @@ class _Probe:
         hidden = self.backbone.hidden_size
         prompts = 0 if given else labels * settings.generator.prompt_length
         prompts += len(arms_of(settings)) * settings.tuning.prompt_length
-        rows = len(given.rows) if given else labels * settings.synthesis.rows_per_label
+        rows = len(given.rows) if given else labels * self.synthesis_settings.rows_per_label
         scored = len(self.job.scored)
         found = 4 * hidden * prompts + self.row_bytes * rows + _PREDICTION_BYTES * scored
         return round(found) + _REPORT_BYTES

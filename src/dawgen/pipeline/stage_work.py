@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from dawgen.backbone.counting import mean_backward, mean_forward
 from dawgen.backbone.shape import Shape, Work, shape_of
-from dawgen.generator.examples import Shot, steps_per_epoch
+from dawgen.generator.examples import Shot, label_groups, steps_per_epoch
 from dawgen.pipeline.stages import BASELINE, arms_of, shots_to_write
 from dawgen.synthesis.first_sentences import writes_first
 from dawgen.synthesis.writer import TURNS_SHARED_BY
@@ -53,7 +53,8 @@ class Counter:
         forward and backward at it, and the derivative: a forward pass's worth through the
         gradient's graph, four by central differences.
         """
-        chosen, labels = self.settings.generator, len(self.job.card.labels)
+        chosen, count = self.settings.generator, len(self.job.card.labels)
+        labels = count / len(label_groups(range(count)))  # of a batch
         sizes = self._text_sizes()
         forward, backward = mean_forward(self.shape, sizes), mean_backward(self.shape, sizes)
         shots, row, others = self.shots(), forward + backward, forward * (labels - 1)

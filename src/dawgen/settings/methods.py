@@ -13,7 +13,7 @@ class InContextSettings(Section):
     """The few shots as demonstrations in the input."""
 
     demonstrations: Positive | None = None
-    """Largest number of demonstrations over all labels. `none`: as many as fit the backbone."""
+    """Largest number of demonstrations over all labels. `null`: as many as fit the backbone."""
 
 
 class FineTuningSettings(Section):
@@ -89,7 +89,7 @@ class OptimaSettings(Section):
     step_size: Rate = 0.1
     """L2 norm of the ascent step of a row's perturbation (OPTIMA: 0.1)."""
     max_norm: Rate | None = None
-    """Largest L2 norm of a row's perturbation. `none`: no limit but the step (OPTIMA: optional)."""
+    """Largest L2 norm of a row's perturbation. `null`: no limit but the step (OPTIMA: optional)."""
     domain_weight: Annotated[float, Field(ge=0)] = 0.5
     """Weight of the domain loss relative to the consistency loss (OPTIMA: 0.5)."""
     max_grad_norm: Rate | None = 1.0

@@ -127,6 +127,9 @@ class SynthesisSettings(DecodingSettings):
 
     rows_per_label: Positive = 5000
     """Rows per label in the dataset (FewGen: 5,000)."""
+    most_rows: Positive | None = None
+    """Rows of all labels together, at most: with many labels, each has fewer than
+    `rows_per_label` (ours, not published). `null`: no limit."""
     first_sentences: str | dict[str, Rate] = "card"
     """Source of first sentences: `card`, `few-shots`, `captions`, `questions`, `wikipedia`,
     `generator`, a text file, the column of a table (`rows.csv#column`,
@@ -190,8 +193,12 @@ class SynthesisSettings(DecodingSettings):
         return unused | ({"batch_size"} if by_transformers else set())
 
     def for_card(self, card: TaskCard) -> SynthesisSettings:
-        """With the card's decoding settings, unless the preset or the user sets them."""
+        """With the card's decoding settings, unless the preset or the user sets them, and with as
+        many rows per label as ``most_rows`` leaves."""
         of_card = card.decoding.model_dump(exclude_unset=True, exclude=self.model_fields_set)
+        if self.most_rows:
+            share = max(1, self.most_rows // len(card.labels))
+            of_card["rows_per_label"] = min(self.rows_per_label, share)
         return self.model_copy(update=of_card)
 
 
@@ -247,7 +254,7 @@ class TuningSettings(Section):
     eval_every: Positive = 100
     """Steps between evaluations on the development shots (ours, not published)."""
     patience: Positive | None = None
-    """Stop after this many evaluations without an improvement. `none`: never (Lester et al.: the
+    """Stop after this many evaluations without an improvement. `null`: never (Lester et al.: the
     best checkpoint of the whole run)."""
     max_grad_norm: Rate | None = None
     """Clip the combined gradient to this norm."""

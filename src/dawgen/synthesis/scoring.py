@@ -14,6 +14,7 @@ from dawgen.backbone.frame import Frame, load_frame
 from dawgen.backbone.memory import most_tokens, run_calls
 from dawgen.backbone.packed import SharedPrompts
 from dawgen.errors import UserError
+from dawgen.generator.examples import label_groups
 from dawgen.prompts import load_label_prompts
 from dawgen.storage.folder import folder_hash
 from dawgen.synthesis.rows import SyntheticRow
@@ -59,25 +60,40 @@ class Scorer:
     def __call__(self, rows: Sequence[SyntheticRow]) -> list[SyntheticRow]:
         """The rows with label ratio and log-likelihood of what was written.
 
-        That is text2 of a pair, and text1 too where the generator wrote both.
+        That is text2 of a pair, and text1 too where the generator wrote both. Of many labels each
+        is compared with those of its group.
         """
+        own = [self.card.label_index(str(row.label)) for row in rows]
+        scored = list(rows)
+        for group in label_groups(range(len(self.prompts))):
+            places = [i for i, label in enumerate(own) if label in group]
+            for i, row in zip(places, self._among(group, [rows[i] for i in places]), strict=True):
+                scored[i] = row
+        return scored
+
+    def _among(self, group: Sequence[int], rows: Sequence[SyntheticRow]) -> list[SyntheticRow]:
+        """Rows of a group's labels, compared with these."""
+        if not rows:
+            return []
         texts = [("", row.text1) if row.text2 is None else (row.text1, row.text2) for row in rows]
-        scores = self._distinct(texts)
+        scores = self._distinct(group, texts)
         own_first = [row.first_sentence == GENERATED.source for row in rows]
         both = [i for i, own in enumerate(own_first) if own and rows[i].text2 is not None]
         if both:
-            scores[both] += self._distinct([("", rows[i].text1) for i in both])
+            scores[both] += self._distinct(group, [("", rows[i].text1) for i in both])
         ratios = label_ratios(scores)
-        labels = [self.card.label_index(str(row.label)) for row in rows]
+        labels = [group.index(self.card.label_index(str(row.label))) for row in rows]
         return [
             replace(row, label_ratio=float(ratios[i, c]), log_likelihood=float(scores[i, c]))
             for i, (row, c) in enumerate(zip(rows, labels, strict=True))
         ]
 
-    def _distinct(self, texts: Texts) -> Tensor:
-        """Scores [N,C] of (source, target) pairs; equal pairs are scored once."""
+    def _distinct(self, group: Sequence[int], texts: Texts) -> Tensor:
+        """Scores [N,C] of (source, target) pairs under a group's prompts; equal pairs are scored
+        once."""
         place = {text: i for i, text in enumerate(dict.fromkeys(texts))}
-        scores = log_likelihoods(self.backbone, self.prompts, list(place), self.frame, self.score)
+        prompts = self.prompts[list(group)]
+        scores = log_likelihoods(self.backbone, prompts, list(place), self.frame, self.score)
         return scores[[place[text] for text in texts]]
 
 
