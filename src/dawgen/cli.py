@@ -35,7 +35,7 @@ from dawgen.commands import (
     validate,
 )
 from dawgen.commands.options import Config, Preset, Set, read_settings
-from dawgen.errors import UserError, disk_trouble
+from dawgen.errors import UserError, disk_trouble, explain_value
 from dawgen.machine.limits import choose_threads
 from dawgen.machine.offline import go_offline
 from dawgen.storage.stopping import SENTENCE, Stopped, leave, stoppable
@@ -122,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except typer.Exit as stop:
         code = stop.exit_code
     except _UsageError as error:
-        error.message = on_terminal(without_secrets(error.message))
+        error.message = on_terminal(without_secrets(_usage_message(error)))
         error.show()
         return 2
     except (typer.Abort, KeyboardInterrupt):
@@ -137,6 +137,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if code in (_INTERRUPTED, _TERMINATED):  # typer may turn Ctrl-C into this code by itself
         typer.echo(SENTENCE, err=True)
     return code if isinstance(code, int) else 0
+
+
+def _usage_message(error: Any) -> str:
+    """What is wrong with the usage; a value that pydantic refuses is explained in our words."""
+    from pydantic import ValidationError
+
+    cause = error.__cause__
+    return explain_value(cause) if isinstance(cause, ValidationError) else str(error.message)
 
 
 def _machine_trouble(error: Exception) -> str | None:

@@ -112,6 +112,15 @@ def explain(
     return f"{what} {key!r} {can} {_as_typed(first['input'])}: {message}."
 
 
+def explain_value(error: ValidationError) -> str:
+    """Pydantic's finding about the value of one option, as one sentence."""
+    first = _worst(error.errors())
+    message = _plain_words(first).rstrip(".")
+    if first["type"] != "value_error":  # one that does not repeat the value
+        message = f"{_as_typed(first['input'])}; {message}"
+    return f"{message}."
+
+
 def _worst(findings: Sequence[ErrorDetails]) -> ErrorDetails:
     """The finding to name: a misspelt name, else the first; of a list's, its entry that is wrong.
 

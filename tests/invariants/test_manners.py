@@ -51,6 +51,23 @@ def test_completion_is_there() -> None:
     assert "--install-completion" in dawgen("-h").out
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("run demo --shots x", "'--shots': 'x'; it must be a whole number."),
+        ("serve run --port abc", "'--port': 'abc'; it must be a whole number."),
+        ("serve run --port 70000", "'--port': '70000'; it must be at most 65535."),
+        ("predict a b --abstain-below abc", "'--abstain-below': 'abc'; it must be a number."),
+        ("predict a b --use foo", "'--use': 'foo' is not one of 'choice', 'prompt'."),
+        ("run demo --teacher-price 1 b", "'--teacher-price': 'b'; it must be a number."),
+    ],
+)
+def test_a_wrong_value_of_an_option_is_explained(arguments: str, message: str) -> None:
+    outcome = dawgen(*arguments.split())
+    assert outcome.code == 2
+    assert outcome.err.endswith(f"Error: Invalid value for {message}\n")
+
+
 # --- quiet and verbose ------------------------------------------------------------------------
 
 
