@@ -118,6 +118,20 @@ def test_how_many_labelled_rows_were_used(run_folder: Path, used: int, sentence:
     assert sentence in Page(write_report(run_folder).read_text("utf-8")).text
 
 
+def test_every_verdict_has_its_command(run_folder: Path) -> None:
+    table = [
+        {"name": name, "held_out_accuracy": 0.5, "test_accuracy": 0.5, "held_out_rows": 8}
+        | {"shipped_better": 3, "shipped_worse": 1, "p": 0.625, "bytes": 900}
+        for name in ("tfidf", "prompt")
+    ]
+    scores = SCORES | {"choice": "tfidf", "candidates": table}
+    (run_folder / "scores.json").write_text(json.dumps(scores))
+    page = write_report(run_folder).read_text("utf-8")
+    head = page.partition('<ul class="verdicts"')[2].partition("</ul>")[0]
+    assert head.count("<li>") == head.count('<span class="next">next: <code>dawgen ') > 1
+    assert "next: <code>dawgen predict runs/latest NEW-ROWS.csv</code>" in head
+
+
 def test_scores_of_development_shots_are_said_to_flatter(run_folder: Path) -> None:
     scores = SCORES | {"scored_on": "development shots"}
     (run_folder / "scores.json").write_text(json.dumps(scores))

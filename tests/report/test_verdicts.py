@@ -59,9 +59,7 @@ def test_at_most_five_and_each_with_a_command(run_folder: Path) -> None:
     every = verdicts(read_run(run_folder), None)
     assert [v.name for v in every] == ["written", "test", "overlap", "no better", "unlike", "alone"]
     assert verdicts(read_run(run_folder)) == every[:5]
-    assert all(
-        verdict.command[:2] in {("dawgen", "run"), ("dawgen", "report")} for verdict in every
-    )
+    assert all(verdict.command[:2] == ("dawgen", "run") for verdict in every)
 
 
 def test_an_empty_folder_has_none(tmp_path: Path) -> None:
@@ -94,8 +92,23 @@ def test_a_doubtful_gain_asks_for_another_seed_in_its_own_folder(run_folder: Pat
     verdict = found(run_folder, "written")
     assert verdict is not None
     assert " ".join(verdict.command) == (
-        "dawgen run pairs.yaml --train t.csv -s seed=14 --out runs/pairs-14"
+        "dawgen run pairs.yaml --train t.csv --seed 14 --out runs/pairs-14"
     )
+
+
+def test_another_seed_replaces_the_one_of_the_command(run_folder: Path) -> None:
+    write(run_folder, "run.json", RUN | {"command": [*COMMAND, "--seed=13"]})
+    verdict = found(run_folder, "written")
+    assert verdict is not None
+    assert [word for word in verdict.command if "seed" in word] == ["--seed"]
+
+
+def test_rows_that_help_beyond_chance_are_tried_with_another_seed(run_folder: Path) -> None:
+    for accuracy in (0.10, 0.5):  # rows that helped, rows that made no difference
+        scores(run_folder, baseline={"accuracy": accuracy, "accuracy_95": [0.05, 0.14], "n": 4})
+        verdict = found(run_folder, "written")
+        assert verdict is not None
+        assert verdict.change == ("--seed", "14", "--out", "runs/pairs-14")
 
 
 def test_rows_that_hurt_beyond_chance_are_left_out_next_time(run_folder: Path) -> None:
@@ -211,8 +224,11 @@ def test_the_choice_against_the_prompt(run_folder: Path) -> None:
         "Shipped: logistic regression on TF-IDF, chosen among 2 candidates, right on 87.5% of 8 "
         "held-out rows; it alone is right on 3 of them, the tuned prompt alone on 1 (p = 0.62)."
     )
+    predict = ("dawgen", "predict", "runs/pairs", "NEW-ROWS.csv")
+    assert [v.command for v in verdicts(read_run(run_folder)) if v.name == "choice"] == [predict]
     scores(run_folder, choice="prompt", candidates=table)
     assert text_of(run_folder, "choice").endswith("right on 75.0% of 8 held-out rows.")
+    assert [v.command for v in verdicts(read_run(run_folder)) if v.name == "choice"] == [predict]
     assert verdicts(read_run(run_folder))[0].name == "choice"
 
 
@@ -254,6 +270,11 @@ def test_a_label_that_is_never_answered(run_folder: Path) -> None:
     assert text_of(run_folder, "never") == (
         "Label yes is never answered (2 rows have it), and one label more."
     )
+    verdict = found(run_folder, "never")
+    assert verdict is not None
+    assert " ".join(verdict.command) == (  # of two labels it had four rows
+        "dawgen run pairs.yaml --out runs/pairs --train MORE-ROWS.csv --shots 4"
+    )
 
 
 def test_two_labels_that_are_confused(run_folder: Path) -> None:
@@ -264,6 +285,9 @@ def test_two_labels_that_are_confused(run_folder: Path) -> None:
     }
     scores(run_folder, confusion=confusion)
     assert text_of(run_folder, "confused") == ("40 of 100 rows of label a are answered b (40%).")
+    verdict = found(run_folder, "confused")
+    assert verdict is not None
+    assert verdict.change[:2] == ("--train", "MORE-ROWS.csv")
     scores(run_folder, confusion={"a": {"a": 71, "b": 29}, "b": {"a": 0, "b": 9}})
     assert found(run_folder, "confused") is None
 

@@ -6,6 +6,7 @@ here. docs/report.md explains every rule.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -31,22 +32,22 @@ FEWEST_CONFUSED = 5
 _NOT_ALONE = ("prompt", "noisy-channel", "average", "zero-shot")
 """Candidates that are not tuned on the shots alone, beside those with written rows."""
 _DEFAULT_OUT = "runs/latest"
-_ONCE = {"--out", "--test", "--max-hours", "--max-kwh"}
-"""Options that a change replaces in the run's own command, or that `dawgen tune` has not."""
+_NOT_OF_TUNE = {"--out", "--test", "--max-hours", "--max-kwh"}
+"""Options of `dawgen run` that `dawgen tune` does not have, or that differ there."""
 
 
 def verdicts(files: RunFiles, most: int | None = MOST) -> list[Verdict]:
     """What is to be said of a run, at most so many; pure, and each only where its files have it."""
     scores = files.scores
     found = [
-        *_choice(scores),
+        *_choice(files),
         *_written(files, _head_pair(scores), _prompt_pair(scores)),
         *_honesty(files),
-        *_never(scores),
+        *_never(files),
         *_no_better(scores),
         *of_rows(files.quality, files.ledger),
         *_step(files),
-        *_confused(scores),
+        *_confused(files),
     ]
     return [_completed(verdict, files) for verdict in found[:most]]
 
@@ -58,16 +59,15 @@ def about_rows(files: RunFiles) -> list[Verdict]:
 
 
 def _completed(verdict: Verdict, files: RunFiles) -> Verdict:
-    """With the run's own command and the change; else the command that opens the report."""
-    if verdict.command:
+    """With the run's own command and the change, unless it has a command."""
+    if verdict.command or not verdict.change:
         return verdict
-    if not verdict.change:
-        return replace(verdict, command=("dawgen", "report", place(files), "--open"))
     own = _own_command(files)
     if own[:2] != ["dawgen", "run"]:  # it was run from Python
         own = ["dawgen", "run", "TASK.yaml", "--train", "ROWS.csv", "--out", place(files)]
-    for option in _ONCE & set(verdict.change):
-        _drop(own, option)
+    for word in verdict.change:
+        if word.startswith("--"):
+            _drop(own, word)
     return replace(verdict, command=(*own, *verdict.change))
 
 
@@ -91,7 +91,7 @@ def _own_command(files: RunFiles) -> list[str]:
     found: list[str] = []
     for word in map(str, files.run.get("command") or ()):
         name, equals, value = word.partition("=")
-        found += [name, value] if equals and name in _ONCE else [word]
+        found += [name, value] if equals and name.startswith("--") else [word]
     return found
 
 
@@ -100,7 +100,7 @@ def tune_command(files: RunFiles) -> list[str]:
     own = _own_command(files)
     if own[:2] != ["dawgen", "run"]:
         own = ["dawgen", "run", "TASK.yaml", "--train", "ROWS.csv"]
-    for option in _ONCE:
+    for option in _NOT_OF_TUNE:
         _drop(own, option)
     out = f"{place(files)}-edited"
     return ["dawgen", "tune", *own[2:], "--synthetic", "edited.csv", "--out", out]
@@ -109,8 +109,9 @@ def tune_command(files: RunFiles) -> list[str]:
 # --- what is shipped -------------------------------------------------------------------
 
 
-def _choice(scores: dict[str, Any]) -> Iterator[Verdict]:
+def _choice(files: RunFiles) -> Iterator[Verdict]:
     """Which candidate, and by how much it leads the prompt."""
+    scores, predict = files.scores, ("dawgen", "predict", place(files), "NEW-ROWS.csv")
     by_name = {each["name"]: each for each in scores.get("candidates") or []}
     ours, prompt = by_name.get(shipped(scores)), by_name.get("prompt")
     if ours is None or len(by_name) < 2:
@@ -122,12 +123,13 @@ def _choice(scores: dict[str, Any]) -> Iterator[Verdict]:
         f"{'right on' if metric == 'accuracy' else 'with'} {figures}"
     )
     if prompt is None or prompt is ours:
-        yield Verdict("choice", f"{text}.")
+        yield Verdict("choice", f"{text}.", command=predict)
         return
     yield Verdict(
         "choice",
         f"{text}; it alone is right on {prompt['shipped_better']} of them, the tuned prompt alone "
         f"on {prompt['shipped_worse']} (p = {prompt['p']:.2g}).",
+        command=predict,
     )
 
 
@@ -160,15 +162,17 @@ def _written(files: RunFiles, head: _Pair | None, prompt: _Pair | None) -> Itera
         text = f"{what} reaches {figures}, {less.name} without written rows {less.value:.1%}"
         yield Verdict("written", f"With written rows {text}{doubt}.", _another_seed(files))
     elif abs(gap) < 0.05:
-        yield Verdict("written", f"Written rows made no difference to {what}: {figures}.")
+        text = f"Written rows made no difference to {what}: {figures}."
+        yield Verdict("written", text, _another_seed(files))
     else:
         did = "helped" if gap > 0 else "hurt"
         text = f"Written rows {did} {what} by {abs(gap):.1f} points"
         text += f": {figures} instead of {less.value:.1%}{doubt}"
         tuned = head is not None and files.arm.get("combine") != "real"
         text += f"{_beside(prompt) if tuned else ''}."
-        without = ("-s", "tuning.combine=real") if gap < 0 and what == _PROMPT else ()
-        yield Verdict("written", text, _another_seed(files) if doubt else without)
+        worse = gap < 0 and what == _PROMPT and not doubt
+        change = ("-s", "tuning.combine=real") if worse else _another_seed(files)
+        yield Verdict("written", text, change)
 
 
 def _beside(prompt: _Pair | None) -> str:
@@ -189,7 +193,7 @@ def _another_seed(files: RunFiles) -> tuple[str, ...]:
     """The same with another seed, in a folder of its own."""
     seed = files.run.get("seed")
     other = seed + 1 if isinstance(seed, int) else 21
-    return ("-s", f"seed={other}", "--out", f"{place(files)}-{other}")
+    return ("--seed", str(other), "--out", f"{place(files)}-{other}")
 
 
 def _head_pair(scores: dict[str, Any]) -> _Pair | None:
@@ -273,21 +277,29 @@ def _no_better(scores: dict[str, Any]) -> Iterator[Verdict]:
 # --- labels ----------------------------------------------------------------------------
 
 
-def _never(scores: dict[str, Any]) -> Iterator[Verdict]:
+def _more_examples(files: RunFiles) -> tuple[str, ...]:
+    """The same with twice as many labelled rows per label."""
+    rows, labels = (files.run.get("rows") or {}).get("train"), files.scores.get("confusion")
+    shots = ("--shots", str(2 * math.ceil(rows / len(labels)))) if rows and labels else ()
+    return ("--train", "MORE-ROWS.csv", *shots)
+
+
+def _never(files: RunFiles) -> Iterator[Verdict]:
     """Labels that rows have and that are never answered."""
-    labels = scores.get("labels") or {}
+    labels = files.scores.get("labels") or {}
     never = [name for name, part in labels.items() if part["n"] and part.get("predicted") == 0]
     if never:
         n, more = labels[never[0]]["n"], len(never) - 1
         others = f", and {more} labels more" if more > 1 else ", and one label more" if more else ""
-        yield Verdict("never", f"Label {never[0]} is never answered ({n:,} rows have it){others}.")
+        text = f"Label {never[0]} is never answered ({n:,} rows have it){others}."
+        yield Verdict("never", text, _more_examples(files))
 
 
-def _confused(scores: dict[str, Any]) -> Iterator[Verdict]:
+def _confused(files: RunFiles) -> Iterator[Verdict]:
     """The label and the other label that it gets most often by mistake."""
     pairs = [
         (count / n, count, n, label, other)
-        for label, row in (scores.get("confusion") or {}).items()
+        for label, row in (files.scores.get("confusion") or {}).items()
         if (n := sum(row.values()))
         for other, count in row.items()
         if other != label and count >= FEWEST_CONFUSED
@@ -295,7 +307,7 @@ def _confused(scores: dict[str, Any]) -> Iterator[Verdict]:
     if pairs and (worst := max(pairs))[0] >= CONFUSED:
         share, count, n, label, other = worst
         text = f"{count:,} of {n:,} rows of label {label} are answered {other} ({share:.0%})."
-        yield Verdict("confused", text)
+        yield Verdict("confused", text, _more_examples(files))
 
 
 # --- tuning ----------------------------------------------------------------------------

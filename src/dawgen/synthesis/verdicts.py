@@ -26,7 +26,7 @@ class Verdict:
         text: one sentence with its figure. Labels stand in it as they are: whoever shows it
             escapes it.
         change: options of the run's own command that follow from it.
-        command: the whole command; empty where only the report helps.
+        command: the whole command; in the cards, which show none, it may be empty.
     """
 
     name: str
