@@ -213,6 +213,24 @@ def test_seventy_seven_labels_fit(
         assert page.locator(".confusion tbody td").first.bounding_box()["width"] < 30
 
 
+def test_thirty_two_labels_look_different(open_page: Opener, tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "many")
+    points = [
+        {"x": float(n), "y": 0.0, "kind": "shot", "label": f"label {n}", "text1": "a", "text2": "b"}
+        for n in range(32)
+    ]
+    pq.write_table(pa.Table.from_pylist(points), folder / "map" / "points.parquet")
+    page = open_page(write_report(folder))
+    looks = page.evaluate(
+        """() => [...document.querySelectorAll("#map-keys [data-label]")].map((key) => {
+          const mark = getComputedStyle(key, "::before");
+          return [mark.backgroundColor, mark.borderRadius, mark.clipPath].join(" ");
+        })"""
+    )
+    assert len(looks) == 34  # with the card's own two
+    assert len(set(looks[:32])) == 32
+
+
 def test_pointing_at_a_token_tells_its_figures(open_page: Opener, report: Path) -> None:
     page = open_page(report)
     token = page.locator(".tokens span").first

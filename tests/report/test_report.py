@@ -9,6 +9,7 @@ import re
 import shlex
 from base64 import b64encode
 from html.parser import HTMLParser
+from importlib import resources
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,11 +19,11 @@ import pytest
 from dawgen.errors import UserError
 from dawgen.report import write_report
 from dawgen.report.bars import PairOfShares
-from dawgen.report.charts import Line, line_chart, thin, ticks
+from dawgen.report.charts import COLOURS, SHAPES, Line, label_kind, line_chart, thin, ticks
 from dawgen.report.environment import as_data
 from dawgen.report.read import read_run
 from dawgen.report.results import duration, reliability, results, wrong
-from dawgen.report.rows import differing, ledger_table, samples, spread, table_data
+from dawgen.report.rows import differing, ledger_table, samples, spread, static_map, table_data
 from dawgen.report.tokens import shot_texts
 from tests.report.folder import HOSTILE, LEDGER, PREDICTIONS, ROWS, SCORES, card
 
@@ -285,6 +286,33 @@ def test_the_table_holds_every_row_by_column(run_folder: Path) -> None:
     assert table["label"] == [0, 0, 0, 0, 1, 1, 1]
     assert table["reason"] == [-1, -1, -1, 0, -1, 1, 1]
     assert table["ratio"] == [0.9, 0.5, 0.7, 0.1, 0.8, 0.2, 0.3]
+
+
+def test_thirty_two_labels_look_different(run_folder: Path) -> None:
+    labels = [f"label {n}" for n in range(32)]
+    points = [
+        {"x": float(n), "y": 0.0, "kind": kind, "label": label, "text1": "a", "text2": None}
+        for n, label in enumerate(labels)
+        for kind in ("synthetic", "shot")
+    ]
+    pq.write_table(pa.Table.from_pylist(points), run_folder / "map" / "points.parquet")
+    found = str(static_map(read_run(run_folder), labels))
+    keys = re.findall(r'class="key (l\d shape\d)">(label \d+)<', found)
+    assert [name for _, name in keys] == labels
+    assert len({kind for kind, _ in keys}) == 32
+    for shape, count in (("circle", 8), ("polygon", 24)):
+        assert len(re.findall(rf'<{shape} class="l\d shape\d"', found)) == count
+        assert len(re.findall(rf'<{shape} class="l\d shape\d hollow"', found)) == count
+
+
+def test_scripts_and_style_have_the_same_colours_and_shapes() -> None:
+    folder = resources.files("dawgen.report") / "templates"
+    viewer, style = ((folder / name).read_text("utf-8") for name in ("viewer.js", "style.css"))
+    assert f"Math.floor(place / {COLOURS}) % {SHAPES})" in viewer
+    assert f"`l${{place % {COLOURS}}} shape${{labelShape(place)}}`" in viewer
+    kinds = {kind for place in range(COLOURS * SHAPES) for kind in label_kind(place).split()}
+    assert len(kinds) == COLOURS + SHAPES
+    assert [kind for kind in kinds if f".{kind} {{" not in style.replace("::before", "")] == []
 
 
 def test_examples_stand_for_rejected_rows_that_were_not_written(run_folder: Path) -> None:

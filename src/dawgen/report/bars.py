@@ -62,13 +62,14 @@ class PairOfShares:
 
 @dataclass(frozen=True, slots=True)
 class Dot:
-    """A point with what it says, of a class of the page's style."""
+    """A point with what it says, of a class of the page's style; shape 0 is round."""
 
     x: float
     y: float
     says: str
     kind: str
     radius: float = 3.5
+    shape: int = 0
 
 
 def bar_chart(title: str, bars: Sequence[Bar]) -> Markup:
@@ -181,21 +182,20 @@ def dots_chart(
     title: str,
     dots: Sequence[Dot],
     *,
-    keys: Sequence[str] = (),
-    kind: str = "s",
+    keys: Mapping[str, str],
     labels: tuple[str, str] | None = None,
 ) -> Markup | None:
     """Points in a plane, with axes where they have ``labels``; None without points.
 
     Args:
-        keys: names of the kinds s0, s1, ..., for the legend; ``kind`` stands for the s.
+        keys: names of the points' classes, for the legend, and the classes.
     """
     if not dots:
         return None
     x_range, y_range = _padded([dot.x for dot in dots]), _padded([dot.y for dot in dots])
     shapes = list(axes(x_range, y_range, *labels)) if labels else []
     shapes += _marks(dots, x_range, y_range)
-    below = legend(key(f"{kind}{number % COLOURS}", name) for number, name in enumerate(keys))
+    below = legend(key(kind, name) for name, kind in keys.items())
     return figure(title, HEIGHT, shapes, below)
 
 
@@ -220,17 +220,24 @@ def reliability_chart(title: str, bins: Sequence[tuple[float, float, int]]) -> M
 
 
 def _marks(dots: Sequence[Dot], x_range: Span, y_range: Span) -> list[Markup]:
-    return [
-        shape(
-            "circle",
-            says=dot.says,
-            kind=dot.kind,
-            cx=x_of(dot.x, x_range),
-            cy=y_of(dot.y, y_range),
-            r=dot.radius,
-        )
-        for dot in dots
-    ]
+    return [_mark(dot, x_of(dot.x, x_range), y_of(dot.y, y_range)) for dot in dots]
+
+
+_CORNERS = {
+    1: ((-0.9, -0.9), (0.9, -0.9), (0.9, 0.9), (-0.9, 0.9)),
+    2: ((0, -1.25), (1.25, 0), (0, 1.25), (-1.25, 0)),
+    3: ((0, -1.25), (1.2, 0.9), (-1.2, 0.9)),
+}
+"""Of a square, a diamond and a triangle around a circle of radius 1, as in map.js."""
+
+
+def _mark(dot: Dot, x: float, y: float) -> Markup:
+    about: dict[str, Any] = {"says": dot.says, "kind": dot.kind}
+    if dot.shape == 0:
+        return shape("circle", **about, cx=x, cy=y, r=dot.radius)
+    corners = [(x + dot.radius * dx, y + dot.radius * dy) for dx, dy in _CORNERS[dot.shape]]
+    points = " ".join(f"{across:.1f},{down:.1f}" for across, down in corners)
+    return shape("polygon", **about, points=points)
 
 
 def _padded(values: Sequence[float]) -> Span:

@@ -174,14 +174,15 @@ def costs(results: Results) -> list[Cost]:
 
 
 def _cost_chart(found: Sequence[Cost]) -> Markup | None:
-    backbones = list(dict.fromkeys(cost.backbone for cost in found))
+    backbones = dict.fromkeys(cost.backbone for cost in found)
+    kinds = {name: f"s{number % COLOURS}" for number, name in enumerate(backbones)}
     dots = [
         Dot(
             cost.seconds,
             cost.accuracy,
             f"{cost.method} on {cost.backbone}: {cost.accuracy:.1f} % for {cost.seconds:,.0f} s "
             f"a cell ({cost.cells} cells)",
-            f"s{backbones.index(cost.backbone) % COLOURS}",
+            kinds[cost.backbone],
             5,
         )
         for cost in found
@@ -189,6 +190,6 @@ def _cost_chart(found: Sequence[Cost]) -> Markup | None:
     return dots_chart(
         "Accuracy against seconds a cell, a point a method",
         dots,
-        keys=backbones,
+        keys=kinds,
         labels=("seconds", "accuracy in percent"),
     )

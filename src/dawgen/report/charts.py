@@ -19,6 +19,8 @@ LEFT, RIGHT, TOP, BOTTOM = 52, 18, 10, 38
 MOST_POINTS = 240
 COLOURS = 8
 """Kinds of the page's style, s0 to s7; further series begin again."""
+SHAPES = 4
+"""Round, square, diamond, triangle; each is for eight labels."""
 
 Point = tuple[float, float]
 Span = tuple[float, float]
@@ -52,6 +54,16 @@ def shape(tag: str, text: str = "", *, says: str = "", **attributes: object) -> 
     )
     form = Markup("<{0}{1}>{2}</{0}>") if text else Markup("<{0}{1}/>")
     return form.format(tag, written, text)
+
+
+def label_shape(place: int) -> int:
+    """The shape of the label at this place, 0 (round) to 3; eight labels have the same."""
+    return place // COLOURS % SHAPES
+
+
+def label_kind(place: int) -> str:
+    """The classes of the label at this place: its colour and its shape."""
+    return f"l{place % COLOURS} shape{label_shape(place)}"
 
 
 def key(kind: str, name: str, note: str = "") -> Markup:

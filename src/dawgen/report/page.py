@@ -27,7 +27,7 @@ def write_report(folder: Path) -> Path:
     path = folder / "report.html"
     with as_dawgen_writes(folder):
         context = _context(read_run(folder))
-        write_text(path, render_page("report.html.j2", context, ("map.js", "viewer.js", "rows.js")))
+        write_text(path, render_page("report.html.j2", context, ("viewer.js", "map.js", "rows.js")))
     return path
 
 

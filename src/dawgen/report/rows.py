@@ -18,7 +18,7 @@ from dawgen.report.bars import (
     pairs_chart,
     stacked_chart,
 )
-from dawgen.report.charts import COLOURS
+from dawgen.report.charts import label_kind, label_shape
 from dawgen.report.read import Rows, RunFiles
 
 MOST_ROWS = 20_000
@@ -208,12 +208,14 @@ def static_map(files: RunFiles, labels: Sequence[str]) -> Markup | None:
             row["x"],
             row["y"],
             f"{row['kind']}, {row['label']}: {written(row)}",
-            f"l{place % COLOURS}" + (" hollow" if row["kind"] in REAL else ""),
+            label_kind(place) + (" hollow" if row["kind"] in REAL else ""),
+            shape=label_shape(place),
         )
         for row in spread(files.points, MOST_STATIC_DOTS)
         for place in [labels.index(row["label"]) if row["label"] in labels else 7]
     ]
-    return dots_chart("Written rows (filled) and real ones (rings)", dots, keys=labels, kind="l")
+    keys = {name: label_kind(place) for place, name in enumerate(labels)}
+    return dots_chart("Written rows (filled) and real ones (hollow)", dots, keys=keys)
 
 
 def _labels(files: RunFiles, rows: Rows) -> list[str]:

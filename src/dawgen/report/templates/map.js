@@ -19,6 +19,23 @@
   let width = 0;
   let height = 0;
 
+  const corners = [
+    null, // round
+    [[-0.9, -0.9], [0.9, -0.9], [0.9, 0.9], [-0.9, 0.9]],
+    [[0, -1.25], [1.25, 0], [0, 1.25], [-1.25, 0]],
+    [[0, -1.25], [1.2, 0.9], [-1.2, 0.9]],
+  ];
+  const larger = labels.length > 8 ? 1.3 : 1; // shapes need more room than colours
+  const outline = (pen, i, radius) => {
+    const [x, y] = places[i];
+    const size = radius * larger;
+    const shape = corners[labelShape(data.label[i])];
+    pen.beginPath();
+    if (shape) shape.forEach(([across, down]) => pen.lineTo(x + across * size, y + down * size));
+    else pen.arc(x, y, size, 0, 7);
+    pen.closePath();
+  };
+
   const visible = (i) => shown.kind[data.kind[i]] && (data.label[i] < 0 || shown.label[data.label[i]]);
   const colours = () => [...keys.querySelectorAll("[data-label]")].map((key) => getComputedStyle(key).getPropertyValue("color"));
 
@@ -40,18 +57,16 @@
     ]);
     const size = data.x.length > 3000 ? 2 : 2.8;
     pen.globalAlpha = 0.55;
-    places.forEach(([x, y], i) => { // synthetic rows below
+    places.forEach((_, i) => { // synthetic rows below
       if (data.kind[i] !== 0 || !visible(i)) return;
       pen.fillStyle = ink[data.label[i]];
-      pen.beginPath();
-      pen.arc(x, y, size, 0, 7);
+      outline(pen, i, size);
       pen.fill();
     });
     pen.globalAlpha = 1;
-    places.forEach(([x, y], i) => { // real ones above, as rings; the few shots largest
+    places.forEach((_, i) => { // real ones above, hollow; the few shots largest
       if (data.kind[i] === 0 || !visible(i)) return;
-      pen.beginPath();
-      pen.arc(x, y, data.kind[i] === 1 ? 6 : 3.6, 0, 7);
+      outline(pen, i, data.kind[i] === 1 ? 6 : 3.6);
       pen.fillStyle = paper;
       pen.fill();
       pen.lineWidth = data.kind[i] === 1 ? 2.4 : 1.5;
@@ -107,7 +122,7 @@
     });
     keys.append(button);
   };
-  labels.forEach((name, place) => key("label", place, name, `l${place % 8}`));
+  labels.forEach((name, place) => key("label", place, name, labelKind(place)));
   data.kinds.forEach((name, place) => {
     if (shown.kind[place]) key("kind", place, name === "shot" ? "few shots" : `${name} rows`, place === 0 ? "filled" : "ring");
   });

@@ -131,7 +131,10 @@ const options = (list, names) => names.forEach((name, place) => {
   one.value = String(place);
   list.append(one);
 });
-const labelChip = (name, place) => element("span", `chip l${place % 8}`, name);
+// Eight colours, and then the next of four shapes.
+const labelShape = (place) => Math.max(0, Math.floor(place / 8) % 4);
+const labelKind = (place) => `l${place % 8} shape${labelShape(place)}`;
+const labelChip = (name, place) => element("span", `chip ${labelKind(place)}`, name);
 const meterOf = (value, what) => {
   const meter = element("span", "meter");
   meter.style.setProperty("--share", value);
