@@ -315,6 +315,32 @@ def test_scripts_and_style_have_the_same_colours_and_shapes() -> None:
     assert [kind for kind in kinds if f".{kind} {{" not in style.replace("::before", "")] == []
 
 
+COLOUR = re.compile(r"--(\w+): light-dark\((#\w{6}), (#\w{6})\)")
+
+
+def luminance(colour: str) -> float:
+    """As WCAG defines it."""
+    parts = (int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5))
+    red, green, blue = (
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
+def test_a_colour_has_one_meaning_and_contrast(theme: int) -> None:
+    """WCAG's 3 to 1 for what is drawn; curves and labels share no colour."""
+    style = (resources.files("dawgen.report") / "templates" / "style.css").read_text("utf-8")
+    found = {name: shades[theme] for name, *shades in COLOUR.findall(style)}
+    drawn = {name: found[name] for name in found if re.fullmatch(r"[lc]\d|ours|good|bad", name)}
+    assert len(drawn) == 17
+    assert len(set(drawn.values())) == len(drawn)
+    paper = luminance(found["paper"])
+    for name, colour in drawn.items():
+        darker, lighter = sorted((luminance(colour), paper))
+        assert (lighter + 0.05) / (darker + 0.05) >= 3, name
+
+
 def test_examples_stand_for_rejected_rows_that_were_not_written(run_folder: Path) -> None:
     for number, rows in enumerate(([ROWS[0]], [ROWS[4]])):
         path = run_folder / "synthetic" / f"shard-0000{number}.parquet"
