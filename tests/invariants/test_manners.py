@@ -47,6 +47,10 @@ def test_every_command_is_in_a_group_of_the_help() -> None:
     assert "..." not in shown.partition("Everyday:")[2]
 
 
+def test_the_data_of_bench_is_a_folder() -> None:
+    assert "--data DIR " in dawgen("bench", "-h").out
+
+
 def test_completion_is_there() -> None:
     assert "--install-completion" in dawgen("-h").out
 

@@ -20,7 +20,8 @@ def bench(
         str, typer.Argument(help="Shipped grid, such as table1, or path to a grid (YAML).")
     ],
     data: Annotated[
-        Path | None, typer.Option(help="Folder with TASK/train.jsonl and TASK/test.jsonl.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder with TASK/train.jsonl and TASK/test.jsonl."),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the cells.")] = Path("results/latest"),
     tasks: Tasks = None,
