@@ -17,6 +17,7 @@ from dawgen.synthesis.provenance import (
     source_name,
 )
 from dawgen.synthesis.quality import quality
+from dawgen.synthesis.verdicts import of_rows
 from dawgen.tasks import Row
 from dawgen.tasks.job import rows_hash
 
@@ -32,7 +33,9 @@ def filled(rows) -> Ledger:
     return ledger
 
 
-def text_of(card, rows, backbone=None, shards=(), ledger=None, imported=None, **settings) -> str:
+def text_of(
+    card, rows, backbone=None, shards=(), ledger=None, imported=None, figures=None, **settings
+) -> str:
     made = Provenance(
         card,
         SynthesisSettings(**settings),
@@ -44,7 +47,8 @@ def text_of(card, rows, backbone=None, shards=(), ledger=None, imported=None, **
         imported=imported,
     )
     ledger = ledger or filled(rows)
-    return dataset_card(made, rows, ledger, quality(rows, ledger, made), shards)
+    report = quality(rows, ledger, made) | (figures or {})
+    return dataset_card(made, rows, ledger, report, shards)
 
 
 ROWS = [
@@ -181,3 +185,20 @@ def test_what_stands_out_is_said_first(pair_card):
         for word, label in (("runs", "follows"), ("sleeps", "does_not"))
     ]
     assert "What to know first" not in text_of(pair_card, plain_rows)
+
+
+def test_the_card_has_all_verdicts_of_the_rows_and_no_other(pair_card):
+    """As docs/report.md says: whether rows helped is known after the tuning only."""
+    figures = {
+        "from_few_shots": {"length": 10.0, "length_there": 2.0},
+        "text2_alone": {"accuracy": 0.9, "chance": 0.5},
+    }
+    labels = ["follows"] * 11 + ["does_not"]
+    rows = [SyntheticRow("a", "b", label, first_sentence="captions:1") for label in labels]
+    ledger = filled(rows)
+    text = text_of(pair_card, rows, ledger=ledger, figures=figures)
+    first = text.split("## What to know first\n\n")[1].split("\n\n")[0].splitlines()
+    expected = of_rows(figures, ledger.as_json())
+    assert [verdict.name for verdict in expected] == ["few", "unlike", "alone"]
+    assert first == [f"- {plain(verdict.text)}" for verdict in expected]
+    assert "helped" not in text
