@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from dawgen.commands.manners import GROUPS
-from tests.invariants.jobs import Outcome, SmallJob, dawgen
+from tests.invariants.jobs import Outcome, SmallJob, dawgen, rows
 from tests.invariants.test_docs_and_help import GROUP, commands
 
 Finished = tuple[SmallJob, Path, Outcome]
@@ -139,6 +139,9 @@ class Pipe:
     def __init__(self, content: bytes) -> None:
         self.buffer = io.BytesIO(content)
 
+    def isatty(self) -> bool:
+        return False
+
 
 @pytest.mark.parametrize(
     "content",
@@ -158,6 +161,88 @@ def test_predict_reads_standard_input(
     assert outcome.code == 0, outcome.err
     assert outcome.out.startswith("premise,hypothesis,prediction,p_same,p_other\na man runs,")
     assert outcome.out.count("\n") == 2
+
+
+@pytest.mark.parametrize("option", ["--train", "--dev", "--test"])
+def test_a_run_reads_one_file_from_standard_input(
+    finished: Finished, monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    """A finished run resumes: its rows are compared, not the names of their files."""
+    job, folder, _ = finished
+    content = job.data(option.removeprefix("--")).read_bytes()
+    before = json.loads((folder / "run.json").read_text())
+    monkeypatch.setattr("sys.stdin", Pipe(content))
+    outcome = job.run(folder, option, "-")
+    assert outcome.code == 0, outcome.err
+    record = json.loads((folder / "run.json").read_text())
+    assert record["data"] == before["data"]
+    assert all(stage["skipped"] for stage in record["stages"].values())
+
+
+def test_a_run_notices_other_rows_on_standard_input(
+    finished: Finished, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, folder, _ = finished
+    lines = job.data("test").read_bytes().splitlines(keepends=True)
+    monkeypatch.setattr("sys.stdin", Pipe(b"".join(lines[:-1])))
+    assert job.run(folder, "--test", "-").code == 0
+    record = json.loads((folder / "run.json").read_text())
+    assert record["rows"]["test"] == len(lines) - 1
+    assert not record["stages"]["evaluation"]["skipped"]
+
+
+def test_synthetic_rows_from_standard_input_say_so(
+    finished: Finished, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    job, _, _ = finished
+    written = "".join(json.dumps(row) + "\n" for row in rows(100, 10))
+    monkeypatch.setattr("sys.stdin", Pipe(written.encode()))
+    outcome = job.run(tmp_path / "run", "--synthetic", "-")
+    assert outcome.code == 0, outcome.err
+    assert "10 rows kept of 10 of standard-input.jsonl" in outcome.out
+    for name in ("run.json", "synthetic/README.md", "report.html"):
+        text = (tmp_path / "run" / name).read_text()
+        assert "standard-input.jsonl" in text
+        assert "/standard-input.jsonl" not in text  # the file is gone, so its folder says nothing
+
+
+def test_validate_reads_standard_input(job: SmallJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", Pipe(job.data("train").read_bytes()))
+    sets = ["-s", f"backbone.path={job.model}", "-s", "tuning.prompt_length=4"]
+    outcome = dawgen("validate", job.card, "--data", "-", *sets)
+    assert outcome.code == 0, outcome.err
+    assert "standard-input.jsonl: 8 rows, 2 labels" in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "dawgen: standard input is empty."),
+        (b"premise,hypothesis\na,b\n", "standard input has no column 'verdict'"),
+        (b'{"premise": "a"\n', "standard input, line 1: this is not JSON"),
+    ],
+)
+def test_errors_name_standard_input(
+    job: SmallJob, monkeypatch: pytest.MonkeyPatch, content: bytes, message: str
+) -> None:
+    monkeypatch.setattr("sys.stdin", Pipe(content))
+    outcome = dawgen("run", job.card, "--train", "-", "--out", job.folder / "run")
+    assert outcome.code == 2
+    assert message in outcome.err
+
+
+def test_standard_input_is_read_for_one_option_and_not_from_a_terminal(
+    job: SmallJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = dawgen("run", job.card, "--train", "-", "--test", "-")
+    assert both.code == 2
+    assert "--train and --test are both - (standard input), which can be read once" in both.err
+    assert "There is no file -." in dawgen("tasks", "new", "-").err  # its card is named after it
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    for arguments in (["run", job.card, "--train", "-"], ["predict", "runs/mood", "-"]):
+        outcome = dawgen(*arguments)
+        assert outcome.code == 2
+        assert "standard input (-), which is a terminal; pipe them" in outcome.err
 
 
 @pytest.mark.parametrize("out", ["labelled.csv", "-"])

@@ -9,6 +9,7 @@ from typer import CallbackParam, Option, Typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
+from dawgen.commands.standard_input import read_standard_input
 from dawgen.terminal import progress
 
 GROUPS = {
@@ -47,11 +48,17 @@ def app(**settings: Any) -> Typer:
 
 
 class Command(TyperCommand):
-    """A command with -q and -v, whose values have plain names."""
+    """A command with -q and -v, whose values have plain names, and ``-`` for standard input."""
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
         self.params = [*map(_named, self.params), *_loudness_options()]
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command, with the rows of standard input where an option is ``-``."""
+        options = [each.name for each in self.params if each.param_type_name == "option"]
+        with read_standard_input(ctx.params, options):
+            return super().invoke(ctx)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Without the braces in which typer puts arguments."""

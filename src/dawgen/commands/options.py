@@ -16,16 +16,22 @@ if TYPE_CHECKING:
 
 Task = Annotated[str, typer.Argument(help="Built-in task, or path to a task card (YAML).")]
 Train = Annotated[
-    str | None, typer.Option(help="Labelled rows: JSONL, JSON, CSV, TSV, Parquet or hub:NAME.")
+    str | None,
+    typer.Option(
+        help="Labelled rows: JSONL, JSON, CSV, TSV, Parquet or hub:NAME; - for standard input."
+    ),
 ]
-Dev = Annotated[str | None, typer.Option(help="Labelled rows for choosing the checkpoint.")]
-Test = Annotated[str | None, typer.Option(help="Labelled rows to score.")]
+Dev = Annotated[
+    str | None,
+    typer.Option(help="Labelled rows for choosing the checkpoint; - for standard input."),
+]
+Test = Annotated[str | None, typer.Option(help="Labelled rows to score; - for standard input.")]
 Synthetic = Annotated[
     str | None,
     typer.Option(
         metavar="FILE",
         help="Rows from elsewhere (an LLM, a person) instead of a generator's: "
-        "JSONL, JSON, CSV, TSV, Parquet or hub:NAME.",
+        "JSONL, JSON, CSV, TSV, Parquet or hub:NAME; - for standard input.",
     ),
 ]
 TeacherUrl = Annotated[

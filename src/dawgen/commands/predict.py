@@ -2,33 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from dawgen.commands.options import MachineSet
+from dawgen.commands.standard_input import standard_input
 from dawgen.terminal.harmless import on_terminal
-
-
-@contextmanager
-def standard_input() -> Iterator[str]:
-    """The path of a file with all of standard input: JSONL, JSON, CSV or TSV by its first sign."""
-    stream = getattr(sys.stdin, "buffer", sys.stdin)
-    with tempfile.TemporaryDirectory(prefix="dawgen-") as folder:
-        path = Path(folder) / "standard-input"
-        with path.open("wb") as file:
-            shutil.copyfileobj(stream, file)
-        with path.open("rb") as file:
-            start = file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
-        ending = {b"{": ".jsonl", b"[": ".json"}.get(start, ".csv")
-        yield str(path.rename(path.with_suffix(ending)))
-
 
 OnEmpty = Literal["error", "skip", "null"]
 Use = Literal["choice", "prompt"]

@@ -16,7 +16,10 @@ def prompt_for(
     task: Task,
     train: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Labelled rows to show some of. Default: none, or ours."),
+        typer.Option(
+            metavar="FILE",
+            help="Labelled rows to show some of, - for standard input. Default: none, or ours.",
+        ),
     ] = None,
     rows_per_label: Annotated[int, typer.Option(min=1, help="Rows per label to ask for.")] = 20,
     examples: Annotated[int, typer.Option(min=0, help="Examples per label to show.")] = 3,

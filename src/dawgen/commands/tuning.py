@@ -46,7 +46,9 @@ def tune(
     dev: Dev = None,
     synthetic: Annotated[
         str | None,
-        typer.Option(help="Folder or file of synthetic rows. Default: real rows alone."),
+        typer.Option(
+            help="Folder or file of synthetic rows, - for standard input. Default: real rows alone."
+        ),
     ] = None,
     out: Out = Path("runs/latest"),
     over: Set = None,

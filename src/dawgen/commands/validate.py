@@ -24,7 +24,10 @@ _MOST_EXAMPLES = 6
 def validate(
     task: Task,
     data: Annotated[
-        str | None, typer.Option(help="File of rows to look at. Default: the card's own, if any.")
+        str | None,
+        typer.Option(
+            help="File of rows to look at, - for standard input. Default: the card's own, if any."
+        ),
     ] = None,
     over: Set = None,
     preset: Preset = None,
