@@ -187,6 +187,10 @@ def test_unreadable_yaml_names_the_line(tmp_path: Path) -> None:
         ({"metric": "rouge"}, "metric"),
         ({"labelwords": {}}, "no card entry 'labelwords'; did you mean 'label_words'?"),
         ({"zzz": 1}, "no card entry 'zzz'; a card has name"),
+        ({"columns": None, "text1": "a"}, "entry 'text1'; did you mean 'columns.text1'?"),
+        ({"text2": "a"}, "no card entry 'text2'; did you mean 'columns.text2'?"),
+        ({"columns.text1": "a"}, "write it as columns: {text1: ...}."),
+        ({"label": ["a"]}, "no card entry 'label'; did you mean 'labels'?"),
     ],
 )
 def test_a_wrong_card_is_one_sentence(

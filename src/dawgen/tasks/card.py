@@ -362,6 +362,7 @@ def parse_card(text: str, where: str, default_name: str | None = None) -> TaskCa
     except ValidationError as error:
         known = [
             *TaskCard.model_fields,
+            *("columns.text1", "columns.text2"),  # "label" alone is rather meant to be "labels"
             *(f"hub.{name}" for name in HubSource.model_fields),
             *(f"decoding.{name}" for name in DecodingSettings.model_fields),
         ]
