@@ -21,7 +21,7 @@ SAMPLES = 20_000
 Make = Callable[[Backbone, torch.Tensor, Decoding], Engine]
 
 
-@pytest.fixture(params=["writer", "small_t5", "tiny_gpt2"])
+@pytest.fixture(params=["writer", "small_t5", "tiny_gpt2", "tiny_llama"])
 def backbone(request) -> Backbone:
     return request.getfixturevalue(request.param)
 
@@ -45,7 +45,7 @@ def test_log_probabilities_agree(backbone, make):
             logits = next_logits(backbone, prompts[label], source, target[:t])
             logits = logits.masked_fill(~allowed, -torch.inf)
             expected.append(float(logits.log_softmax(-1)[token]))
-        assert engine.log_probs(label, source, target) == pytest.approx(expected, abs=1e-4)
+        assert engine.log_probs(label, source, target) == pytest.approx(expected, abs=1e-5)
 
 
 def exact(logits: torch.Tensor, decoding: Decoding) -> np.ndarray:
@@ -89,6 +89,7 @@ DECODINGS = {
     "tests/writer": Decoding(top_k=0, max_new_tokens=1, batch_size=4000),
     "tests/t5": Decoding(top_k=10, temperature=0.7, max_new_tokens=1, batch_size=4000),
     "tests/gpt2": Decoding(top_k=20, top_p=0.8, temperature=2.0, max_new_tokens=1, batch_size=4000),
+    "tests/llama": Decoding(top_k=0, top_p=0.9, max_new_tokens=1, batch_size=4000),
 }
 """Each kind of model with another one."""
 

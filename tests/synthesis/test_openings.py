@@ -56,11 +56,11 @@ def test_states_are_those_of_one_pass(tiny_llama: Backbone) -> None:
         then = tiny_llama.head.logits(state.read(torch.tensor([3, 4, 5, 6])))
     for (label, ids), found in zip(GROUPED, at_once, strict=True):
         expected = next_logits(tiny_llama, prompts[label], list(ids), [])
-        torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
     for place, token, found in zip((0, 5, 3, 1), (3, 4, 5, 6), then, strict=True):
         label, ids = GROUPED[place]
         expected = next_logits(tiny_llama, prompts[label], list(ids), [token])
-        torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("threads", [1, 2])
