@@ -9,10 +9,17 @@ from typing import Any
 from benchmarks.arms import ARMS
 from benchmarks.models import SHAPES
 
+GENERATOR = (
+    "plain generator step",
+    "generator step, weights updated",
+    "generator step, between updates",
+)
+"""Kinds of work of ``benchmarks.causal``."""
+
 
 def sections(results: Path) -> list[str]:
     """Those that have results: small causal models, writing on them, and how cost grows."""
-    makers = {"causal": _causal, "writing": _writing, "scaling": _growth}
+    makers = {"causal": causal_section, "writing": _writing, "scaling": _growth}
     found = []
     for name, make in makers.items():
         path = results / f"{name}.json"
@@ -26,22 +33,72 @@ def _made(record: dict[str, Any]) -> str:
     return f"Commit {record['commit']}; {machine['processor']}, {machine['cores']} cores"
 
 
-def _causal(record: dict[str, Any]) -> str:
+def _threads(count: int | str) -> str:
+    return "1 thread" if str(count) == "1" else f"{count} threads"
+
+
+def causal_section(record: dict[str, Any]) -> str:
+    """Steps of a small causal model. Figures that older records lack are shown as –."""
+    arms: dict[str, dict[str, Any]] = record["arms"]
+    most = max(arm.get("threads", 1) for arm in arms.values())
+    rates = record.get("product_gflops_of_threads", {"1": record["product_gflops"]})
+    rate = ", ".join(f"{rate:,.0f} GFLOP/s with {_threads(n)}" for n, rate in rates.items())
+    how = f" --threads {most}" if most > 1 else ""
+    about = f", medians of {record['repeats']}" if "repeats" in record else ", bf16"
     lines = [
         "## Steps of a small causal model\n",
-        f"{_made(record)}; SmolLM2-135M's shape with {record['layers']} layers and random weights, "
-        "bf16, CPU seconds of one thread (`python -m benchmarks.causal`). The machine's products: "
-        f"{record['product_gflops']:,.0f} GFLOP/s. The limit is what the products with "
+        f"{_made(record)}; SmolLM2-135M's shape with {record['layers']} layers and random weights"
+        f"{about} (`python -m benchmarks.causal{how}`). Arms of one thread are compared by CPU "
+        'seconds, arms of several by clock time. "× transformers" is against its fastest arm of '
+        "the same kind of work with no more threads; the generator's steps are all against its "
+        f"plain step. The machine's bf16 products: {rate}. The limit is what the products with "
         "weights alone would take.\n",
-        "| | CPU seconds | tokens/s | of the limit | × transformers |",
-        "| --- | ---: | ---: | ---: | ---: |",
+        "| | CPU seconds | clock seconds | tokens/s | of the limit | × transformers | "
+        "× one thread | peak memory, MiB | above the model, MiB |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
-    for name, arm in record["arms"].items():
-        lines.append(
-            f"| {name} | {arm['seconds']:.2f} | {arm['tokens_per_second']:,} | "
-            f"{arm['of_limit']:.2f} | {arm['times_transformers']:.2f} |"
+    columns = {
+        "seconds": ".2f",
+        "clock_seconds": ".2f",
+        "tokens_per_second": ",",
+        "of_limit": ".2f",
+        "times_transformers": ".2f",
+        "times_one_thread": ".2f",
+        "peak_mib": ",.0f",
+        "above_loaded_mib": ",.0f",
+    }
+    for name, arm in arms.items():
+        cells = [format(arm[key], form) if key in arm else "–" for key, form in columns.items()]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join([*lines, *_mean_step(record)]) + "\n"
+
+
+def _mean_step(record: dict[str, Any]) -> list[str]:
+    """What the preset's generator step costs on the mean, in plain ones."""
+    every, sentences = record.get("weights_every"), []
+    for threads in sorted({arm.get("threads", 0) for arm in record["arms"].values()}):
+        figure = "seconds" if threads == 1 else "clock_seconds"
+        of = {
+            arm["work"]: arm[figure]
+            for arm in record["arms"].values()
+            if arm.get("side") == "dawgen" and arm["threads"] == threads
+        }
+        if every is None or GENERATOR[0] not in of:
+            continue
+        plain, full, between = (of[work] for work in GENERATOR)
+        mean = (full + (every - 1) * between) / every
+        sentences.append(
+            f"with {_threads(threads)} the mean step takes {mean / plain:.2f} times as long as the "
+            f"plain one ({full / plain:.2f} where it updates them, {between / plain:.2f} between)"
         )
-    return "\n".join(lines) + "\n"
+    if not sentences:
+        return []
+    return [
+        "",
+        f"The preset `smollm2` updates the token weights in one step of {every}: "
+        f"{'; '.join(sentences)}. The plain step computes no figures for the report, as all but "
+        "the first of an epoch.",
+    ]
 
 
 def _writing(record: dict[str, Any]) -> str:
