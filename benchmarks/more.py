@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from benchmarks.arms import ARMS
@@ -19,7 +20,7 @@ GENERATOR = (
 
 def sections(results: Path) -> list[str]:
     """Those that have results: small causal models, writing on them, and how cost grows."""
-    makers = {"causal": causal_section, "writing": _writing, "scaling": _growth}
+    makers = {"causal": causal_section, "writing": writing_section, "scaling": _growth}
     found = []
     for name, make in makers.items():
         path = results / f"{name}.json"
@@ -101,25 +102,30 @@ def _mean_step(record: dict[str, Any]) -> list[str]:
     ]
 
 
-def _writing(record: dict[str, Any]) -> str:
+def writing_section(record: dict[str, Any]) -> str:
+    """Writing synthetic rows: rates against plain transformers, and memory."""
     lines = [
         "## Writing with a small causal model\n",
         f"{_made(record)} (`python -m benchmarks.synthesis --models smollm2`). Each row reads four "
         "few shots of its label, of which eight rows in a row read the same ones; dawgen reads "
-        "these once.\n",
+        "these once. Memory is each process's peak, in which loading the model is included.\n",
     ]
     for result in record["results"]:
-        job = result["job"]
+        job, arms = result["job"], result["arms"]
         lines += [
-            f"**{SHAPES[job['model']]}**, {job['rows']} rows, {job['threads']} thread(s), seed "
-            f"{job['seed']}\n",
-            "| | tokens/s | × one row at a time | × batched `generate` |",
-            "| --- | ---: | ---: | ---: |",
+            f"**{SHAPES[job['model']]}**, {job['rows']} rows, {_threads(job['threads'])}, seed "
+            f"{job['seed']}; loading it takes "
+            f"{max(each['loaded_mib'] for each in arms.values()):,.0f} MiB\n",
+            "| | rows/s | tokens/s | × one row at a time | × batched `generate` | "
+            "peak memory, MiB |",
+            "| --- | ---: | ---: | ---: | ---: | ---: |",
         ]
-        rates = {arm: each["tokens_per_second"] for arm, each in result["arms"].items()}
+        rates = {arm: each["tokens_per_second"] for arm, each in arms.items()}
         for arm, rate in rates.items():
+            rows = job["rows"] / median(arms[arm]["seconds"])
             lines.append(
-                f"| {ARMS[arm]} | {rate:,.0f} | {rate / rates['a']:.1f} | {rate / rates['b']:.1f} |"
+                f"| {ARMS[arm]} | {rows:.2f} | {rate:,.0f} | {rate / rates['a']:.1f} | "
+                f"{rate / rates['b']:.1f} | {arms[arm]['memory_mib']:,.0f} |"
             )
     return "\n".join(lines) + "\n"
 

@@ -12,7 +12,7 @@ import torch
 from benchmarks import causal
 from benchmarks.causal import BETWEEN, FULL, PLAIN, SCORES, TUNING, Arm, arms_of, figures
 from benchmarks.measure import Bar, Job, Share
-from benchmarks.more import causal_section
+from benchmarks.more import causal_section, writing_section
 from benchmarks.page import page
 from benchmarks.peers import peft_batch, peft_model, prepare
 
@@ -192,3 +192,30 @@ def test_only_the_full_step_updates_the_weights() -> None:
 def test_results_in_the_repository_make_a_page() -> None:
     path = Path(__file__).parents[1] / "benchmarks/results/causal.json"
     assert "| dawgen, tuning step" in causal_section(json.loads(path.read_text("utf-8")))
+
+
+# --- writing ----------------------------------------------------------------------------
+
+
+def written(model: str, turns: int) -> dict[str, Any]:
+    """A record of ten rows, which the arms write in 20, 5 and 4 seconds (their medians)."""
+    seconds = {"a": [20.0, 20.0, 40.0], "b": [5.0, 4.0, 6.0], "c": [4.0, 1.0, 9.0]}
+    arms = {
+        arm: {
+            "seconds": taken,
+            "tokens_per_second": 100 / sorted(taken)[1],
+            "memory_mib": 1500.0,
+            "loaded_mib": 1200.0,
+        }
+        for arm, taken in seconds.items()
+    }
+    job = {"model": model, "rows": 10, "threads": 1, "seed": 13, "turns": turns}
+    hardware = {"processor": "P", "cores": 2}
+    return {"commit": "abc", "hardware": hardware, "results": [{"job": job, "arms": arms}]}
+
+
+def test_page_has_rows_per_second_and_memory() -> None:
+    text = writing_section(written("smollm2", 4))
+    assert "10 rows, 1 thread, seed 13; loading it takes 1,200 MiB" in text
+    assert "| one row at a time, `generate` | 0.50 | 5 | 1.0 | 0.2 | 1,500 |" in text
+    assert "| dawgen, transformers | 2.50 | 25 | 5.0 | 1.2 | 1,500 |" in text
