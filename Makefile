@@ -71,7 +71,7 @@ audit: $(READY)
 	$(BIN)/python -m pip install "pip-audit>=2.9"
 	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip
 
-# Wants quiet cores and 16 GB; about 40 minutes on two.
+# Wants quiet cores and 16 GB; about 45 minutes on two.
 bench: $(READY)
 	for name in tuning stack meta evaluation; do \
 	  OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.$$name || exit 1; done
@@ -81,6 +81,8 @@ bench: $(READY)
 	  --out benchmarks/results/causal.json
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.synthesis --models smollm2 \
 	  --arms abc --threads 1 --repeats 3 --rows 96 --out benchmarks/results/writing
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.synthesis --models t5-small \
+	  --arms abcde --threads 1 --repeats 3 --rows 96 --out benchmarks/results/writing-t5-small
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.scaling \
 	  --out benchmarks/results/scaling.json
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[cluster]"

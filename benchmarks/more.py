@@ -19,8 +19,13 @@ GENERATOR = (
 
 
 def sections(results: Path) -> list[str]:
-    """Those that have results: small causal models, writing on them, and how cost grows."""
-    makers = {"causal": causal_section, "writing": writing_section, "scaling": _growth}
+    """Those that have results: small causal models, writing on small models, how cost grows."""
+    makers = {
+        "causal": causal_section,
+        "writing": writing_section,
+        "writing-t5-small": writing_section,
+        "scaling": _growth,
+    }
     found = []
     for name, make in makers.items():
         path = results / f"{name}.json"
@@ -104,28 +109,36 @@ def _mean_step(record: dict[str, Any]) -> list[str]:
 
 def writing_section(record: dict[str, Any]) -> str:
     """Writing synthetic rows: rates against plain transformers, and memory."""
+    jobs = [result["job"] for result in record["results"]]
+    models = " ".join(job["model"] for job in jobs)
+    causal = "with a small causal model" if models == "smollm2" else f"with the shape of {models}"
+    shots = (
+        "Each row reads four few shots of its label, of which eight rows in a row read the same "
+        "ones; dawgen reads these once. "
+        if any(job["turns"] for job in jobs)
+        else ""
+    )
     lines = [
-        "## Writing with a small causal model\n",
-        f"{_made(record)} (`python -m benchmarks.synthesis --models smollm2`). Each row reads four "
-        "few shots of its label, of which eight rows in a row read the same ones; dawgen reads "
-        "these once. Memory is each process's peak, in which loading the model is included.\n",
+        f"## Writing {causal}\n",
+        f"{_made(record)} (`python -m benchmarks.synthesis --models {models}`). {shots}Memory is "
+        "each process's peak, in which loading the model is included.\n",
     ]
-    for result in record["results"]:
-        job, arms = result["job"], result["arms"]
+    for job, result in zip(jobs, record["results"], strict=True):
+        arms = {arm: each for arm, each in result["arms"].items() if "failed" not in each}
         lines += [
             f"**{SHAPES[job['model']]}**, {job['rows']} rows, {_threads(job['threads'])}, seed "
-            f"{job['seed']}; loading it takes "
+            f"{job['seed']}; label prompts of {job['prompt_length']} vectors; loading it takes "
             f"{max(each['loaded_mib'] for each in arms.values()):,.0f} MiB\n",
             "| | rows/s | tokens/s | × one row at a time | × batched `generate` | "
             "peak memory, MiB |",
             "| --- | ---: | ---: | ---: | ---: | ---: |",
         ]
-        rates = {arm: each["tokens_per_second"] for arm, each in arms.items()}
-        for arm, rate in rates.items():
-            rows = job["rows"] / median(arms[arm]["seconds"])
+        for arm, each in arms.items():
+            rows, rate = job["rows"] / median(each["seconds"]), each["tokens_per_second"]
+            times = [rate / arms[base]["tokens_per_second"] for base in "ab"]
             lines.append(
-                f"| {ARMS[arm]} | {rows:.2f} | {rate:,.0f} | {rate / rates['a']:.1f} | "
-                f"{rate / rates['b']:.1f} | {arms[arm]['memory_mib']:,.0f} |"
+                f"| {ARMS[arm]} | {rows:.2f} | {rate:,.0f} | {times[0]:.1f} | {times[1]:.1f} | "
+                f"{each['memory_mib']:,.0f} |"
             )
     return "\n".join(lines) + "\n"
 

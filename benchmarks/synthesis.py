@@ -1,6 +1,7 @@
 """Tokens a second of five ways to write synthetic rows, and their memory, in one run.
 
     python -m benchmarks.synthesis --out benchmarks/results/synthesis
+    python -m benchmarks.synthesis --models t5-small --threads 1 --rows 96
     python -m benchmarks.synthesis --device cuda --big --rows 512 --batch-size 512
 
 Every arm is a process of its own, so that its memory is its own; they stay alive and are asked

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks import causal
+from benchmarks import causal, synthesis
+from benchmarks.arms import Job as Writing
 from benchmarks.causal import BETWEEN, FULL, PLAIN, SCORES, TUNING, Arm, arms_of, figures
 from benchmarks.measure import Bar, Job, Share
-from benchmarks.more import causal_section, writing_section
+from benchmarks.more import causal_section, sections, writing_section
 from benchmarks.page import page
 from benchmarks.peers import peft_batch, peft_model, prepare
 
@@ -210,12 +211,48 @@ def written(model: str, turns: int) -> dict[str, Any]:
         for arm, taken in seconds.items()
     }
     job = {"model": model, "rows": 10, "threads": 1, "seed": 13, "turns": turns}
+    job["prompt_length"] = 20
     hardware = {"processor": "P", "cores": 2}
     return {"commit": "abc", "hardware": hardware, "results": [{"job": job, "arms": arms}]}
 
 
 def test_page_has_rows_per_second_and_memory() -> None:
     text = writing_section(written("smollm2", 4))
-    assert "10 rows, 1 thread, seed 13; loading it takes 1,200 MiB" in text
+    assert (
+        "10 rows, 1 thread, seed 13; label prompts of 20 vectors; loading it takes 1,200 MiB"
+        in text
+    )
     assert "| one row at a time, `generate` | 0.50 | 5 | 1.0 | 0.2 | 1,500 |" in text
     assert "| dawgen, transformers | 2.50 | 25 | 5.0 | 1.2 | 1,500 |" in text
+    assert "## Writing with a small causal model" in text
+    assert "Each row reads four few shots" in text
+
+
+def test_page_has_writing_with_the_shape_of_t5_small() -> None:
+    record = written("t5-small", 0)
+    record["results"][0]["arms"]["d"] = {"failed": "UserError: no ctranslate2"}
+    text = writing_section(record)
+    assert "## Writing with the shape of t5-small" in text
+    assert "(`python -m benchmarks.synthesis --models t5-small`)" in text
+    assert "few shots" not in text
+    assert "ctranslate2" not in text
+
+
+def test_t5_small_is_a_shape_to_write_with(tmp_path: Path, monkeypatch: Any) -> None:
+    """Its figures make a page; what writes them is left out."""
+    asked = []
+
+    def measured(job: Writing, arms: str, repeats: int) -> dict[str, dict[str, Any]]:
+        asked.append((job, arms))
+        figures: dict[str, Any] = {"tokens_per_second": 9.0, "seconds": [2.0], "gpu_mib": None}
+        figures |= {"memory_mib": 900.0, "loaded_mib": 900.0}
+        return dict.fromkeys(arms, figures)
+
+    monkeypatch.setattr(synthesis, "measure", measured)
+    out = str(tmp_path / "writing-t5-small")
+    monkeypatch.setattr("sys.argv", ["x", "--models", "t5-small", "--arms", "abc", "--out", out])
+    synthesis.main()
+    ((job, arms),) = asked
+    assert (job.model, job.turns, job.forced, arms) == ("t5-small", 0, True, "abc")
+    (section,) = sections(tmp_path)
+    assert "| dawgen, transformers | 64.00 | 9 | 1.0 | 1.0 | 900 |" in section
