@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import transformers
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from dawgen.backbone import Backbone
 from dawgen.backbone.memory import run_rows
 from dawgen.backbone.packed import NAME, SharedPrompts
 from dawgen.backbone.recompute import recompute
+from dawgen.backbone.shape import shape_of
 from dawgen.tuning.gradients import Gradients, both_gradients
 from dawgen.tuning.rows import JoinedRows
 from tests.conftest import word_tokenizer
@@ -39,7 +42,7 @@ OF = [2, 0, 2, 0]
 LENGTH = 4
 
 
-def packed(kind: str) -> Backbone:
+def packed(kind: str, dtype: torch.dtype = torch.float32) -> Backbone:
     tokenizer = word_tokenizer()
     config = getattr(transformers, f"{kind}Config")
     ids = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 1}
@@ -50,7 +53,7 @@ def packed(kind: str) -> Backbone:
     with torch.no_grad():
         for weight in model.parameters():
             weight.add_(torch.randn_like(weight) * 0.2)
-    return Backbone(model, tokenizer, name=kind, fingerprint="")
+    return Backbone(model.to(dtype), tokenizer, name=kind, fingerprint="")
 
 
 def padded(kind: str) -> Backbone:
@@ -118,6 +121,84 @@ def test_layers_that_are_computed_again_give_the_same_gradients() -> None:
     recompute(backbone.model, "Llama")
     for ours, theirs in zip(asked(backbone, twice=False), kept, strict=True):
         torch.testing.assert_close(ours, theirs)
+
+
+def label_scores(backbone: Backbone) -> Tensor:
+    prompts = torch.zeros(3, LENGTH, backbone.hidden_size, requires_grad=True)
+    return backbone.label_scores(SharedPrompts(prompts, OF), ROWS, [[4], [5]])
+
+
+def log_probs(backbone: Backbone) -> Tensor:
+    prompts = torch.zeros(3, LENGTH, backbone.hidden_size, requires_grad=True)
+    return backbone.token_log_probs(SharedPrompts(prompts, OF), ROWS, TARGETS).log_probs
+
+
+def kept_inputs(backbone: Backbone, forward: Callable[[Backbone], Tensor]) -> tuple[int, int]:
+    """How many inputs of linear layers the graph keeps, which gradients of weights need; and the
+    bytes of all that it keeps, weights apart."""
+    weights = {weight.untyped_storage().data_ptr() for weight in backbone.model.parameters()}
+    inputs: dict[int, Tensor] = {}  # held, or their place in memory would be used again
+    kept: dict[int, Tensor] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        if tensor.untyped_storage().data_ptr() not in weights:
+            kept[tensor.untyped_storage().data_ptr()] = tensor
+        return tensor
+
+    def note(_: nn.Module, arguments: tuple[Tensor]) -> None:
+        inputs[arguments[0].untyped_storage().data_ptr()] = arguments[0]
+
+    layers = [one for one in backbone.model.base_model.modules() if isinstance(one, nn.Linear)]
+    hooks = [layer.register_forward_pre_hook(note) for layer in layers]
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)  # what happens on other threads would not be seen
+    try:
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            graph = forward(backbone)
+    finally:
+        torch.set_num_threads(before)
+        for hook in hooks:
+            hook.remove()
+    assert graph.requires_grad
+    assert len(inputs) == 4 * SIZES["num_hidden_layers"]  # of q, k and v; o; gate and up; down
+    return len(inputs.keys() & kept), sum(one.untyped_storage().nbytes() for one in kept.values())
+
+
+@pytest.mark.parametrize("forward", [label_scores, log_probs])
+def test_no_weight_s_gradient_is_prepared_for_in_bf16(
+    forward: Callable[[Backbone], Tensor],
+) -> None:
+    """The graph keeps no input of a layer, and no more than a token is counted to take."""
+    backbone = packed("Llama", torch.bfloat16)
+    assert backbone.is_packed
+    inputs, kept = kept_inputs(backbone, forward)
+    assert inputs == 0
+    read = 2 * LENGTH + sum(map(len, ROWS)) + (forward is log_probs) * sum(map(len, TARGETS))
+    assert kept < shape_of(backbone).held_bytes(graph=True) * read
+    backbone.model.requires_grad_(True)
+    inputs, more = kept_inputs(backbone, forward)  # the test can fail
+    assert inputs == 4 * SIZES["num_hidden_layers"]
+    assert more > kept
+
+
+def test_no_weight_s_gradient_is_computed_in_bf16() -> None:
+    """Backward, as many FLOPs as forward: those by activations, once for each product."""
+    backbone = packed("Llama", torch.bfloat16)
+
+    def flops() -> tuple[int, int]:
+        with FlopCounterMode(display=False) as forward:
+            scores = label_scores(backbone)
+        with FlopCounterMode(display=False) as backward:
+            scores.sum().backward()
+        counts = (counter.get_flop_counts()["Global"] for counter in (forward, backward))
+        first, second = (count[torch.ops.aten.mm] for count in counts)
+        return first, second
+
+    forward, backward = flops()
+    assert backward == forward > 0
+    assert all(weight.grad is None for weight in backbone.model.parameters())
+    backbone.model.requires_grad_(True)
+    assert flops() == (forward, 2 * forward)  # the test can fail
 
 
 def test_a_saved_model_says_nothing_of_it(tmp_path: Path) -> None:
