@@ -193,7 +193,7 @@ def epoch_batches(
         for g in by_label
     ]
     spans = list(pairwise([*_batch_starts(longest, batch_size), longest]))
-    plan = [(range(len(by_label)), span) for span in spans]
+    plan = [(list(range(len(by_label))), span) for span in spans]
     if len(by_label) > MOST_COMPARED:
         groups = label_groups(rng.permutation(len(by_label)).tolist())
         plan = [(sorted(group), span) for span in spans for group in groups]
