@@ -33,7 +33,7 @@ def test_every_command_has_the_short_options(path: tuple[str, ...]) -> None:
     assert outcome.code == 0
     for option in ("-h, --help", "-q, --quiet", "-v, --verbose"):
         assert option in outcome.out
-    for type_name in ("TEXT", "INTEGER", "PATH", "<str>", "FLOAT", "{"):
+    for type_name in ("TEXT", "INTEGER", "PATH", "<str>", "FLOAT", "{", "}"):
         assert type_name not in outcome.out, type_name
 
 

@@ -62,7 +62,8 @@ class Command(TyperCommand):
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Without the braces in which typer puts arguments."""
-        return [piece.strip("{}") for piece in super().collect_usage_pieces(ctx)]
+        found: list[str] = super().collect_usage_pieces(ctx)
+        return [piece.replace("{", "").replace("}", "") for piece in found]
 
 
 class Group(TyperGroup):
