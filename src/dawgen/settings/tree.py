@@ -157,7 +157,7 @@ class SynthesisSettings(DecodingSettings):
     single texts are not oversampled."""
     min_label_ratio: Share = 0.0
     """Reject rows with a smaller label ratio: the generator's p(text | label), divided by its sum
-    over all labels."""
+    over all labels, or over eight of more."""
     shard_rows: Positive = 1000
     """Kept rows per label in one Parquet shard; the best of an over-generation are chosen in it."""
     keep_rejected: bool = False
