@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 import pytest
@@ -57,6 +58,16 @@ def test_one_file_of_sixteen_per_label_is_enough(capsys: pytest.CaptureFixture[s
         "16 rows per label: 20 rows are learned from, and the other 12" in capsys.readouterr().err
     )
     assert _shots(rows, shots=16) == (train, dev) != _shots(rows, shots=16, seed=21)
+
+
+def test_rows_that_are_left_out_are_mentioned(capsys: pytest.CaptureFixture[str]) -> None:
+    said = "40 rows per label; 32 at most are used, .* --shots 20 uses them all"
+    drawn = _shots(_rows(40), shots=16)
+    assert len(drawn.train) == len(drawn.dev) == 2 * 16
+    assert re.search(said, " ".join(capsys.readouterr().err.split()))
+    drawn = _shots(_rows(40), shots=20)
+    assert len(drawn.train) + len(drawn.dev) == 2 * 40
+    assert "--shots" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from math import ceil
 from typing import NamedTuple, TypeVar
 
 from dawgen.errors import UserError
@@ -68,6 +69,12 @@ def _split(card: TaskCard, rows: Sequence[Row], shots: int, seed: int, name: str
     """All rows, or ``2 * shots`` per label of more, in two disjoint sets."""
     pools = _pools(card, rows)
     label, pool = min(pools.items(), key=lambda item: len(item[1]))
+    if (most := max(map(len, pools.values()))) > 2 * shots:
+        say(
+            f"{name} has {_per_label(pools)} rows per label; {2 * shots} at most are used, drawn "
+            f"with seed {seed}: {shots} to learn from and {shots} to choose by. --shots "
+            f"{ceil(most / 2)} uses them all."
+        )
     if len(pool) >= 2 * shots:
         return sample_shots(card, rows, shots, seed, name=name)
     if len(pool) < (fewest := min(FEWEST, 2 * shots)):
