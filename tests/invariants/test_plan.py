@@ -76,7 +76,13 @@ def test_the_choice_is_planned_with_the_rows_that_heads_learn_from(job: SmallJob
     settings = build_settings(overrides=overrides)[0]
     train, dev, test = (str(job.data(name)) for name in ("train", "dev", "test"))
     rows = load_job(str(job.card), settings, train=train, dev=dev, test=test)
+    (line,) = (line for line in outcome.out.splitlines() if line.startswith("selection: "))
+    for name in ("tfidf", "states", "zero-shot", "prompt"):
+        assert f" {name} " in line
     found = SelectionPlan(rows, load_backbone(settings.backbone), settings, Meter(), per_row=2.0)
+    each = found.candidates()
+    assert each.keys() == {"tfidf", "states", "zero-shot", "prompt"}  # an average has no part
+    assert each["prompt"] == pytest.approx(2.0 * len(rows.shots.dev))
     few, many, most = (found.stage(n, read=True).seconds for n in (0, 1000, 5000))
     assert many.least > few.least
     assert most == many  # of more, heads take a part

@@ -59,6 +59,7 @@ def plan(job: Job, backbone: Backbone, settings: Settings, given: Given | None =
         given: rows from elsewhere; then no generator is tuned and nothing is written.
     """
     probe = _Probe(Counter(job, backbone, settings), Meter())
+    candidates: dict[str, float] = {}
     with hushed():
         first = [probe.baseline()] if BASELINE in arms_of(settings) else []
         writing = [probe.importing(given)] if given else [probe.generator(), probe.synthesis()]
@@ -72,11 +73,12 @@ def plan(job: Job, backbone: Backbone, settings: Settings, given: Given | None =
             if reads:
                 writing = [*writing[:-1], selection.reader(writing[-1])]
             last = [selection.stage(written, read=reads), evaluation]
+            candidates = selection.candidates()
             stages = [*first, *writing, tuning, *last]
     tokens = fitting_tokens(backbone, graph=True)
     attempts = exactly(len(given.rows)) if given else probe.attempts()
     source = f"{given.origin.name} (SHA-256 {given.origin.sha256})" if given else None
-    return Plan(stages, probe.disk_bytes(given), tokens, attempts, source)
+    return Plan(stages, probe.disk_bytes(given), tokens, attempts, source, candidates)
 
 
 class _Probe:

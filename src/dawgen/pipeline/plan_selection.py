@@ -117,21 +117,40 @@ class SelectionPlan:
             seconds += speed.validate * again + speed.ship * shots
         return seconds
 
+    def candidates(self) -> dict[str, float]:
+        """Seconds of each candidate alone, without written rows; what several read with is read
+        once. Those made of others that are there have none of their own."""
+        shots = len(self._shots)
+        found = {
+            name.removesuffix(WRITTEN): sum(
+                (speed.encode + speed.validate) * self._choices(kind) * shots
+                + speed.encode * self._tested
+                + speed.ship * shots
+                for kind, speed in ((kind, self._speeds[kind]) for kind in kinds)
+            )
+            for name, kinds in self._kinds.items()
+        }
+        prompts = {name: self._per_row * rows for name, rows in self._held_out().items() if rows}
+        return found | {name: prompts[name] for name in self.names if name in prompts}
+
     def _choices(self, kind: Kind) -> int:
         """How often the shots are read: states behind each choice of examples."""
         return self._shown if kind == "answers" else 1
 
     def _prompts(self) -> float:
-        """Held-out rows under each prompt, whose test rows count as the evaluation; the generator
-        has a prompt per label."""
+        """Held-out rows under each prompt, whose test rows count as the evaluation."""
+        rows = self._held_out()
+        return self._per_row * sum(rows.get(name, 0) for name in self.names)
+
+    def _held_out(self) -> dict[str, int]:
+        """Rows that each candidate reads under a prompt; the generator has a prompt per label."""
         dev = len(self._job.shots.dev)
-        rows = {
+        return {
             "zero-shot": len(self._shots),
             "baseline": dev * self._settings.tuning.baseline,
             "prompt": dev,
             "noisy-channel": (2 * dev + self._tested) * len(self._job.card.labels),
         }
-        return self._per_row * sum(rows.get(name, 0) for name in self.names)
 
 
 def _head_speed(kind: Kind, few: Sequence[Row], models: Models, seed: int) -> HeadSpeed:

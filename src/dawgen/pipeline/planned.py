@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dawgen.machine.meter import Cost
 
@@ -75,6 +75,7 @@ class Plan:
         attempts: texts that synthesis will write, or rows that are imported, if it is among the
             stages.
         source: where rows are imported from; None where a generator writes them.
+        candidates: seconds of each candidate of the choice, on the shots and the test rows.
     """
 
     stages: list[StagePlan]
@@ -82,6 +83,7 @@ class Plan:
     tokens_per_batch: int | None
     attempts: Range | None = None
     source: str | None = None
+    candidates: dict[str, float] = field(default_factory=dict)
 
     @property
     def seconds(self) -> Range:
@@ -111,6 +113,8 @@ class Plan:
             found.append(f"synthesis: {self.attempts.most:,.0f} rows from {self.source}, cleaned")
         elif self.attempts:
             found.append(_about_synthesis(self.attempts))
+        if self.candidates:
+            found.append(_about_selection(self.candidates))
         return [*found, f"disk: {self.disk_bytes / 1e6:,.1f} MB" + self._fitting()]
 
     def _fitting(self) -> str:
@@ -128,6 +132,13 @@ def _about_synthesis(attempts: Range) -> str:
         f"shots, to {attempts.most:,.0f} of the longest, after which it gives up "
         "(synthesis.max_attempts_factor)"
     )
+
+
+def _about_selection(candidates: dict[str, float]) -> str:
+    """The dearest candidate first."""
+    ordered = sorted(candidates.items(), key=lambda item: -item[1])
+    each = ", ".join(f"{name} {_duration(seconds)}" for name, seconds in ordered)
+    return f"selection: {each}; each on its own, without written rows (selection.candidates)"
 
 
 def _columns(name: str, time: str, memory: str, energy: str) -> str:
