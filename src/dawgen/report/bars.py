@@ -32,8 +32,8 @@ from dawgen.report.charts import (
     y_of,
 )
 
-_LETTERS = 70
-"""That fit above a bar."""
+_LETTERS = 54
+"""That fit above a bar, also on a phone, where letters are larger."""
 
 
 @dataclass(frozen=True, slots=True)
