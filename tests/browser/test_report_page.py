@@ -68,6 +68,7 @@ def test_rows_sort_by_their_ratio(open_page: Opener, report: Path) -> None:
 def test_hostile_texts_stay_text(open_page: Opener, report: Path) -> None:
     page = open_page(report)
     page.fill("#search", "onerror")
+    page.locator("#table .row").nth(1).wait_for(state="detached")  # the search waits a moment
     page.locator("#table .row").click()
     assert page.locator("#detail .text").last.inner_text() == HOSTILE
     page.keyboard.press("Escape")
@@ -251,7 +252,8 @@ def test_pointing_at_a_line_tells_the_step(open_page: Opener, report: Path) -> N
     chart.scroll_into_view_if_needed()
     box = chart.bounding_box()
     assert box is not None
-    page.mouse.move(box["x"] + box["width"] * 402 / 420, box["y"] + box["height"] / 2)
+    chart.hover(position={"x": box["width"] * 402 / 420, "y": box["height"] / 2})
+    page.locator("#tip").wait_for()
     lines = page.inner_text("#tip").splitlines()
     assert lines[0] == "tuning step 5"
     assert lines[1] == "real rows: 0.2"  # 1 / 5
