@@ -5,9 +5,10 @@
 
 A model of the shape of google/t5-large-lm-adapt or google/flan-t5-large gets random weights. It
 goes through every stage by the preset, with only the counts made small: two steps of tuning, twelve
-rows per label (of two, what is done once for a set took a third of the time). Compared are the time and the memory of every stage with what ``dawgen plan`` says,
-and the run's scores with those of PEFT and of an exported checkpoint. The exit code is 1 where one
-of them is off. Plan and run are processes of their own, so that the memory of each is its own.
+rows per label (of two, what is done once for a set took a third of the time). Compared are the
+time and the memory of every stage with what ``dawgen plan`` says, and the run's scores with those
+of PEFT and of an exported checkpoint. The exit code is 1 where one of them is off. Plan and run are
+processes of their own, so that the memory of each is its own.
 """
 
 from __future__ import annotations
