@@ -45,7 +45,7 @@ def test_a_small_shape_goes_through_the_preset_with_only_counts_changed(small: F
     assert record["preset"] == "flan-t5-large"
     assert record["backbone"]["dtype"] == "bf16"
     ledger = json.loads((home / "run" / "synthetic" / "ledger.json").read_text("utf-8"))
-    assert ledger["kept"] == ledger["attempted"] == 4
+    assert ledger["kept"] == ledger["attempted"] == 24
     logs = {stage: home / "run" / stage / "log.jsonl" for stage in ("generator", "prompt")}
     steps = {stage: len(log.read_text().splitlines()) for stage, log in logs.items()}
     assert steps == {"generator": 2, "prompt": 3}  # the prompt's start is looked at too
@@ -76,7 +76,7 @@ def test_figures_are_of_a_step_or_a_row() -> None:
     plans = {stage: {"seconds": 12.0, "mib": 100.0} for stage in UNITS}
     takes = {stage: {"seconds": 24.0, "mib": 110.0} for stage in UNITS}
     found = compare(plans, takes)
-    assert [one.planned for one in found if one.name != "MiB"] == [6.0, 3.0, 6.0, 2.0]
+    assert [one.planned for one in found if one.name != "MiB"] == [6.0, 0.5, 6.0, 2.0]
     assert {round(one.ratio, 3) for one in found} == {2.0, 1.1}
 
 

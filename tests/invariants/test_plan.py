@@ -12,11 +12,13 @@ import pytest
 from dawgen.backbone import load_backbone
 from dawgen.decoding import Generation, TransformersEngine
 from dawgen.machine.meter import Cost, Meter
+from dawgen.pipeline import plan as plan_module
 from dawgen.pipeline.plan import plan
 from dawgen.pipeline.plan_selection import SelectionPlan
 from dawgen.pipeline.planned import StagePlan, exactly
 from dawgen.settings.layers import build_settings
 from dawgen.tasks.job import load_job
+from dawgen.tuning.fit import fit_prompts
 from tests.invariants.jobs import SmallJob, dawgen
 
 
@@ -94,3 +96,21 @@ def test_the_choice_is_planned_with_the_rows_that_heads_learn_from(job: SmallJob
     unread = found.stage(0, read=False).seconds  # what the reader has validated counts once
     heads = longer.least - 40 - 2.0 * len(rows.shots.dev)
     assert unread.least - few.least == pytest.approx(heads)
+
+
+def test_as_many_rows_stand_in_for_written_ones_as_a_step_draws(
+    job: SmallJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With 16 shots a step of 30 written rows took as long as was planned for 16."""
+    seen = []
+
+    def noted(card: Any, arms: Any, train: Any, dev: Any, made: Any, *rest: Any) -> Any:
+        seen.append((len(train), len(made)))
+        return fit_prompts(card, arms, train, dev, made, *rest)
+
+    monkeypatch.setattr(plan_module, "fit_prompts", noted)
+    changes = {"tuning.synthetic_batch_size": 30, "synthesis.rows_per_label": 50}
+    outcome = dawgen("plan", job.card, *job.arguments(**changes))
+    assert outcome.code == 0, outcome.err
+    shots, made = seen[-1]
+    assert shots < 30 <= made < 30 + shots

@@ -333,8 +333,9 @@ def token_weights(
     for group in label_groups(range(len(prompts))):
         some = [shot for shot in shots if shot.label in group]
         if some:
-            parts.append(_losses(prompts[group], some, own.new_tensor(group), backbone))
-            places.append(torch.isin(own, own.new_tensor(group)).nonzero().flatten())
+            labels = torch.tensor(group, device=backbone.device)
+            parts.append(_losses(prompts[group], some, labels, backbone))
+            places.append(torch.isin(own, labels).nonzero().flatten())
     longest = max(part.shape[1] for part, _ in parts)
     order = torch.cat(places).argsort()
     inputs, mask = (

@@ -63,11 +63,11 @@ def plan(job: Job, backbone: Backbone, settings: Settings, given: Given | None =
     with hushed():
         first = [probe.baseline()] if BASELINE in arms_of(settings) else []
         writing = [probe.importing(given)] if given else [probe.generator(), probe.synthesis()]
-        tuning, evaluation = probe.tuning(), probe.evaluation()
+        written = len(given.rows) if given else probe.wanted_rows()
+        tuning, evaluation = probe.tuning(written), probe.evaluation()
         if settings.selection.candidates == "paper":
             stages = [*first, *writing, tuning, evaluation]
         else:
-            written = len(given.rows) if given else probe.wanted_rows()
             selection = probe.selection(evaluation)
             reads = settings.synthesis.chooses
             if reads:
@@ -196,17 +196,22 @@ class _Probe:
 
     def baseline(self) -> StagePlan:
         """A few steps on the few shots alone."""
-        return self._tuned(BASELINE, BASELINE, self.count.baseline)
+        return self._tuned(BASELINE, BASELINE, [], self.count.baseline)
 
-    def tuning(self) -> StagePlan:
-        """A few steps of the run's own prompt; the few shots stand in for synthetic rows."""
-        work = partial(self.count.tuning, self.job.shots.train)
-        return self._tuned("tuning", "prompt", work)
+    def tuning(self, written: int) -> StagePlan:
+        """A few steps of the run's own prompt; the few shots stand in for so many synthetic rows,
+        or as many as a step draws, more than once where they are fewer."""
+        drawn = min(written, self.settings.tuning.synthetic_batch_size)
+        shots = self.job.shots.train
+        made = list(shots) * ceil(drawn / len(shots))
+        return self._tuned("tuning", "prompt", made, partial(self.count.tuning, made))
 
-    def _tuned(self, stage: str, arm: str, work: Callable[..., Work]) -> StagePlan:
+    def _tuned(
+        self, stage: str, arm: str, made: Sequence[Row], work: Callable[..., Work]
+    ) -> StagePlan:
         """``work``: of so many steps, of all without."""
         job, tuning = self.job, self.settings.tuning
-        made, steps = job.shots.train, min(TUNING_STEPS, tuning.steps)
+        steps = min(TUNING_STEPS, tuning.steps)
         few = tuning.model_copy(update={"steps": steps, "eval_every": steps})
         arms = [arms_of(self.settings)[arm]]
         cost = self.cost(
