@@ -129,6 +129,14 @@ def test_a_shipped_head_is_compared_with_and_without_written_rows(run_folder: Pa
     assert about_rows(read_run(run_folder))[0].text.startswith("Written rows helped the prompt")
 
 
+def test_the_prompt_is_mentioned_where_the_shipped_head_gained_nothing(run_folder: Path) -> None:
+    table = [candidate("tfidf", 0.7, 0.75), candidate("tfidf+written", 0.8, 0.75)]
+    scores(run_folder, choice="tfidf", candidates=table, prompt={"accuracy": 0.5, "n": 4})
+    text = text_of(run_folder, "written")
+    assert "made no difference to logistic regression on TF-IDF: 75.0% of 4 test rows" in text
+    assert text.endswith("; the prompt has 50.0% with them and 25.0% without.")
+
+
 def test_without_a_baseline_the_best_candidate_on_shots_alone_stands_for_it(
     run_folder: Path,
 ) -> None:

@@ -158,18 +158,18 @@ def _written(files: RunFiles, head: _Pair | None, prompt: _Pair | None) -> Itera
     gap = 100 * (more.value - less.value)
     doubt = _doubt(more, less)
     figures = reached(more, scored_on, metric_of(scores))
+    tuned = head is not None and files.arm.get("combine") != "real"
+    beside = _beside(prompt) if tuned else ""
     if less.name:
         text = f"{what} reaches {figures}, {less.name} without written rows {less.value:.1%}"
         yield Verdict("written", f"With written rows {text}{doubt}.", _another_seed(files))
     elif abs(gap) < 0.05:
-        text = f"Written rows made no difference to {what}: {figures}."
+        text = f"Written rows made no difference to {what}: {figures}{beside}."
         yield Verdict("written", text, _another_seed(files))
     else:
         did = "helped" if gap > 0 else "hurt"
         text = f"Written rows {did} {what} by {abs(gap):.1f} points"
-        text += f": {figures} instead of {less.value:.1%}{doubt}"
-        tuned = head is not None and files.arm.get("combine") != "real"
-        text += f"{_beside(prompt) if tuned else ''}."
+        text += f": {figures} instead of {less.value:.1%}{doubt}{beside}."
         worse = gap < 0 and what == _PROMPT and not doubt
         change = ("-s", "tuning.combine=real") if worse else _another_seed(files)
         yield Verdict("written", text, change)
