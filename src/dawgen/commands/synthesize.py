@@ -171,7 +171,7 @@ def _with_first_texts(task: str, settings: Settings, source: str) -> Settings:
     """The settings with the first texts of a file as first sentences.
 
     Raises:
-        UserError: a task of single texts, or first sentences that are set otherwise.
+        UserError: a task of single texts, or first sentences from another source.
     """
     from dawgen.tasks import load_card
     from dawgen.tasks.unlabelled import load_unlabelled

@@ -264,7 +264,7 @@ class Tuner:
 
     def _of(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The prompts of the batch's labels, a part of Q or all, and which of them each example
-        reads, [B]."""
+        reads, [B]. The other prompts have a gradient of 0; Adam's momentum still moves them."""
         labels = batch.labels.to(self.backbone.device)
         present = labels.unique()
         if len(present) == len(self.prompts):

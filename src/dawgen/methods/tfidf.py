@@ -1,6 +1,6 @@
 """TF-IDF and logistic regression: what counting words can learn from the few shots.
 
-Not in the paper. It needs no language model, so it shows how much of a task lies in the words
+Not in the paper. It needs no language model, so it shows how much of a task depends on the words
 alone. Each text's words and pairs of words are features of their own; a pair task has the share
 of words that the two texts have in common, and the ratio of their lengths, beside them.
 """

@@ -81,7 +81,7 @@ def renew_record(run: Path) -> None:
 def _check_record(run: Path) -> None:
     """See that card, settings, prompt and choice are as ``run.json`` says, if it says anything.
 
-    A folder's own seal lies in it, so whoever puts another prompt there brings one along.
+    A folder contains its own seal, so a prompt that is put there brings one along.
     """
     files = read_json(run / RECORD).get("files")
     known = files if isinstance(files, dict) else {}
