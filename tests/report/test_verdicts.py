@@ -248,6 +248,21 @@ def test_no_test_rows(run_folder: Path) -> None:
     assert verdict.command == (*COMMAND, "--test", "HELD-OUT.csv")
 
 
+def test_a_cross_encoder_that_has_learnt_from_the_task(run_folder: Path) -> None:
+    config = run_folder / "config.yaml"
+    config.write_text("selection:\n  encoder: dawgen/mpnet\n")
+    both = [candidate("tfidf", 0.5, 0.5), candidate("cross-encoder+alignment", 0.9, 0.9)]
+    ships = {"choice": "cross-encoder+alignment", "candidates": both}
+    scores(run_folder, task="snli", **ships)
+    assert "has learnt from other labelled rows of snli" in text_of(run_folder, "learnt")
+    for others in ({"task": "mail"}, {"task": "snli", "choice": "tfidf"}):
+        scores(run_folder, **ships | others)
+        assert found(run_folder, "learnt") is None
+    scores(run_folder, task="snli", **ships)
+    config.write_text("selection:\n  encoder: /models/made-without-snli\n")
+    assert found(run_folder, "learnt") is None
+
+
 def test_a_change_replaces_the_option_of_the_command(run_folder: Path) -> None:
     command = ["dawgen", "run", "pairs.yaml", "--test=old.csv", "--out=runs/pairs"]
     write(run_folder, "run.json", RUN | {"command": command, "overlap": 2})

@@ -23,6 +23,8 @@ from dawgen.report.results import (
     results,
 )
 from dawgen.report.results import shipped as shipped_result
+from dawgen.selection.cross_encoder import LEARNT_FROM
+from dawgen.settings.selection import PREFERRED
 from dawgen.synthesis.verdicts import Verdict, of_rows
 
 MOST = 5
@@ -251,6 +253,13 @@ def _honesty(files: RunFiles) -> Iterator[Verdict]:
     if overlap := files.run.get("overlap"):
         text = f"{overlap:,} of the test rows repeat a few-shot row, so the accuracy flatters."
         yield Verdict("overlap", text, ("--test", "OTHER-ROWS.csv"))
+    held = f"encoder: {PREFERRED}" in files.settings  # whose cross-encoder dawgen holds
+    if held and "cross" in (shipped(scores) or "") and scores.get("task") in LEARNT_FROM:
+        text = (
+            f"The cross-encoder has learnt from other labelled rows of {scores['task']}, so the "
+            "figures are higher than on a task of your own."
+        )
+        yield Verdict("learnt", text, ("-s", "selection.encoder=minilm"))
 
 
 def _no_better(scores: dict[str, Any]) -> Iterator[Verdict]:
