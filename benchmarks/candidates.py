@@ -224,20 +224,28 @@ def read_cell(cell: dict[str, Any]) -> tuple[list[Candidate], dict[str, float]]:
 
 
 def summary(cells: Sequence[Path]) -> dict[str, Any]:
-    """Held-out and test accuracy of every candidate by task and seed, and where they are from."""
+    """Held-out and test accuracy of every candidate by task and seed, which of them a run ships,
+    and where they are from."""
     found: dict[str, Any] = {}
     for path in cells:
         task, _, seed = path.stem.rpartition("-")
         cell = json.loads(path.read_text("utf-8"))
         gold, truth = np.array(cell["gold"]), np.array(cell["test"])
-        found.setdefault(task, {})[seed] = {
+        accuracies = {
             name: {
                 "held_out": round(float((np.argmax(each["held_out"], 1) == gold).mean()), 4),
                 "test": round(float((np.argmax(each["test"], 1) == truth).mean()), 4),
             }
             for name, each in cell.items()
             if isinstance(each, dict)
-        } | {"shots": len(gold), "test_rows": len(truth)}
+        }
+        *able, _ = read_cell(cell)[0]  # without their average
+        ships = choose(able, gold).name
+        found.setdefault(task, {})[seed] = accuracies | {
+            "ships": {"name": ships, **accuracies[ships]},
+            "shots": len(gold),
+            "test_rows": len(truth),
+        }
     about = {"commit": commit(), "settings": _OVERRIDES, "hardware": hardware()}
     return {"about": about, "tasks": found}
 

@@ -148,7 +148,7 @@ def _rate(step: int, steps: int) -> float:
 
 
 def write_adapter(file: Path, adapted: Any) -> None:
-    """As ``dawgen.selection.cross_encoder.read_adapter`` reads it."""
+    """As ``dawgen.selection.adapter.read_adapter`` reads it."""
     from peft import get_peft_model_state_dict
 
     numbers = {}

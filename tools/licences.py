@@ -68,6 +68,11 @@ HELD = (
         "changes of sentence-transformers/all-mpnet-base-v2, learnt from SNLI, MNLI and QNLI",
         "Apache-2.0",
     ),
+    Held(
+        "src/dawgen/selection/sentence_encoders",
+        "changes of the encoder of dawgen/tiny, taught by sentence-transformers/all-mpnet-base-v2",
+        "Apache-2.0",
+    ),
     Held("src/dawgen/tasks/demo", "rows of SNLI, for the demo task", "CC BY-SA 4.0"),
     Held("src/dawgen/synthesis/corpora/captions.txt.xz", "captions of COCO", "CC BY 4.0"),
     Held(

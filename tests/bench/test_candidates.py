@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.candidates import multiplied, read_cell
+from benchmarks.candidates import multiplied, read_cell, summary
 from dawgen.selection.pool import exponents, product
 
 
@@ -40,3 +42,22 @@ def test_what_a_cell_lacks_is_measured() -> None:
     assert multiplied(cell, "embeddings+states") is None  # neither is there
     assert multiplied(cell, "cross-encoder") is None  # of one head
     assert multiplied(cell, "prompt") is None
+
+
+def test_a_summary_says_what_a_run_ships(tmp_path: Path) -> None:
+    """What leads, also where another head is as good, but not where that is better beyond doubt."""
+    gold = [0, 1] * 10
+    right = [[0.9, 0.1], [0.1, 0.9]] * 10
+    wrong = [[0.4, 0.6], [0.6, 0.4]] * 10
+    for task, product_of_heads in (("equal", right), ("worse", wrong)):
+        cell = {
+            "tfidf": {"held_out": right, "test": wrong},
+            "embeddings+states": {"held_out": product_of_heads, "test": right},
+            "gold": gold,
+            "test": gold,
+        }
+        (tmp_path / f"{task}-13.json").write_text(json.dumps(cell))
+    tasks = summary(sorted(tmp_path.glob("*.json")))["tasks"]
+    led = {"name": "embeddings+states", "held_out": 1.0, "test": 1.0}
+    assert tasks["equal"]["13"]["ships"] == led
+    assert tasks["worse"]["13"]["ships"] == {"name": "tfidf", "held_out": 1.0, "test": 0.0}

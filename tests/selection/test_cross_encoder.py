@@ -17,8 +17,9 @@ from transformers import AutoModel
 from dawgen.backbone import Backbone
 from dawgen.errors import UserError
 from dawgen.selection import cross_encoder
+from dawgen.selection.adapter import read_adapter
 from dawgen.selection.candidates import Made, candidates, kinds_of
-from dawgen.selection.cross_encoder import CrossEncoder, adapter_file, read_adapter
+from dawgen.selection.cross_encoder import CrossEncoder, adapter_file
 from dawgen.selection.encoder import SentenceEncoder
 from dawgen.selection.parts import HeadPart, Models
 from dawgen.selection.select import wanted

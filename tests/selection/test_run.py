@@ -167,8 +167,11 @@ def test_without_test_rows_heads_are_scored_as_held_out(
     assert scores["accuracy"] < 1.0
     assert scores["scored_on"] == "development shots"
     names = {each["name"] for each in scores["candidates"]}
-    assert names == {"tfidf", "tfidf+written", "states", "states+written", "zero-shot", "prompt"}
+    heads = {"tfidf", "states", "embeddings", "alignment", "embeddings+states"}
+    assert names == heads | {f"{head}+written" for head in heads} | {"zero-shot", "prompt"}
     assert "dawgen backbones get mpnet" in outcome.err
+    config = (tmp_path / "run" / "config.yaml").read_text("utf-8")
+    assert "encoder: dawgen/tiny" in config  # a larger one may be fetched tomorrow
 
 
 def test_a_card_may_go_by_macro_f1(tmp_path: Path, model_folder: Path) -> None:

@@ -84,7 +84,7 @@ def test_the_head_that_it_is_tuned_with_is_kept(
     models: Models, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And tells its own rows better than the head on frozen vectors that it starts from."""
-    monkeypatch.setattr(tuning, "RATE", 5e-3)  # an encoder of 16 units learns slowly
+    monkeypatch.setattr(tuning, "RATE_OF_SMALL", 5e-3)  # an encoder of 16 units learns slowly
     rows, card = pair_rows(24, 1), pair_card()
     gold = label_numbers(card, rows)
     frozen = models.recipe("cross")

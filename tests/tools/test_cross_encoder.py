@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from dawgen.selection.cross_encoder import CrossEncoder, read_adapter
+from dawgen.selection.adapter import read_adapter
+from dawgen.selection.cross_encoder import CrossEncoder
 from dawgen.selection.encoder import SentenceEncoder
 from tests.selection.conftest import encoder_folder
 from tools import cross_encoder

@@ -121,7 +121,7 @@ def _prepared(run: Path, to: str, card: TaskCard, settings: Settings) -> _Prepar
     check_heads(run, choice)
     if to == "onnx":
         return _of_one_head(run, card, choice, models)
-    needed, encoder = choice.reads_with, settings.selection.encoder
+    needed, encoder = choice.reads_with, models.encoder_name
     exported = Exported(
         choice.name,
         models.backbone if "backbone" in needed else None,
@@ -164,7 +164,7 @@ def _of_one_head(run: Path, card: TaskCard, choice: Choice, models: Models) -> _
             "max_length": encoder.max_length,
         }
 
-    exported = Exported(choice.name, None, models.settings.selection.encoder)
+    exported = Exported(choice.name, None, models.encoder_name)
     return _Prepared("onnx", exported, write)
 
 

@@ -19,7 +19,7 @@ from dawgen.many.rows import ManyRow, check_many, distinct, gold_of, load_many, 
 from dawgen.many.scores import YES, score_many
 from dawgen.pipeline.stage import FILES, FOLDERS
 from dawgen.selection.candidates import HEADS, kinds_of
-from dawgen.selection.encoder import fetch_along
+from dawgen.selection.encoder import fetch_along, with_encoder
 from dawgen.selection.heads import Probabilities
 from dawgen.selection.parts import TUNED, HeadPart, Kind, Models
 from dawgen.selection.select import asks_for_embeddings, wanted
@@ -276,9 +276,8 @@ def _publish(out: Path, job: ManyJob, settings: Settings) -> dict[str, Any]:
     """Card, settings, scores and predictions, to where a run folder has them."""
     home = out / FOLDER
     backbone = settings.backbone.model_copy(update={"trust_remote_code": False})
-    write_text(
-        out / "config.yaml", dump_settings(settings.model_copy(update={"backbone": backbone}))
-    )
+    kept = with_encoder(settings.model_copy(update={"backbone": backbone}))
+    write_text(out / "config.yaml", dump_settings(kept))
     write_text(out / "task.yaml", dump_settings(job.card))
     scores = {
         "task": job.card.name,

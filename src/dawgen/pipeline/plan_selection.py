@@ -18,7 +18,7 @@ from dawgen.selection.candidates import (
     first_of_each_label,
     kinds_of,
 )
-from dawgen.selection.encoder import is_here
+from dawgen.selection.encoder import encoder_of, is_here
 from dawgen.selection.heads import FOLDS, folds, label_numbers
 from dawgen.selection.parts import TUNED, Kind, Models
 from dawgen.selection.select import asks_for_embeddings, wanted
@@ -62,7 +62,7 @@ class SelectionPlan:
     ) -> None:
         self._job, self._settings, self._per_row = job, settings, per_row
         self.names = wanted(settings.selection, job.card)
-        if not is_here(settings.selection.encoder):  # nothing is downloaded for a plan
+        if not is_here(encoder_of(settings.selection)):  # nothing is downloaded for a plan
             self.names = [name for name in self.names if not asks_for_embeddings([name])]
         self._tested = len(job.test or [])
         self._shots = [*job.shots.train, *job.shots.dev]

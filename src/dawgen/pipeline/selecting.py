@@ -14,10 +14,12 @@ from dawgen.evaluation import score, write_predictions
 from dawgen.pipeline.stage import Context, Stage, Workspace
 from dawgen.prompts import load_label_prompts, load_prompt
 from dawgen.selection.candidates import Candidate, Made
+from dawgen.selection.encoder import encoder_of
 from dawgen.selection.parts import Models
 from dawgen.selection.select import MADE, asks_for_embeddings, select, teaches, wanted
 from dawgen.selection.store import FOLDER, Choice
 from dawgen.settings import Settings
+from dawgen.settings.selection import PACKAGED
 from dawgen.storage.folder import folder_hash, write_json
 from dawgen.storage.reading import read_json
 from dawgen.tasks import Row
@@ -69,9 +71,8 @@ def selection(
             labels = load_label_prompts(label_prompts, job.card.labels, context.backbone)
             generator = labels, load_frame(path / "generator")
         made = Made(written(), prompts, generator, unlabelled)
-        chosen = settings.selection
-        if chosen.candidates == "quick" and not asks_for_embeddings(wanted(chosen, job.card)):
-            say("  `dawgen backbones get mpnet` adds sentence embeddings, often the best")
+        if encoder_of(settings.selection) == PACKAGED:
+            say("  `dawgen backbones get mpnet` brings a larger sentence encoder, often better")
         found = select(job.shots, made, models)
         seconds: dict[str, float] = {}
         for candidate, facts in zip(found.candidates, found.table, strict=True):

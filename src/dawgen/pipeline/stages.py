@@ -22,6 +22,7 @@ from dawgen.pipeline.reader import RowReader
 from dawgen.pipeline.stage import Context, Stage, Workspace
 from dawgen.prompts import load_label_prompts, load_prompt, save_prompt
 from dawgen.report import write_map
+from dawgen.selection.encoder import with_encoder
 from dawgen.settings import GeneratorSettings, Settings, SynthesisSettings, TuningSettings
 from dawgen.settings.layers import dump_settings
 from dawgen.settings.tree import NoiseSettings
@@ -320,7 +321,8 @@ def _describe(context: Context, settings: Settings) -> None:
     backbone = settings.backbone.model_copy(update={"trust_remote_code": False})
     synthesis = settings.synthesis.for_card(context.job.card)
     changes = {"backbone": backbone, "synthesis": synthesis}
-    write_text(context.path / "config.yaml", dump_settings(settings.model_copy(update=changes)))
+    kept = with_encoder(settings.model_copy(update=changes))
+    write_text(context.path / "config.yaml", dump_settings(kept))
     write_text(context.path / "task.yaml", dump_settings(context.job.card))
     renew_record(context.path)
 

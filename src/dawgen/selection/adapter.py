@@ -6,11 +6,15 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import safetensors.numpy
+import torch
+
+from dawgen.storage.reading import as_dawgen_writes
 
 RANK = 8
 SCALE = 2.0
@@ -40,6 +44,12 @@ class Adapter:
         """[O,I] by the layer's name."""
         return {name: self.scaled_up(name) @ down for name, down in self.down.items()}
 
+    def add_to(self, model: Any) -> None:
+        """Change the weights of a model."""
+        for name, change in self.changes().items():
+            weight = model.get_submodule(name).weight
+            weight.data += torch.from_numpy(change).to(weight)
+
     @cached_property
     def fingerprint(self) -> str:
         """A hash of its numbers."""
@@ -67,3 +77,15 @@ class Adapter:
             layer, which, _ = name.removeprefix("base_model.model.").rsplit(".", 2)
             parts[which][layer] = array
         return cls(parts["lora_A"], parts["lora_B"])
+
+
+def read_adapter(file: Path) -> Adapter:
+    """Of a file in half precision, as ``tools.cross_encoder`` writes it.
+
+    Raises:
+        UserError: it is another file.
+    """
+    with as_dawgen_writes(file):
+        numbers = safetensors.numpy.load_file(file)
+        found = {name: each.astype(np.float32) for name, each in numbers.items()}
+        return Adapter.of_numbers(found)

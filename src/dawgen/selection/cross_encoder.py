@@ -14,13 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import safetensors.numpy
 
 from dawgen.backbone.registry import known_backbone
 from dawgen.errors import UserError
-from dawgen.selection.adapter import Adapter
+from dawgen.selection.adapter import Adapter, read_adapter
 from dawgen.selection.alignment import Pair, pairs_of
-from dawgen.storage.reading import as_dawgen_writes
 
 if TYPE_CHECKING:
     from dawgen.selection.encoder import SentenceEncoder, Vectors
@@ -105,15 +103,3 @@ def shared_cross_encoder(encoder: SentenceEncoder, file: Path) -> CrossEncoder:
             )
         encoder.crossing[file] = CrossEncoder(encoder, adapter)
     return encoder.crossing[file]
-
-
-def read_adapter(file: Path) -> Adapter:
-    """Of a file in half precision, as ``tools.cross_encoder`` writes it.
-
-    Raises:
-        UserError: it is another file.
-    """
-    with as_dawgen_writes(file):
-        numbers = safetensors.numpy.load_file(file)
-        found = {name: each.astype(np.float32) for name, each in numbers.items()}
-        return Adapter.of_numbers(found)

@@ -24,15 +24,20 @@ from dawgen.backbone.place import model_device
 from dawgen.backbone.quiet import quiet
 from dawgen.backbone.registry import known_backbone
 from dawgen.errors import UserError
+from dawgen.selection.adapter import read_adapter
 from dawgen.selection.alignment import ReadPairs, Tokens
+from dawgen.selection.packaged import CHANGES, MAX_LENGTH, packaged_encoder
+from dawgen.settings.selection import AUTO, PACKAGED, PREFERRED, SelectionSettings
 from dawgen.storage.folder import folder_hash
 from dawgen.storage.reading import read_json
+from dawgen.storage.seals import fingerprint
 from dawgen.streams import repeatable
 from dawgen.terminal.progress import warn
 
 if TYPE_CHECKING:
     from dawgen.selection.adapter import Adapter
     from dawgen.selection.cross_encoder import CrossEncoder
+    from dawgen.settings import Settings
 
 Vectors = npt.NDArray[np.float32]
 _TOKENS_PER_CALL = 2048
@@ -62,7 +67,7 @@ class SentenceEncoder:
         """Load an encoder.
 
         Args:
-            path: a name such as ``mpnet``, fetched if it is not in the cache, or a folder.
+            path: a name such as ``dawgen/mpnet``, fetched if it is not in the cache, or a folder.
 
         Raises:
             UserError: there is none, or it cannot be loaded or fetched.
@@ -73,7 +78,11 @@ class SentenceEncoder:
         try:
             with quiet():
                 self.tokenizer = AutoTokenizer.from_pretrained(place)
-                model = AutoModel.from_pretrained(place, use_safetensors=True, dtype=torch.float32)
+                if path == PACKAGED:
+                    model: Any = packaged_encoder(place)
+                else:
+                    dtype = torch.float32
+                    model = AutoModel.from_pretrained(place, use_safetensors=True, dtype=dtype)
         except Exception as error:  # a foreign folder can make any of transformers' lines fail
             reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
             raise UserError(
@@ -82,8 +91,11 @@ class SentenceEncoder:
         self.model: Any = model.eval().requires_grad_(False).to(model_device(device))
         positions = int(getattr(model.config, "max_position_embeddings", 512))
         named = read_json(place / "sentence_bert_config.json").get("max_seq_length")
+        named = MAX_LENGTH if path == PACKAGED else named
         self.max_length = min(int(named or positions), positions)
         self.fingerprint = folder_hash(place)
+        if path == PACKAGED:
+            self.fingerprint = fingerprint([self.fingerprint, read_adapter(CHANGES).fingerprint])
         self.crossing: dict[Path, CrossEncoder] = {}
 
     @cached_property
@@ -136,9 +148,7 @@ class SentenceEncoder:
         """A copy of the model whose weights are changed so."""
         model = copy.deepcopy(self.model)
         for adapter in adapters:
-            for name, change in adapter.changes().items():
-                weight = model.get_submodule(name).weight
-                weight.data += torch.from_numpy(change).to(weight)
+            adapter.add_to(model)
         return model
 
     @repeatable()
@@ -237,14 +247,36 @@ def _means(states: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
 def is_here(path: str) -> bool:
     """Whether an encoder can be loaded without a download."""
     known = known_backbone(path)
-    return Path(path).is_dir() if known is None else cached(known) is not None
+    if known is None:
+        return Path(path).is_dir()
+    return known.is_packaged or cached(known) is not None
+
+
+def encoder_of(settings: SelectionSettings) -> str:
+    """The encoder that the settings name; of ``auto`` the preferred one, but with ``quick``, which
+    downloads nothing, the packaged one where that is not in the cache."""
+    if settings.encoder != AUTO:
+        return settings.encoder
+    waits = settings.candidates == "quick" and not is_here(PREFERRED)
+    return PACKAGED if waits else PREFERRED
+
+
+def with_encoder(settings: Settings) -> Settings:
+    """The settings with the encoder by its name, as a run folder keeps them: which one ``auto`` is
+    may be another tomorrow."""
+    chosen = settings.selection.model_copy(update={"encoder": encoder_of(settings.selection)})
+    return settings.model_copy(update={"selection": chosen})
 
 
 def fetch_along(path: str, backbone: str) -> None:
     """Fetch an encoder of dawgen's list where the backbone is a fetched one too.
 
     Whoever takes a backbone that dawgen fetches has agreed to downloads. A failure is a warning.
+
+    Args:
+        path: as ``selection.encoder``; for ``auto`` the preferred one is fetched.
     """
+    path = PREFERRED if path == AUTO else path
     known, fetched = known_backbone(path), known_backbone(backbone)
     if known is None or fetched is None or fetched.is_packaged or is_here(path):
         return
@@ -256,11 +288,11 @@ def fetch_along(path: str, backbone: str) -> None:
 
 def _place(path: str) -> Path:
     known = known_backbone(path)
-    if known is not None and known.sentence_encoder:
+    if known is not None and (known.sentence_encoder or path == PACKAGED):
         return get_backbone(known)
     if known is None and (folder := Path(path).expanduser()).is_dir():
         return folder
     raise UserError(
-        f"There is no sentence encoder {path}; set selection.encoder to mpnet, minilm or the "
-        "folder of a model."
+        f"There is no sentence encoder {path}; set selection.encoder to mpnet, minilm, "
+        "tiny or the folder of a model."
     )

@@ -24,7 +24,7 @@ from dawgen.selection.cross_encoder import (
     adapter_file,
     shared_cross_encoder,
 )
-from dawgen.selection.encoder import SentenceEncoder
+from dawgen.selection.encoder import SentenceEncoder, encoder_of
 from dawgen.selection.features import Features, TextVectors
 from dawgen.selection.heads import (
     CrossValidated,
@@ -101,13 +101,17 @@ class Models:
     @cached_property
     def encoder(self) -> SentenceEncoder:
         """The sentence encoder."""
-        return SentenceEncoder(self.settings.selection.encoder, self.settings.backbone.device)
+        return SentenceEncoder(self.encoder_name, self.settings.backbone.device)
+
+    @cached_property
+    def encoder_name(self) -> str:
+        """Which one that is."""
+        return encoder_of(self.settings.selection)
 
     @property
     def reads_across(self) -> bool:
         """Whether rows are pairs that a cross-encoder can read."""
-        encoder = self.settings.selection.encoder
-        return self.card.is_pair and adapter_file(encoder) is not None
+        return self.card.is_pair and adapter_file(self.encoder_name) is not None
 
     @cached_property
     def cross_encoder(self) -> CrossEncoder:
@@ -116,7 +120,7 @@ class Models:
         Raises:
             UserError: there is none of this encoder.
         """
-        name = self.settings.selection.encoder
+        name = self.encoder_name
         file = adapter_file(name)
         if file is None:
             raise UserError(

@@ -10,7 +10,7 @@ from dawgen.errors import UserError
 from dawgen.selection.candidates import TAUGHT, Candidate, Made, candidates
 from dawgen.selection.choose import choose, paired, value
 from dawgen.selection.cross_encoder import adapter_file
-from dawgen.selection.encoder import is_here
+from dawgen.selection.encoder import encoder_of, is_here
 from dawgen.selection.heads import Numbers, label_numbers, mean_loss
 from dawgen.selection.parts import Models
 from dawgen.settings.selection import CandidateName, SelectionSettings
@@ -32,7 +32,7 @@ _NOT_QUICK = {
 }
 """Slow, or on average no better than the best (docs/selection.md)."""
 
-MADE = 8
+MADE = 9
 """Goes up when candidates are made in another way, so that a finished run makes them again."""
 _STATES = {name for name in ALL if "states" in name}
 """Where a cross-encoder reads pairs, minutes for nothing: with states the product has 74.9 % on
@@ -63,7 +63,7 @@ def wanted(settings: SelectionSettings, card: TaskCard) -> list[str]:
     """
     asked = _asked(settings, card)
     names = [name for name in asked if card.is_pair or name not in _OF_PAIRS]
-    if isinstance(settings.candidates, str) and adapter_file(settings.encoder) is None:
+    if isinstance(settings.candidates, str) and adapter_file(encoder_of(settings)) is None:
         names = [name for name in names if name not in _CROSS]
     if asked and not names:
         raise UserError(
@@ -80,11 +80,12 @@ def _asked(settings: SelectionSettings, card: TaskCard) -> list[str]:
     if asked == "all":
         return list(ALL)
     if asked == "quick":
-        left = _NOT_QUICK | (set() if is_here(settings.encoder) else set(_EMBEDDINGS))
+        encoder = encoder_of(settings)
+        left = _NOT_QUICK | (set() if is_here(encoder) else set(_EMBEDDINGS))
         left |= _TUNED if card.is_pair else set()
         if len(card.labels) > _MANY_LABELS:
             left |= _TUNED | _STATES
-        if card.is_pair and is_here(settings.encoder) and adapter_file(settings.encoder):
+        if card.is_pair and is_here(encoder) and adapter_file(encoder):
             left |= _STATES
         return [name for name in ALL if name not in left]
     return [name for name in ALL if name in asked]

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 BATCH = 16
 RATE, HEAD_RATE = 5e-4, 1e-3
+SMALL, RATE_OF_SMALL = 768, 2e-3
+"""Of encoders narrower than so many units, which learn little at the other rate (docs/log.md)."""
 START = 1.0
 """C of the head that tuning starts from."""
 _WARM_UP = 0.1
@@ -117,7 +119,8 @@ def tune(
         progress(f"tuning the sentence encoder on {len(rows)} rows", len(batches), "steps") as on,
     ):
         changed = [each for each in adapted.parameters() if each.requires_grad]
-        groups = [{"params": changed, "lr": RATE}, {"params": head, "lr": HEAD_RATE}]
+        peak = RATE if model.config.hidden_size >= SMALL else RATE_OF_SMALL
+        groups = [{"params": changed, "lr": peak}, {"params": head, "lr": HEAD_RATE}]
         optimizer = torch.optim.AdamW(groups)
         rate = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(_rate, steps=len(batches)))
         for batch in batches:

@@ -80,4 +80,4 @@ class SharedModels(Models):
     @cached_property
     def encoder(self) -> SentenceEncoder:
         """The sentence encoder."""
-        return self._shelf.encoder(self.settings.selection.encoder, self.settings.backbone.device)
+        return self._shelf.encoder(self.encoder_name, self.settings.backbone.device)

@@ -9,6 +9,9 @@ from pydantic import field_validator
 from dawgen.backbone.registry import full_name
 from dawgen.settings.section import Section
 
+AUTO, PREFERRED, PACKAGED = "auto", "dawgen/mpnet", "dawgen/tiny"
+"""Sentence encoders: which of the other two is to be found out."""
+
 CandidateName = Literal[
     "tfidf",
     "tfidf+written",
@@ -47,15 +50,17 @@ class SelectionSettings(Section):
     candidates: Literal["quick", "all", "paper"] | list[CandidateName] = "quick"
     """`paper` is dawgen's prompt alone. `quick` compares it with what takes seconds or a few
     minutes: zero-shot, logistic regression on TF-IDF, on the backbone's states (but of pairs that a
-    cross-encoder reads) and, where the encoder is in the cache, on sentence embeddings, of single
-    texts also on those of an encoder tuned on the labelled rows, of pairs on how their words match
-    and on what a cross-encoder reads, and on these together; most with and without the written
-    rows, with `--unlabelled` also taught by texts without labels; and the prompt tuned on the shots
-    alone. `all` downloads the encoder if need be, and adds encoders tuned on pairs, the generator
-    as a classifier and an average. A list names candidates, such as `[tfidf, prompt]`."""
-    encoder: str = "dawgen/mpnet"
-    """Sentence encoder: a name from `dawgen backbones list`, or a folder. `minilm` is a
-    fifth in size and time, and 3.8 points less accurate on twelve tasks."""
+    cross-encoder reads) and on sentence embeddings by an encoder that is on this machine, of
+    single texts also on those of an encoder tuned on the labelled rows, of pairs on how their words
+    match and on what a cross-encoder reads, and on these together; most with and without the
+    written rows, with `--unlabelled` also taught by texts without labels; and the prompt tuned on
+    the shots alone. `all` downloads the encoder if need be, and adds encoders tuned on pairs, the
+    generator as a classifier and an average. A list names candidates, such as `[tfidf, prompt]`."""
+    encoder: str = AUTO
+    """Sentence encoder: a name from `dawgen backbones list`, or a folder. `auto` is `mpnet`, but
+    with `quick`, where that is not in the cache, `tiny`, the encoder half of the embedded backbone.
+    `minilm` is a fifth of `mpnet` in size and time, and 3.8 points less accurate on twelve
+    tasks."""
 
     @field_validator("encoder")
     @classmethod
