@@ -205,6 +205,18 @@ def test_commands_are_as_they_are_typed(tmp_path: Path) -> None:
             assert shlex.split(line.partition(mark)[2]) == command
 
 
+def test_a_larger_encoder_is_named_where_the_run_had_none(run_folder: Path) -> None:
+    facts = {"shipped_better": 0, "shipped_worse": 0, "p": 1.0, "held_out_rows": 8}
+    heads = [{"name": n, "held_out_accuracy": 0.5, **facts} for n in ("tfidf", "embeddings")]
+    scores(run_folder, choice="tfidf", candidates=heads)
+    for encoder, named in (("dawgen/tiny", True), ("dawgen/mpnet", False)):
+        (run_folder / "config.yaml").write_text(f"selection:\n  encoder: {encoder}\n")
+        assert any("dawgen backbones get mpnet" in text for text in texts(run_folder)) == named
+    scores(run_folder, choice="tfidf", candidates=heads[:1])  # of which no head has an encoder
+    (run_folder / "config.yaml").write_text("selection:\n  encoder: dawgen/tiny\n")
+    assert not any("get mpnet" in text for text in texts(run_folder))
+
+
 def test_what_is_piped_is_plain_and_whole(capsys: pytest.CaptureFixture[str]) -> None:
     long = "dawgen predict " + "folder/" * 60
     show([Line("A heading", "bold"), Line(long)])

@@ -263,6 +263,16 @@ def test_a_cross_encoder_that_has_learnt_from_the_task(run_folder: Path) -> None
     assert found(run_folder, "learnt") is None
 
 
+def test_what_a_download_would_bring(run_folder: Path) -> None:
+    (run_folder / "config.yaml").write_text("selection:\n  encoder: dawgen/tiny\n")
+    scores(run_folder, choice="embeddings", candidates=[candidate("embeddings", 0.9, 0.9)])
+    verdict = found(run_folder, "encoder")
+    assert verdict is not None
+    assert verdict.command == ("dawgen", "backbones", "get", "mpnet")
+    scores(run_folder, choice="tfidf", candidates=[candidate("tfidf", 0.9, 0.9)])
+    assert found(run_folder, "encoder") is None
+
+
 def test_a_change_replaces_the_option_of_the_command(run_folder: Path) -> None:
     command = ["dawgen", "run", "pairs.yaml", "--test=old.csv", "--out=runs/pairs"]
     write(run_folder, "run.json", RUN | {"command": command, "overlap": 2})

@@ -21,7 +21,7 @@ from dawgen.report.results import (
     shipped,
 )
 from dawgen.report.rows import samples
-from dawgen.report.verdicts import verdicts
+from dawgen.report.verdicts import has_packaged_encoder, verdicts
 from dawgen.terminal.harmless import in_shell
 from dawgen.terminal.progress import shown
 from dawgen.terminal.screen import Line, height, shortened
@@ -58,7 +58,7 @@ def summary(folder: Path, columns: int) -> list[Line]:
     files = read_run(folder)
     above = [*_outcome(files), Line(), *_comparison(files, columns)]
     heading = Line(f"Written rows, in {in_shell(folder / 'synthetic')}", "bold")
-    below = _next_steps(folder)
+    below = _next_steps(folder, larger=has_packaged_encoder(files))
     room = MOST_LINES - height([*above, Line(), heading, Line(), *below], columns)
     found = _verdicts(files)
     while found and room - height(found, columns) < min(len(files.ledger["labels"]), _FEWEST_ROWS):
@@ -165,11 +165,17 @@ def _text(row: dict[str, Any], columns: int) -> str:
 # --- what to do next -------------------------------------------------------------------
 
 
-def _next_steps(folder: Path) -> list[Line]:
-    """Paths and commands, as they are typed; never shortened."""
+def _next_steps(folder: Path, *, larger: bool) -> list[Line]:
+    """Paths and commands, as they are typed; never shortened.
+
+    Args:
+        larger: there is a larger sentence encoder than the run had.
+    """
+    better = "  Better:  dawgen backbones get mpnet, a larger sentence encoder; then run again"
     return [
         Line("Next", "bold"),
         Line(f"  Report:  {in_shell(folder / 'report.html')}"),
         Line(f"  Use it:  dawgen predict {in_shell(folder)} ROWS.csv"),
         Line(f"  Export:  dawgen export {in_shell(folder)}"),
+        *([Line(better)] if larger else []),
     ]
