@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import torch
 from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from dawgen.backbone.cache import cached
 from dawgen.backbone.registry import KNOWN
@@ -87,6 +89,38 @@ def test_the_whole_job_runs_on_a_real_model(name: str, tmp_path: Path) -> None:
     assert not any(stage["skipped"] for stage in record["stages"].values())
 
     assert dawgen("predict", out, test, "--out", tmp_path / "labelled.csv").code == 0
+
+
+@pytest.mark.slow
+@torch.no_grad()
+def test_zero_shot_is_what_plain_transformers_says(tmp_path: Path) -> None:
+    """On SmolLM2, 300 test rows of the demo: each row with each label's word, by itself."""
+    place = cached(KNOWN["smollm2"])
+    if place is None:
+        pytest.skip("smollm2 is not in dawgen's cache: dawgen backbones get smollm2")
+    lines = Path(packaged_data(load_card("demo"))["test"]).read_text("utf-8").splitlines()[:300]
+    rows = [json.loads(line) for line in lines]
+    tokenizer = AutoTokenizer.from_pretrained(place)
+    model = AutoModelForCausalLM.from_pretrained(place, dtype=torch.float32).eval()
+    words = {"entailment": " yes", "neutral": " maybe", "contradiction": " no"}
+    right = 0
+    for row in rows:
+        text = f"Premise: {row['text1']}\nHypothesis: {row['text2']}\nAnswer:"
+        scores = {}
+        for label, word in words.items():
+            before, after = (tokenizer(part)["input_ids"] for part in (text, word))
+            logits = model(torch.tensor([before + after])).logits[0].log_softmax(dim=1)
+            places = range(len(before) - 1, len(before) + len(after) - 1)
+            scores[label] = sum(logits[n, i].item() for n, i in zip(places, after, strict=True))
+        right += max(scores, key=scores.__getitem__) == row["label"]
+    test = write_rows(tmp_path / "test.jsonl", rows)
+    sets = ["-s", "backbone.path=smollm2", "-s", "backbone.dtype=fp32"]
+    command = ["evaluate", "demo", "--method", "zero-shot", "--test", test, *sets]
+    outcome = dawgen(*command, "--out", tmp_path / "scores", "--json")
+    assert outcome.code == 0, outcome.err
+    ours = json.loads(outcome.out)["scores"]["accuracy"]
+    print(f"zero-shot, 300 rows: dawgen {ours:.1%}, transformers {right / 300:.1%}")
+    assert abs(ours - right / 300) <= 0.005
 
 
 def soft_prompt(adapter: Path) -> list[int]:

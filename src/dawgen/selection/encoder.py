@@ -283,7 +283,7 @@ def fetch_along(path: str, backbone: str) -> None:
     try:
         get_backbone(known)
     except UserError as error:
-        warn(f"the sentence encoder {path} is left out of the candidates: {error}")
+        warn(f"the run does without the sentence encoder {path}: {error}")
 
 
 def _place(path: str) -> Path:
