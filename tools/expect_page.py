@@ -30,6 +30,7 @@ class Column(NamedTuple):
 _TOGETHER = ("embeddings+states", "tuned-embeddings+states", "cross-encoder+alignment")
 COLUMNS = (
     Column("counted words", "smollm2-mpnet", ("tfidf",)),
+    Column("no download", "tiny", ("ships",)),
     Column("MiniLM", "minilm", ("embeddings",)),
     Column("MPNet", "smollm2-mpnet", ("embeddings",)),
     Column("MPNet, tuned", "smollm2-mpnet", ("tuned-embeddings",)),

@@ -10,7 +10,7 @@ import numpy as np
 from tools.expect_page import COLUMNS, SINGLE, TITLES, accuracies
 
 _COLOURS = (
-    *("#8a8f98", "#5b8def", "#17a2a2", "#2e7d32", "#7a5cc4", "#d4569b", "#e0a030"),
+    *("#8a8f98", "#a0764f", "#5b8def", "#17a2a2", "#2e7d32", "#7a5cc4", "#d4569b", "#e0a030"),
     "#b3261e",
 )
 """Of the columns, in their order; the last is what a run ships."""
