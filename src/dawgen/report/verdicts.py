@@ -273,9 +273,9 @@ def _encoder(files: RunFiles) -> Iterator[Verdict]:
     """What a download would bring (docs/results.md)."""
     if has_packaged_encoder(files):
         text = (
-            "Sentence embeddings are of the embedded model. MPNet, a download of 404 MB, was "
-            "9 points better on five tasks of one text, and 6 on five of pairs; get it, and run "
-            "again."
+            "The sentence embeddings are those of the embedded model. MPNet, a download of 404 MB, "
+            "was 9 points better on five tasks of one text, and 6 on five of pairs; get it, and "
+            "run again."
         )
         yield Verdict("encoder", text, command=("dawgen", "backbones", "get", "mpnet"))
 
