@@ -10,7 +10,8 @@ from dawgen.backbone.registry import full_name
 from dawgen.settings.section import Section
 
 AUTO, PREFERRED, PACKAGED = "auto", "dawgen/mpnet", "dawgen/tiny"
-"""Sentence encoders: which of the other two is to be found out."""
+"""Values of ``encoder``: whichever of the other two is on this machine; the one that is preferred;
+the one that is part of the package."""
 
 CandidateName = Literal[
     "tfidf",
