@@ -136,6 +136,15 @@ def test_shots_folder_and_streams_are_the_cells_own(grid, recorder):
     assert {settings.seed for _, _, settings, _ in recorder.seen} == {13, 21}
 
 
+def test_only_an_oracle_sees_labels_of_the_pool(grid, recorder, monkeypatch):
+    monkeypatch.setitem(methods.METHODS, "true-rows", recorder)
+    monkeypatch.setattr("dawgen.methods.PREPARED", {})
+    grid.run(methods=["recorder", "true-rows"], seeds=[13])
+    (task, *_), (oracle, *_) = recorder.seen
+    assert not task.pool
+    assert {row.label for row in oracle.pool} == {"same", "other"}
+
+
 def test_transfer_gets_its_source_and_is_left_out_without(grid, recorder, monkeypatch):
     monkeypatch.setitem(methods.METHODS, "spot", recorder)
     monkeypatch.delitem(methods.PREPARED, "spot", raising=False)

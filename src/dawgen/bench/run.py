@@ -25,6 +25,7 @@ from dawgen.cluster import Cluster, backbone_fingerprint
 from dawgen.errors import UserError
 from dawgen.evaluation.published import TRANSFER
 from dawgen.machine.meter import Meter
+from dawgen.methods import true_rows
 from dawgen.methods.base import Task
 from dawgen.settings import Settings
 from dawgen.storage.folder import RunFolder
@@ -111,7 +112,12 @@ class _Part:
             folder = folder / cell.path(out).parent.name / str(seed)
         transfer = method in TRANSFER
         task = Task(
-            data.card, data.test, folder, data.unlabelled, data.source if transfer else None
+            data.card,
+            data.test,
+            folder,
+            data.unlabelled,
+            data.source if transfer else None,
+            data.pool if method in true_rows.PREPARED else (),
         )
         hashes = {**data.hashes, **shots_hashes(self.shots[seed])}
         if not transfer:

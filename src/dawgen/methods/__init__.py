@@ -1,4 +1,4 @@
-"""The methods of the paper's tables and three more, all with one signature.
+"""The methods of the paper's tables, three more and oracles, all with one signature.
 
 ``METHODS`` maps a name to ``(task, shots, backbone, settings, streams) -> Prediction``. Those in
 ``PREPARED`` only tune a prompt, so a grid can train many of them as one stack.
@@ -16,6 +16,7 @@ from dawgen.methods import (
     spot,
     synthetic,
     tfidf,
+    true_rows,
     zero_shot,
 )
 from dawgen.methods.base import Method, Prediction, Source, Task
@@ -26,6 +27,7 @@ PREPARED: dict[str, Prepare] = {
     "ppt": ppt.prepare,
     "spot": spot.prepare,
     **synthetic.PREPARED,
+    **true_rows.PREPARED,
 }
 
 METHODS: dict[str, Method] = {

@@ -37,6 +37,7 @@ class Task:
         rows: what is to be labelled; their labels are not for the method to look at.
         unlabelled: rows of the task without their labels, for methods that adapt to it.
         source: for methods of transfer.
+        pool: labelled rows, for the oracles of :mod:`dawgen.methods.true_rows` only.
         folder: where a method keeps what is made once and used again (a pre-trained prompt, a
             generator, synthetic rows), each by its fingerprint.
     """
@@ -46,6 +47,7 @@ class Task:
     folder: Path
     unlabelled: Sequence[Row] = ()
     source: Source | None = None
+    pool: Sequence[Row] = ()
 
     def needed_source(self, method: str) -> Source:
         """The source; a UserError where there is none."""
