@@ -2,6 +2,7 @@
 
     python -m benchmarks.t5_shape                 both presets, 0.78 billion parameters each
     python -m benchmarks.t5_shape --scale 16      a sixteenth of the width and of the layers
+    python -m benchmarks.t5_shape -s backbone.dtype=fp32     where bf16 is in software only
 
 A model of the shape of google/t5-large-lm-adapt or google/flan-t5-large gets random weights. It
 goes through every stage by the preset, with only the counts made small: two steps of tuning, twelve
@@ -185,9 +186,9 @@ def write_rows(folder: Path) -> tuple[Path, Path]:
 # --- planned and measured -------------------------------------------------------------
 
 
-def planned(home: Path, preset: str) -> dict[str, dict[str, float]]:
+def planned(home: Path, preset: str, more: Sequence[str]) -> dict[str, dict[str, float]]:
     """What ``dawgen plan`` says of each stage: seconds and MiB."""
-    settings, _ = build_settings(preset=preset, overrides=_overrides(home))
+    settings, _ = build_settings(preset=preset, overrides=_overrides(home, more))
     job = load_job(TASK, settings, train=str(home / "train.jsonl"), test=str(home / "test.jsonl"))
     backbone = load_backbone(settings.backbone)
     found = plan(job, backbone, settings)
@@ -201,9 +202,9 @@ def planned(home: Path, preset: str) -> dict[str, dict[str, float]]:
     }
 
 
-def measured(home: Path, preset: str) -> dict[str, dict[str, float]]:
+def measured(home: Path, preset: str, more: Sequence[str]) -> dict[str, dict[str, float]]:
     """What ``dawgen run`` then takes for each stage, as ``run.json`` has it."""
-    settings, name = build_settings(preset=preset, overrides=_overrides(home))
+    settings, name = build_settings(preset=preset, overrides=_overrides(home, more))
     pipeline.run(
         TASK,
         train=home / "train.jsonl",
@@ -223,9 +224,9 @@ def measured(home: Path, preset: str) -> dict[str, dict[str, float]]:
     }
 
 
-def _overrides(home: Path) -> list[str]:
+def _overrides(home: Path, more: Sequence[str]) -> list[str]:
     own = (f"backbone.path={home / 'model'}", "selection.candidates=paper")
-    return [*COUNTS, *own]
+    return [*COUNTS, *own, *more]
 
 
 def compare(
@@ -299,11 +300,13 @@ def measure(
     home: Path,
     scale: int = 1,
     vocabulary: Path | None = None,
+    more: Sequence[str] = (),
     call: Callable[..., Any] = apart,
 ) -> dict[str, Any]:
     """Build, plan, run and export a preset's shape in ``home``; everything that was found.
 
     Args:
+        more: settings beside the preset's, such as ``backbone.dtype=fp32``.
         call: calls a function with what follows it.
     """
     home.mkdir(parents=True)
@@ -311,7 +314,7 @@ def measure(
     return {
         "preset": preset,
         "parameters": call(write_model, home / "model", preset, scale, vocabulary),
-        "figures": compare(call(planned, home, preset), call(measured, home, preset)),
+        "figures": compare(call(planned, home, preset, more), call(measured, home, preset, more)),
         "differences": {to: call(export_differs, home, to) for to in ("peft", "hf")},
         "prompt_moves": call(prompt_moves, home),
     }
@@ -359,6 +362,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--vocabulary", type=Path, help="T5's spiece.model; one is made without")
     parser.add_argument("--within", type=float, default=0.25, help="0.25: a quarter off at most")
     parser.add_argument("--out", type=Path, help="write the tables to this file too")
+    parser.add_argument("-s", "--set", action="append", default=[], help="backbone.dtype=fp32")
     given = parser.parse_args(arguments)
     machine, used = hardware(), versions()
     lines = [
@@ -366,13 +370,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "",
         f"Commit {commit()}; {machine['gpu'] or machine['processor']}, "
         f"{torch.get_num_threads()} thread(s), torch {used['torch']}, "
-        f"transformers {used['transformers']}. Seconds are of the processor's clock on a CPU.",
+        f"transformers {used['transformers']}. Seconds are of the processor's clock on a CPU."
+        + "".join(f" `{change}`." for change in given.set),
         "",
     ]
     holding = []
     for preset in given.presets:
         with tempfile.TemporaryDirectory() as folder:
-            found = measure(preset, Path(folder) / preset, given.scale, given.vocabulary)
+            home = Path(folder) / preset
+            found = measure(preset, home, given.scale, given.vocabulary, given.set)
         table, holds = report(found, given.within)
         lines += table
         holding.append(holds)
