@@ -72,30 +72,20 @@ class SentenceEncoder:
         Raises:
             UserError: there is none, or it cannot be loaded or fetched.
         """
-        from transformers import AutoModel, AutoTokenizer
+        from transformers import AutoTokenizer
 
         place = _place(path)
+        load = _load_packaged if path == PACKAGED else _load_folder
         try:
             with quiet():
                 self.tokenizer = AutoTokenizer.from_pretrained(place)
-                if path == PACKAGED:
-                    model: Any = packaged_encoder(place)
-                else:
-                    dtype = torch.float32
-                    model = AutoModel.from_pretrained(place, use_safetensors=True, dtype=dtype)
+                model, self.max_length, self.fingerprint = load(place)
         except Exception as error:  # a foreign folder can make any of transformers' lines fail
             reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
             raise UserError(
                 f"The sentence encoder {path} cannot be loaded: {reason}; check selection.encoder."
             ) from None
         self.model: Any = model.eval().requires_grad_(False).to(model_device(device))
-        positions = int(getattr(model.config, "max_position_embeddings", 512))
-        named = read_json(place / "sentence_bert_config.json").get("max_seq_length")
-        named = MAX_LENGTH if path == PACKAGED else named
-        self.max_length = min(int(named or positions), positions)
-        self.fingerprint = folder_hash(place)
-        if path == PACKAGED:
-            self.fingerprint = fingerprint([self.fingerprint, read_adapter(CHANGES).fingerprint])
         self.crossing: dict[Path, CrossEncoder] = {}
 
     @cached_property
@@ -284,6 +274,22 @@ def fetch_along(path: str, backbone: str) -> None:
         get_backbone(known)
     except UserError as error:
         warn(f"the run does without the sentence encoder {path}: {error}")
+
+
+def _load_packaged(place: Path) -> tuple[Any, int, str]:
+    """The encoder half of the embedded backbone, the most tokens of a text, and a fingerprint."""
+    seal = fingerprint([folder_hash(place), read_adapter(CHANGES).fingerprint])
+    return packaged_encoder(place), MAX_LENGTH, seal
+
+
+def _load_folder(place: Path) -> tuple[Any, int, str]:
+    """The same of an encoder's folder."""
+    from transformers import AutoModel
+
+    model: Any = AutoModel.from_pretrained(place, use_safetensors=True, dtype=torch.float32)
+    positions = int(getattr(model.config, "max_position_embeddings", 512))
+    named = read_json(place / "sentence_bert_config.json").get("max_seq_length")
+    return model, min(int(named or positions), positions), folder_hash(place)
 
 
 def _place(path: str) -> Path:
