@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 BATCH = 16
 RATE, HEAD_RATE = 5e-4, 1e-3
-SMALL, RATE_OF_SMALL = 768, 2e-3
+SMALL, RATE_OF_SMALL = 768, 1e-3
 """Of encoders narrower than so many units, which learn little at the other rate (docs/log.md)."""
 START = 1.0
 """C of the head that tuning starts from."""
