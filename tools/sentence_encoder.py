@@ -141,7 +141,7 @@ def teach(
     ]
     optimizer = torch.optim.AdamW(groups, weight_decay=0.01)
     steps = [batch for _ in range(epochs) for batch in batches(texts, rng)]
-    rate = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(_rate, steps=len(steps)))
+    rate = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(falling, steps=len(steps)))
     for batch in steps:
         ours = student.vectors([texts[n] for n in batch])
         loss = difference(ours, torch.from_numpy(vectors[batch]), to_teacher(ours))
@@ -153,7 +153,7 @@ def teach(
         yield loss.item(), len(steps), adapted
 
 
-def _rate(step: int, steps: int) -> float:
+def falling(step: int, steps: int) -> float:
     """Up over the first steps, then down to 0."""
     return min(1.0, (step + 1) / (0.03 * steps)) * (1 - step / steps)
 
