@@ -14,6 +14,7 @@ from transformers import T5Config, T5ForConditionalGeneration
 from benchmarks import t5_shape
 from benchmarks.t5_shape import SAME, SHAPES, UNITS, Figure, compare, measure, report
 from dawgen.backbone import load_backbone
+from dawgen.settings.layers import build_settings
 
 Found = tuple[Path, dict[str, Any]]
 
@@ -41,6 +42,8 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Found:
 
 
 def test_a_small_shape_goes_through_the_preset_with_counts_and_dtype_changed(small: Found) -> None:
+    """The presets themselves ask for bf16."""
+    assert {build_settings(preset=name)[0].backbone.dtype for name in SHAPES} == {"bf16"}
     home, found = small
     record = json.loads((home / "run" / "run.json").read_text("utf-8"))
     assert record["preset"] == "flan-t5-large"

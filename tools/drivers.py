@@ -25,6 +25,7 @@ from dawgen.backbone import Backbone, load_backbone
 from dawgen.evaluation import predict, score
 from dawgen.machine.hardware import hardware, versions
 from dawgen.methods.prompted import PromptJob, tune
+from dawgen.methods.true_rows import drawn
 from dawgen.settings import Settings
 from dawgen.settings.layers import build_settings
 from dawgen.streams import Streams
@@ -58,9 +59,7 @@ def surest(rows: Sequence[SyntheticRow], count: int) -> list[SyntheticRow]:
 
 def true_rows(pool: Sequence[Row], labels: Sequence[str], count: int, seed: int) -> list[Row]:
     """``count`` pool rows of each label, drawn by ``seed``."""
-    order = Streams(seed).numpy("drivers", "pool").permutation(len(pool))
-    mixed = [pool[i] for i in order]
-    return [row for label in labels for row in [r for r in mixed if r.label == label][:count]]
+    return drawn(pool, (), labels, count, Streams(seed).numpy("drivers", "pool"))
 
 
 def _labels(rows: Sequence[Row]) -> list[str]:

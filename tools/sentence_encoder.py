@@ -124,15 +124,7 @@ def teach(
     rng: np.random.Generator,
 ) -> Iterator[tuple[float, int, Any]]:
     """The loss of each step, the steps in all, and the changed model so far."""
-    from peft import LoraConfig, get_peft_model
-
-    layers = [
-        name
-        for name, layer in student.model.named_modules()
-        if isinstance(layer, nn.Linear) and name.startswith("encoder.layer.")
-    ]
-    config = LoraConfig(r=RANK, lora_alpha=round(SCALE * RANK), target_modules=layers)
-    adapted: Any = get_peft_model(student.model, config)
+    adapted = with_changes(student.model)
     to_teacher = nn.Linear(student.model.config.hidden_size, vectors.shape[1], bias=False)
     changed = [each for each in adapted.parameters() if each.requires_grad]
     groups = [
@@ -151,6 +143,19 @@ def teach(
         optimizer.step()
         rate.step()
         yield loss.item(), len(steps), adapted
+
+
+def with_changes(model: Any) -> Any:
+    """PEFT's model around an encoder, with LoRA on the linear layers of all its layers."""
+    from peft import LoraConfig, get_peft_model
+
+    layers = [
+        name
+        for name, layer in model.named_modules()
+        if isinstance(layer, nn.Linear) and name.startswith("encoder.layer.")
+    ]
+    config = LoraConfig(r=RANK, lora_alpha=round(SCALE * RANK), target_modules=layers)
+    return get_peft_model(model, config)
 
 
 def falling(step: int, steps: int) -> float:

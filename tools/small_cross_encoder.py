@@ -28,13 +28,19 @@ from dawgen.selection.cross_encoder import adapter_file, shared_cross_encoder
 from dawgen.selection.encoder import SentenceEncoder
 from dawgen.settings.selection import PACKAGED
 from tools.cross_encoder import KINDS, Pair, read_pairs, write_adapter
-from tools.sentence_encoder import Vectors, difference, falling, read_texts, taught_vectors
+from tools.sentence_encoder import (
+    Vectors,
+    difference,
+    falling,
+    read_texts,
+    taught_vectors,
+    with_changes,
+)
 
 TEACHER = "dawgen/mpnet"
 LABELLED = {"snli": 6000, "mnli": 6000, "qnli": 4000}
 NEAR, NEAREST, _LONGEST = 8000, 5, 70
 """Unlabelled pairs, of how many nearest texts the second is one, and words of both at most."""
-RANK, SCALE = 32, 2.0
 RATE, HEAD_RATE = 1e-3, 1e-3
 BATCH, SORTED_TOGETHER = 32, 50
 _TOKENS, _AT_ONCE = 96, 500
@@ -104,15 +110,7 @@ def teach(
 ) -> Iterator[tuple[str, float, float, int, Any]]:
     """Kind, difference from the teacher and accuracy of each step, the steps in all, and the model
     so far."""
-    from peft import LoraConfig, get_peft_model
-
-    layers = [
-        name
-        for name, layer in student.model.named_modules()
-        if isinstance(layer, nn.Linear) and name.startswith("encoder.layer.")
-    ]
-    config = LoraConfig(r=RANK, lora_alpha=round(SCALE * RANK), target_modules=layers)
-    adapted: Any = get_peft_model(student.model, config)
+    adapted = with_changes(student.model)
     width = student.model.config.hidden_size
     to_teacher = nn.Linear(width, vectors.shape[1], bias=False)
     heads = nn.ModuleDict(

@@ -31,10 +31,12 @@ def test_each_label_has_its_rows_and_none_is_a_shot_or_a_test_row(
     assert len(few.synthetic) == 60  # 960 are not there
 
 
-def test_the_draw_is_the_streams_own() -> None:
+def test_the_draw_is_the_seeds_own() -> None:
     card = three_way()
     pool = pair_rows(card, 60, 7)
-    one, same, other = (drawn(pool, [], card.labels, 4, Streams(seed)) for seed in (1, 1, 2))
+    one, same, other = (
+        drawn(pool, [], card.labels, 4, Streams(seed).numpy("any")) for seed in (1, 1, 2)
+    )
     assert one == same != other
     assert {row.label for row in other} == {*card.labels}
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from functools import partial
 
+import numpy as np
+
 from dawgen.backbone import Backbone
 from dawgen.errors import UserError
 from dawgen.methods.base import Task
@@ -50,7 +52,7 @@ def prepare(
     labels = task.card.labels
     known = [*shots.train, *shots.dev, *task.rows]
     count = per_label or IN_ALL // len(labels)
-    rows = drawn(task.pool, known, labels, count, streams)
+    rows = drawn(task.pool, known, labels, count, streams.numpy("true-rows"))
     tuning = settings.tuning
     arm = Arm("true-rows", streams.root, "surgery", tuning.epsilon, tuning.learning_rate)
     return PromptJob(arm, shots.train, shots.dev, tuning, rows)
@@ -61,11 +63,11 @@ def drawn(
     known: Sequence[Row],
     labels: Collection[str],
     count: int,
-    streams: Streams,
+    rng: np.random.Generator,
 ) -> list[Row]:
     """``count`` pool rows of each label at random, none with the texts of a row that is known."""
     seen = {(row.text1, row.text2) for row in known}
-    order = streams.numpy("true-rows").permutation(len(pool))
+    order = rng.permutation(len(pool))
     mixed = [pool[i] for i in order if (pool[i].text1, pool[i].text2) not in seen]
     return [row for label in labels for row in [r for r in mixed if r.label == label][:count]]
 
