@@ -113,6 +113,26 @@ def test_seed_and_shots_are_short_for_settings(finished: Finished, tmp_path: Pat
     assert "'shots' cannot be 0: it must be more than 0" in wrong.err
 
 
+@pytest.mark.parametrize("command", ["fit-generator", "synthesize", "tune", "plan", "evaluate"])
+def test_the_commands_of_single_stages_have_them_too(command: str, finished: Finished) -> None:
+    job, _, _ = finished
+    more = ["--method", "zero-shot"] if command == "evaluate" else []
+    for option in ("--seed", "--shots"):
+        wrong = dawgen(command, job.card, *job.arguments(), *more, option, -1)
+        assert wrong.code == 2
+        assert f"'{option[2:]}' cannot be -1" in wrong.err
+
+
+def test_a_stage_takes_the_seed(tmp_path: Path, finished: Finished) -> None:
+    job, _, _ = finished
+    found = {}
+    for name, options in (("a", ["--seed", 7]), ("b", ["-s", "seed=7"]), ("c", ["--seed", 8])):
+        out = tmp_path / name
+        assert dawgen("tune", job.card, *job.arguments(), "--out", out, *options).code == 0
+        found[name] = (out / "prompt" / "adapter_model.safetensors").read_bytes()
+    assert found["a"] == found["b"] != found["c"]
+
+
 def test_json_is_all_that_stands_on_standard_output(finished: Finished, tmp_path: Path) -> None:
     job, folder, _ = finished
     outcome = job.run(folder, "--json")

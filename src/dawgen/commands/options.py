@@ -68,6 +68,12 @@ MachineSet = Annotated[
     typer.Option("--set", "-s", metavar="KEY=VALUE", help="Change a setting: backbone.device=cpu."),
 ]
 Preset = Annotated[str | None, typer.Option(help="Settings for one backbone.")]
+Seed = Annotated[
+    int | None, typer.Option(metavar="N", help="Seed of all random numbers: -s seed=N.")
+]
+Shots = Annotated[
+    int | None, typer.Option(metavar="N", help="Rows per label to learn from: -s shots=N.")
+]
 ClusterAddress = Annotated[
     str | None,
     typer.Option("--cluster", metavar="ADDRESS", help="Distribute the work over a Ray cluster."),
@@ -86,11 +92,22 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing, also on a t
 Config = Annotated[Path | None, typer.Option(help="YAML file of settings.")]
 
 
-def read_settings(preset: str | None, config: Path | None, over: list[str] | None) -> Settings:
-    """The settings of a command from its options."""
+def read_settings(
+    preset: str | None, config: Path | None, over: list[str] | None, **short: int | None
+) -> Settings:
+    """The settings of a command from its options.
+
+    Args:
+        short: settings with an option of their own, such as ``seed``; None leaves one as it is.
+    """
     from dawgen.settings.layers import build_settings
 
-    return build_settings(preset=preset, file=config, overrides=over or [])[0]
+    return build_settings(preset=preset, file=config, overrides=with_short(over, **short))[0]
+
+
+def with_short(over: list[str] | None, **short: int | None) -> list[str]:
+    """The changes of settings, with those that have an option of their own."""
+    return [*(over or []), *(f"{name}={n}" for name, n in short.items() if n is not None)]
 
 
 def open_stage(task: str, settings: Settings, out: Path, **files: str | None) -> Context:

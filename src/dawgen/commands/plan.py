@@ -10,7 +10,9 @@ from dawgen.commands.options import (
     Config,
     Dev,
     Preset,
+    Seed,
     Set,
+    Shots,
     Synthetic,
     Task,
     Test,
@@ -28,6 +30,8 @@ def plan(
         float | None, typer.Option(min=0, help="Price of an hour on this machine, in any currency.")
     ] = None,
     synthetic: Synthetic = None,
+    seed: Seed = None,
+    shots: Shots = None,
     over: Set = None,
     preset: Preset = None,
     config: Config = None,
@@ -38,7 +42,7 @@ def plan(
     from dawgen.synthesis.importing import Given
     from dawgen.tasks.job import load_job
 
-    settings = read_settings(preset, config, over)
+    settings = read_settings(preset, config, over, seed=seed, shots=shots)
     job = load_job(task, settings, train=train, dev=dev, test=test)
     backbone = load_backbone(settings.backbone)
     backbone.label_word_ids(job.card)

@@ -6,7 +6,7 @@ import json
 import sys
 from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
@@ -18,7 +18,9 @@ from dawgen.commands.options import (
     MaxKwh,
     Out,
     Preset,
+    Seed,
     Set,
+    Shots,
     Synthetic,
     Task,
     TeacherModel,
@@ -29,6 +31,7 @@ from dawgen.commands.options import (
     Train,
     Unlabelled,
     read_teacher,
+    with_short,
 )
 
 
@@ -38,12 +41,8 @@ def run(
     dev: Dev = None,
     test: Test = None,
     out: Out = Path("runs/latest"),
-    seed: Annotated[
-        int | None, typer.Option(metavar="N", help="Seed of all random numbers: -s seed=N.")
-    ] = None,
-    shots: Annotated[
-        int | None, typer.Option(metavar="N", help="Rows per label to learn from: -s shots=N.")
-    ] = None,
+    seed: Seed = None,
+    shots: Shots = None,
     over: Set = None,
     preset: Preset = None,
     config: Config = None,
@@ -64,8 +63,7 @@ def run(
     from dawgen.settings.layers import build_settings
     from dawgen.terminal import screen
 
-    short = {"seed": seed, "shots": shots}
-    overrides = [*(over or []), *(f"{k}={v}" for k, v in short.items() if v is not None)]
+    overrides = with_short(over, seed=seed, shots=shots)
     settings, used = build_settings(preset=preset, file=config, overrides=overrides)
     with redirect_stdout(sys.stderr) if as_json else nullcontext():
         result = pipeline.run(

@@ -15,7 +15,9 @@ from dawgen.commands.options import (
     Config,
     Dev,
     Preset,
+    Seed,
     Set,
+    Shots,
     Task,
     Test,
     Train,
@@ -45,6 +47,8 @@ def evaluate(
     out: Annotated[Path, typer.Option(help="Folder for scores and predictions.")] = Path(
         "runs/evaluation"
     ),
+    seed: Seed = None,
+    shots: Shots = None,
     over: Set = None,
     preset: Preset = None,
     config: Config = None,
@@ -53,7 +57,7 @@ def evaluate(
     """Score a tuned prompt, or run and score a method that dawgen is compared with."""
     from dawgen.commands.evaluate import score_method, score_prompt
 
-    settings = read_settings(preset, config, over)
+    settings = read_settings(preset, config, over, seed=seed, shots=shots)
     if (prompt is None) == (method is None):
         raise UserError(
             "Name what to score: a tuned prompt with --prompt, or a method with --method."

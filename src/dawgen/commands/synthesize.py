@@ -17,7 +17,9 @@ from dawgen.commands.options import (
     Dev,
     Out,
     Preset,
+    Seed,
     Set,
+    Shots,
     Task,
     TeacherModel,
     TeacherPrice,
@@ -86,6 +88,8 @@ def synthesize(
     worker_gpus: WorkerGpus = 0.0,
     yes: Yes = False,
     out: Out = Path("runs/latest"),
+    seed: Seed = None,
+    shots: Shots = None,
     over: Set = None,
     preset: Preset = None,
     config: Config = None,
@@ -97,7 +101,7 @@ def synthesize(
         from dawgen.use.agreement import check_classifier
 
         check_classifier(classifier)
-    settings = read_settings(preset, config, over)
+    settings = read_settings(preset, config, over, seed=seed, shots=shots)
     changes: dict[str, Any] = {"rows_per_label": rows} if rows else {}
     changes |= {"keep_rejected": True} if keep_rejected else {}
     chosen = settings.synthesis.model_copy(update=changes)

@@ -12,7 +12,9 @@ from dawgen.commands.options import (
     Dev,
     Out,
     Preset,
+    Seed,
     Set,
+    Shots,
     Task,
     Train,
     open_stage,
@@ -25,6 +27,8 @@ def fit_generator(
     train: Train = None,
     dev: Dev = None,
     out: Out = Path("runs/latest"),
+    seed: Seed = None,
+    shots: Shots = None,
     over: Set = None,
     preset: Preset = None,
     config: Config = None,
@@ -33,7 +37,7 @@ def fit_generator(
     from dawgen.pipeline import stages
     from dawgen.pipeline.stage import held, make
 
-    settings = read_settings(preset, config, over)
+    settings = read_settings(preset, config, over, seed=seed, shots=shots)
     context = open_stage(task, settings, out, train=train, dev=dev)
     with held(context.folder):
         make(stages.generator(context, settings.generator, settings.synthesis), context)
@@ -51,6 +55,8 @@ def tune(
         ),
     ] = None,
     out: Out = Path("runs/latest"),
+    seed: Seed = None,
+    shots: Shots = None,
     over: Set = None,
     preset: Preset = None,
     config: Config = None,
@@ -63,7 +69,7 @@ def tune(
     from dawgen.synthesis import load_synthetic
     from dawgen.terminal.progress import say
 
-    settings = read_settings(preset, config, over)
+    settings = read_settings(preset, config, over, seed=seed, shots=shots)
     context = open_stage(task, settings, out, train=train, dev=dev)
     rows = load_synthetic(Path(synthetic), context.job.card) if synthetic else []
     if not rows:
