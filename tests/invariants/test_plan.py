@@ -75,6 +75,8 @@ def test_the_choice_is_planned_with_the_rows_that_heads_learn_from(job: SmallJob
     assert outcome.code == 0, outcome.err
     names = [line.split()[0] for line in outcome.out.splitlines()[1:7]]
     assert names == ["baseline", "generator", "synthesis", "tuning", "selection", "evaluation"]
+    measured = [line for line in outcome.err.splitlines() if line.startswith("dawgen: measuring ")]
+    assert len(measured) == len(names)
     settings = build_settings(overrides=overrides)[0]
     train, dev, test = (str(job.data(name)) for name in ("train", "dev", "test"))
     rows = load_job(str(job.card), settings, train=train, dev=dev, test=test)

@@ -13,7 +13,7 @@ from functools import partial
 from itertools import islice
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, TypeVar, get_args
 
 import torch
 
@@ -34,7 +34,7 @@ from dawgen.settings.cleaning import RuleName
 from dawgen.streams import Streams
 from dawgen.synthesis import synthesize
 from dawgen.synthesis.first_sentences import writes_first
-from dawgen.terminal.progress import hushed
+from dawgen.terminal.progress import hushed, say
 from dawgen.tuning import fit_prompts
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from dawgen.tasks import Row
     from dawgen.tasks.job import Job
 
+_Found = TypeVar("_Found")
 GENERATOR_STEPS, TUNING_STEPS, ROWS_A_LABEL, ROWS_WRITTEN = 2, 2, 12, 72
 _REPORT_BYTES = 2 << 20
 _PREDICTION_BYTES = 200
@@ -60,25 +61,38 @@ def plan(job: Job, backbone: Backbone, settings: Settings, given: Given | None =
     """
     probe = _Probe(Counter(job, backbone, settings), Meter())
     candidates: dict[str, float] = {}
-    with hushed():
-        first = [probe.baseline()] if BASELINE in arms_of(settings) else []
-        writing = [probe.importing(given)] if given else [probe.generator(), probe.synthesis()]
-        written = len(given.rows) if given else probe.wanted_rows()
-        tuning, evaluation = probe.tuning(written), probe.evaluation()
-        if settings.selection.candidates == "paper":
-            stages = [*first, *writing, tuning, evaluation]
-        else:
-            selection = probe.selection(evaluation)
-            reads = settings.synthesis.chooses
-            if reads:
-                writing = [*writing[:-1], selection.reader(writing[-1])]
+    wants_baseline = BASELINE in arms_of(settings)
+    first = [_measured("prompt tuning on the few shots", probe.baseline)] if wants_baseline else []
+    if given:
+        writing = [_measured("reading rows", partial(probe.importing, given))]
+    else:
+        writing = [_measured("generator steps", probe.generator)]
+        writing.append(_measured("writing rows", probe.synthesis))
+    written = len(given.rows) if given else probe.wanted_rows()
+    tuning = _measured("prompt tuning on all rows", partial(probe.tuning, written))
+    evaluation = _measured("labelling rows", probe.evaluation)
+    if settings.selection.candidates == "paper":
+        stages = [*first, *writing, tuning, evaluation]
+    else:
+        selection = _measured("other classifiers", partial(probe.selection, evaluation))
+        reads = settings.synthesis.chooses
+        if reads:
+            writing = [*writing[:-1], selection.reader(writing[-1])]
+        with hushed():
             last = [selection.stage(written, read=reads), evaluation]
             candidates = selection.candidates()
-            stages = [*first, *writing, tuning, *last]
+        stages = [*first, *writing, tuning, *last]
     tokens = fitting_tokens(backbone, graph=True)
     attempts = exactly(len(given.rows)) if given else probe.attempts()
     source = f"{given.origin.name} (SHA-256 {given.origin.sha256})" if given else None
     return Plan(stages, probe.disk_bytes(given), tokens, attempts, source, candidates)
+
+
+def _measured(what: str, work: Callable[[], _Found]) -> _Found:
+    """What a probe finds; on a large model each takes minutes, so each is announced."""
+    say(f"dawgen: measuring {what}")
+    with hushed():
+        return work()
 
 
 class _Probe:
