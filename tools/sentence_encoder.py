@@ -8,8 +8,9 @@
 line, ``DATA`` a folder per task with ``train.jsonl`` and ``test.jsonl``, of which the texts of MNLI
 are read and no labels. Texts that occur in any task's test rows are left out. LoRA on the linear
 layers of all six layers learns to give vectors whose cosines within a batch are those of the
-teacher's, and from which a linear map, which is not kept, gives the teacher's own. The teacher's
-vectors are kept in ``WORK``, and read only once.
+teacher's, and from which a linear map, which is not kept, gives the teacher's own. Of texts with
+opinions the teacher is the same encoder tuned on thirty opinions (``tools.opinions``). The
+teacher's vectors are kept in ``WORK``, and read only once.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -34,12 +35,16 @@ from dawgen.backbone.fetch import get_backbone
 from dawgen.backbone.registry import KNOWN
 from dawgen.selection.encoder import SentenceEncoder
 from dawgen.selection.packaged import packaged_encoder
+from dawgen.selection.tuned import TunedEncoder
 from dawgen.settings.selection import PACKAGED
 from tools.cross_encoder import write_adapter
+from tools.opinions import tuned_on_opinions, with_opinions
 
 Vectors = npt.NDArray[np.float32]
 COUNTS = {"wikipedia": 8000, "questions": 4000, "captions": 2000, "mnli": 6000}
 """Texts of each source."""
+OPINIONS = {"wikipedia": (2, 3000), "mnli": (1, 3000)}
+"""Words of an opinion that a text has at least, and how many such texts at most."""
 RANK, SCALE = 32, 2.0
 RATE, MAP_RATE = 1e-3, 1e-3
 BATCH, SORTED_TOGETHER = 32, 50
@@ -48,20 +53,50 @@ HEAT = 0.05
 _LONGEST = 60
 """Words of a text."""
 _AT_ONCE = 500
+_LINES = 200_000
+"""Of a corpus; all of them are looked at for opinions."""
+
+
+class Lesson(NamedTuple):
+    """Texts, and the teacher's vectors [N,T] of them."""
+
+    texts: list[str]
+    vectors: Vectors
 
 
 def read_texts(data: Path, corpora: Path, rng: np.random.Generator) -> list[str]:
     """Texts of all sources, in random order."""
-    tested = set()
+    tested, found = _tested(data), list[str]()
+    for source, count in COUNTS.items():
+        own = _own(_source(source, data, corpora, _LINES), tested)
+        found += [own[place] for place in rng.permutation(len(own))[:count]]
+    return [found[place] for place in rng.permutation(len(found))]
+
+
+def read_opinions(data: Path, corpora: Path, rng: np.random.Generator) -> list[str]:
+    """Texts with words of an opinion, in random order."""
+    tested, found = _tested(data), list[str]()
+    for source, (least, count) in OPINIONS.items():
+        own = with_opinions(_own(_source(source, data, corpora, None), tested), least)
+        found += [own[place] for place in rng.permutation(len(own))[:count]]
+    return [found[place] for place in rng.permutation(len(found))]
+
+
+def _tested(data: Path) -> set[str | None]:
+    """Texts of all tasks' test rows."""
+    tested: set[str | None] = set()
     for file in data.glob("*/test.jsonl"):
         for row in map(json.loads, file.read_text("utf-8").splitlines()):
             tested |= {row.get("text1") or row.get("text"), row.get("text2")}
-    found: list[str] = []
-    for source, count in COUNTS.items():
-        texts = _mnli(data) if source == "mnli" else _lines(corpora / f"{source}.txt.xz")
-        own = [text for text in texts if text not in tested and len(text.split()) <= _LONGEST]
-        found += [own[place] for place in rng.permutation(len(own))[:count]]
-    return [found[place] for place in rng.permutation(len(found))]
+    return tested
+
+
+def _own(texts: Sequence[str], tested: set[str | None]) -> list[str]:
+    return [text for text in texts if text not in tested and len(text.split()) <= _LONGEST]
+
+
+def _source(source: str, data: Path, corpora: Path, most: int | None) -> list[str]:
+    return _mnli(data) if source == "mnli" else _lines(corpora / f"{source}.txt.xz", most)
 
 
 def _mnli(data: Path) -> list[str]:
@@ -69,25 +104,37 @@ def _mnli(data: Path) -> list[str]:
     return list(dict.fromkeys(text for row in rows for text in (row["text1"], row["text2"])))
 
 
-def _lines(file: Path, most: int = 200_000) -> list[str]:
+def _lines(file: Path, most: int | None) -> list[str]:
     with lzma.open(file, "rt", encoding="utf-8") as lines:
         return list(dict.fromkeys(line.strip() for line in islice(lines, most)))
 
 
-def taught_vectors(teacher: str, texts: Sequence[str], work: Path) -> Vectors:
-    """The teacher's [N,H], some hundred texts at a time, which are kept for the same texts."""
+def taught_vectors(
+    teacher: str, texts: Sequence[str], work: Path, *, tuned: bool = False
+) -> Vectors:
+    """The teacher's [N,H], some hundred texts at a time, which are kept for the same texts.
+
+    Args:
+        tuned: by the teacher tuned on opinions.
+    """
     work.mkdir(parents=True, exist_ok=True)
     of_texts = hashlib.sha256("\n".join(texts).encode()).hexdigest()[:12]
-    encoder: SentenceEncoder | None = None
+    name = f"{Path(teacher).name}{'-tuned' if tuned else ''}-{of_texts}"
+    encoder: SentenceEncoder | TunedEncoder | None = None
     parts = []
     for start in range(0, len(texts), _AT_ONCE):
-        file = work / f"{Path(teacher).name}-{of_texts}-{start}.npy"
+        file = work / f"{name}-{start}.npy"
         if not file.exists():
-            encoder = encoder or SentenceEncoder(teacher, "cpu")
+            encoder = encoder or _teacher(teacher, tuned)
             np.save(file, encoder(texts[start : start + _AT_ONCE]))
             print(f"teacher: {start + _AT_ONCE} of {len(texts)} texts", flush=True)
         parts.append(np.load(file))
     return np.concatenate(parts)
+
+
+def _teacher(name: str, tuned: bool) -> SentenceEncoder | TunedEncoder:
+    encoder = SentenceEncoder(name, "cpu")
+    return tuned_on_opinions(encoder) if tuned else encoder
 
 
 def difference(ours: Tensor, theirs: Tensor, mapped: Tensor) -> Tensor:
@@ -117,32 +164,36 @@ def batches(texts: Sequence[str], rng: np.random.Generator) -> list[list[int]]:
 
 
 def teach(
-    student: SentenceEncoder,
-    texts: Sequence[str],
-    vectors: Vectors,
-    epochs: int,
-    rng: np.random.Generator,
+    student: SentenceEncoder, lessons: Sequence[Lesson], epochs: int, rng: np.random.Generator
 ) -> Iterator[tuple[float, int, Any]]:
-    """The loss of each step, the steps in all, and the changed model so far."""
+    """The loss of each step, the steps in all, and the changed model so far; a batch is of one
+    lesson, and each lesson has a map of its own."""
     adapted = with_changes(student.model)
-    to_teacher = nn.Linear(student.model.config.hidden_size, vectors.shape[1], bias=False)
+    width = student.model.config.hidden_size
+    maps = nn.ModuleList(nn.Linear(width, each.vectors.shape[1], bias=False) for each in lessons)
     changed = [each for each in adapted.parameters() if each.requires_grad]
-    groups = [
-        {"params": changed, "lr": RATE},
-        {"params": to_teacher.parameters(), "lr": MAP_RATE},
-    ]
+    groups = [{"params": changed, "lr": RATE}, {"params": maps.parameters(), "lr": MAP_RATE}]
     optimizer = torch.optim.AdamW(groups, weight_decay=0.01)
-    steps = [batch for _ in range(epochs) for batch in batches(texts, rng)]
+    steps = [step for _ in range(epochs) for step in _epoch(lessons, rng)]
     rate = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(falling, steps=len(steps)))
-    for batch in steps:
+    for which, batch in steps:
+        texts, vectors = lessons[which]
         ours = student.vectors([texts[n] for n in batch])
-        loss = difference(ours, torch.from_numpy(vectors[batch]), to_teacher(ours))
+        loss = difference(ours, torch.from_numpy(vectors[batch]), maps[which](ours))
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(changed, 1.0)
         optimizer.step()
         rate.step()
         yield loss.item(), len(steps), adapted
+
+
+def _epoch(lessons: Sequence[Lesson], rng: np.random.Generator) -> list[tuple[int, list[int]]]:
+    """Every lesson's batches, in random order."""
+    found = [
+        (which, batch) for which, each in enumerate(lessons) for batch in batches(each.texts, rng)
+    ]
+    return [found[place] for place in rng.permutation(len(found))]
 
 
 def with_changes(model: Any) -> Any:
@@ -177,14 +228,18 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.manual_seed(arguments.seed)
     rng = np.random.default_rng(arguments.seed)
-    texts = read_texts(arguments.data, arguments.corpora, rng)
-    vectors = taught_vectors(arguments.teacher, texts, arguments.work)
+    sources = arguments.data, arguments.corpora, rng
+    texts, opinions = read_texts(*sources), read_opinions(*sources)
+    lessons = [
+        Lesson(texts, taught_vectors(arguments.teacher, texts, arguments.work)),
+        Lesson(opinions, taught_vectors(arguments.teacher, opinions, arguments.work, tuned=True)),
+    ]
     student = SentenceEncoder(arguments.student, "cpu")
     if arguments.student == PACKAGED:  # as it was before
         student.model = packaged_encoder(get_backbone(KNOWN["tiny"]), None)
         student.model.eval().requires_grad_(False)
     began, seen = perf_counter(), []
-    found = teach(student, texts, vectors, arguments.epochs, rng)
+    found = teach(student, lessons, arguments.epochs, rng)
     for step, (loss, steps, adapted) in enumerate(found, 1):
         seen.append(loss)
         if step % 20 == 0 or step == steps:

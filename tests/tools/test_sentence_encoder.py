@@ -15,6 +15,7 @@ from dawgen.selection.adapter import read_adapter
 from dawgen.selection.encoder import SentenceEncoder
 from tests.selection.conftest import encoder_folder
 from tools import sentence_encoder
+from tools.opinions import BLAME, PRAISE, tuned_on_opinions, with_opinions
 
 __all__ = ["encoder_folder"]
 NOUNS = ["dog", "cat", "man", "house", "park", "bird"]
@@ -32,6 +33,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "sst2" / "test.jsonl").write_text('{"text": "the tested text", "label": "good"}\n')
     for source in ("wikipedia", "questions", "captions"):
         lines = [f"{source} of a {noun}" for noun in NOUNS] + ["the tested text", "long " * 70]
+        lines += [f"{source}: a {noun} so bad, so dull" for noun in NOUNS[:3]]
         with lzma.open(folder / f"{source}.txt.xz", "wt") as file:
             file.write("\n".join(lines))
     return folder
@@ -39,8 +41,25 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_texts_of_all_sources_but_of_test_rows(data: Path) -> None:
     texts = sentence_encoder.read_texts(data, data, np.random.default_rng(1))
-    assert len(texts) == len(set(texts)) == 3 * 6 + 6 + 36
+    assert len(texts) == len(set(texts)) == 3 * 9 + 6 + 36
     assert "the tested text" not in texts
+
+
+def test_opinions_are_texts_with_words_of_them(data: Path) -> None:
+    assert with_opinions(["Dull, dull.", "It was dull, but lovely!", "the dullest"], 2) == [
+        "It was dull, but lovely!"
+    ]
+    found = sentence_encoder.read_opinions(data, data, np.random.default_rng(1))
+    assert sorted(found) == sorted(f"wikipedia: a {noun} so bad, so dull" for noun in NOUNS[:3])
+
+
+def test_the_tuned_teacher_tells_praise_from_blame(encoder_folder: Path) -> None:
+    tuned = tuned_on_opinions(SentenceEncoder(str(encoder_folder), "cpu"))
+    apart = [
+        np.linalg.norm(reads(PRAISE).mean(0) - reads(BLAME).mean(0))
+        for reads in (tuned.encoder, tuned)
+    ]
+    assert apart[1] > 1.2 * apart[0]
 
 
 def test_nothing_is_to_be_learnt_from_a_teacher_that_says_the_same() -> None:
@@ -96,3 +115,9 @@ def test_texts_are_read_once(
     monkeypatch.setattr(sentence_encoder, "SentenceEncoder", None)
     again = sentence_encoder.taught_vectors(str(encoder_folder), texts, tmp_path)
     assert np.array_equal(again, first)
+
+
+def test_opinions_are_read_by_the_tuned_teacher(encoder_folder: Path, tmp_path: Path) -> None:
+    first = sentence_encoder.taught_vectors(str(encoder_folder), PRAISE, tmp_path)
+    tuned = sentence_encoder.taught_vectors(str(encoder_folder), PRAISE, tmp_path, tuned=True)
+    assert np.abs(tuned - first).max() > 1e-3
