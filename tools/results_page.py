@@ -54,7 +54,8 @@ within minutes. "Together" is the product of the probabilities of the tuned MPNe
 pairs of word match and the cross-encoder. A run ships it unless another candidate is better beyond
 doubt ([what a run ships](selection.md)). "No download" is what a run ships that has the embedded
 model alone, among heads on counted words, on its states, and on its encoder, which MPNet has taught
-and which is tuned on single texts. That model has learnt from labelled rows of MNLI and QNLI, so
+(to tell praise from blame too, from thirty opinions and no row of a task) and which is tuned on
+single texts. That model has learnt from labelled rows of MNLI and QNLI, so
 there are no figures of these.
 
 The cross-encoder that dawgen holds has learnt from labelled pairs of SNLI, MNLI and QNLI. On these

@@ -248,13 +248,20 @@ def test_no_test_rows(run_folder: Path) -> None:
     assert verdict.command == (*COMMAND, "--test", "HELD-OUT.csv")
 
 
-def test_a_cross_encoder_that_has_learnt_from_the_task(run_folder: Path) -> None:
+@pytest.mark.parametrize("encoder", ["dawgen/mpnet", "dawgen/tiny"])
+def test_a_cross_encoder_that_has_learnt_from_the_task(run_folder: Path, encoder: str) -> None:
     config = run_folder / "config.yaml"
-    config.write_text("selection:\n  encoder: dawgen/mpnet\n")
+    config.write_text(f"selection:\n  encoder: {encoder}\n")
     both = [candidate("tfidf", 0.5, 0.5), candidate("cross-encoder+alignment", 0.9, 0.9)]
     ships = {"choice": "cross-encoder+alignment", "candidates": both}
     scores(run_folder, task="snli", **ships)
     assert "has learnt from other labelled rows of snli" in text_of(run_folder, "learnt")
+    product = [both[0], candidate("embeddings+states", 0.9, 0.9)]
+    scores(run_folder, task="snli", choice="embeddings+states", candidates=product)
+    assert found(run_folder, "learnt") is None
+    product.append(candidate("cross-encoder", 0.8, 0.8))  # then the product has it
+    scores(run_folder, task="snli", choice="embeddings+states", candidates=product)
+    assert found(run_folder, "learnt") is not None
     for others in ({"task": "mail"}, {"task": "snli", "choice": "tfidf"}):
         scores(run_folder, **ships | others)
         assert found(run_folder, "learnt") is None

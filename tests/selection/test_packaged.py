@@ -13,11 +13,13 @@ from dawgen.backbone.fetch import get_backbone
 from dawgen.backbone.registry import KNOWN
 from dawgen.selection import encoder as encoding
 from dawgen.selection.adapter import read_adapter
+from dawgen.selection.cross_encoder import adapter_file, shared_cross_encoder
 from dawgen.selection.encoder import SentenceEncoder, encoder_of, with_encoder
 from dawgen.selection.packaged import CHANGES, packaged_encoder
 from dawgen.selection.select import wanted
 from dawgen.settings import Settings
 from dawgen.settings.layers import build_settings
+from dawgen.settings.selection import PACKAGED
 from dawgen.tasks import load_card
 
 TEXTS = ["A man sleeps on a bench.", "Yes", "Who wrote the first novel of this kind, and when?"]
@@ -108,7 +110,22 @@ def test_quick_has_embeddings_without_a_download() -> None:
     quick = settings_with().selection
     assert "tuned-embeddings+states" in wanted(quick, load_card("sst2"))
     pairs = wanted(quick, load_card("sick"))
-    assert {"alignment", "embeddings", "embeddings+states"} <= set(pairs)
-    assert not any("cross" in name or "tuned" in name for name in pairs)
+    assert {"alignment", "embeddings", "cross-encoder", "embeddings+states"} <= set(pairs)
+    assert not any("cross-encoder+alignment" in name or "tuned" in name for name in pairs)
+
+
+def test_its_cross_encoder_reads_both_texts(packaged: SentenceEncoder) -> None:
+    file = adapter_file(PACKAGED)
+    assert file is not None
+    read = shared_cross_encoder(packaged, file)
+    first = "A man sleeps on a bench."
+    seconds = ["Somebody is asleep.", "A person sleeps outside.", "He is awake.", "Nobody sleeps."]
+    vectors = read([(first, second) for second in seconds])
+    assert vectors.shape == (4, 2 * packaged.model.config.hidden_size)
+    near = vectors @ vectors.T
+    assert min(near[0, 1], near[2, 3]) > near[:2, 2:].max()  # by what follows, not by words
+
+
+def test_quick_of_an_absent_encoder_has_no_embeddings() -> None:
     absent = settings_with("selection.encoder=minilm").selection
     assert not any("embeddings" in name for name in wanted(absent, load_card("sst2")))

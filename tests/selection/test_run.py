@@ -167,7 +167,7 @@ def test_without_test_rows_heads_are_scored_as_held_out(
     assert scores["accuracy"] < 1.0
     assert scores["scored_on"] == "development shots"
     names = {each["name"] for each in scores["candidates"]}
-    heads = {"tfidf", "states", "embeddings", "alignment", "embeddings+states"}
+    heads = {"tfidf", "embeddings", "alignment", "cross-encoder", "states", "embeddings+states"}
     assert names == heads | {f"{head}+written" for head in heads} | {"zero-shot", "prompt"}
     assert "dawgen backbones get mpnet" in outcome.err
     config = (tmp_path / "run" / "config.yaml").read_text("utf-8")

@@ -254,13 +254,21 @@ def _honesty(files: RunFiles) -> Iterator[Verdict]:
     if overlap := files.run.get("overlap"):
         text = f"{overlap:,} of the test rows repeat a few-shot row, so the accuracy flatters."
         yield Verdict("overlap", text, ("--test", "OTHER-ROWS.csv"))
-    held = f"encoder: {PREFERRED}" in files.settings  # whose cross-encoder dawgen holds
-    if held and "cross" in (shipped(scores) or "") and scores.get("task") in LEARNT_FROM:
+    held = (f"encoder: {name}" in files.settings for name in (PREFERRED, PACKAGED))
+    if any(held) and _reads_across(scores) and scores.get("task") in LEARNT_FROM:
         text = (
             f"The cross-encoder has learnt from other labelled rows of {scores['task']}, so the "
             "figures are higher than on a task of your own."
         )
         yield Verdict("learnt", text, ("-s", "selection.encoder=minilm"))
+
+
+def _reads_across(scores: dict[str, Any]) -> bool:
+    """Whether the shipped classifier has a cross-encoder, which is a factor of a product with
+    states in a run that compares it."""
+    name = shipped(scores) or ""
+    compared = {each["name"] for each in scores.get("candidates") or []}
+    return "cross" in name or ("cross-encoder" in compared and "embeddings+states" in name)
 
 
 def has_packaged_encoder(files: RunFiles) -> bool:
