@@ -50,10 +50,10 @@ class SelectionSettings(Section):
 
     candidates: Literal["quick", "all", "paper"] | list[CandidateName] = "quick"
     """`paper` is dawgen's prompt alone. `quick` compares it with what takes seconds or a few
-    minutes: zero-shot, logistic regression on TF-IDF, on the backbone's states (but of pairs that MPNet's
-    cross-encoder reads) and on sentence embeddings by an encoder that is on this machine, of
-    single texts also on those of an encoder tuned on the labelled rows, of pairs on how their words
-    match and on what a cross-encoder reads, and on these together; most with and without the
+    minutes: zero-shot, logistic regression on TF-IDF, on the backbone's states (but of pairs that
+    MPNet's cross-encoder reads) and on sentence embeddings by an encoder that is on this machine,
+    of single texts also on those of an encoder tuned on the labelled rows, of pairs on how their
+    words match and on what a cross-encoder reads, and on these together; most with and without the
     written rows, with `--unlabelled` also taught by texts without labels; and the prompt tuned on
     the shots alone. `all` downloads the encoder if need be, and adds encoders tuned on pairs, the
     generator as a classifier and an average. A list names candidates, such as `[tfidf, prompt]`."""
