@@ -3,6 +3,8 @@
 
     python -m tools.sentence_encoder --data DATA --corpora CORPORA --work WORK \
         --out tiny.safetensors
+    python -m tools.sentence_encoder --data DATA --corpora CORPORA --work WORK --no-opinions \
+        --out tiny-pairs.safetensors
 
 ``CORPORA`` has ``wikipedia.txt.xz``, ``questions.txt.xz`` and ``captions.txt.xz`` with a text per
 line, ``DATA`` a folder per task with ``train.jsonl`` and ``test.jsonl``, of which the texts of MNLI
@@ -225,15 +227,17 @@ def main() -> None:
     parser.add_argument("--student", default=PACKAGED)
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--no-opinions", action="store_true", help="Without that lesson.")
     arguments = parser.parse_args()
     torch.manual_seed(arguments.seed)
     rng = np.random.default_rng(arguments.seed)
     sources = arguments.data, arguments.corpora, rng
-    texts, opinions = read_texts(*sources), read_opinions(*sources)
-    lessons = [
-        Lesson(texts, taught_vectors(arguments.teacher, texts, arguments.work)),
-        Lesson(opinions, taught_vectors(arguments.teacher, opinions, arguments.work, tuned=True)),
-    ]
+    read = partial(taught_vectors, arguments.teacher, work=arguments.work)
+    texts = read_texts(*sources)
+    lessons = [Lesson(texts, read(texts))]
+    if not arguments.no_opinions:
+        opinions = read_opinions(*sources)
+        lessons.append(Lesson(opinions, read(opinions, tuned=True)))
     student = SentenceEncoder(arguments.student, "cpu")
     if arguments.student == PACKAGED:  # as it was before
         student.model = packaged_encoder(get_backbone(KNOWN["tiny"]), None)

@@ -160,7 +160,7 @@ def main() -> None:
     pairs = read_pairs(given.data, [*LABELLED], [*LABELLED.values()], draw) + near
     vectors = taught_pairs(pairs, given.work)
     torch.manual_seed(given.seed)
-    student = SentenceEncoder(PACKAGED, "cpu")
+    student = SentenceEncoder(PACKAGED, "cpu", is_pair=True)
     began = perf_counter()
     seen: dict[str, list[tuple[float, float]]] = {}
     found = teach(student, pairs, vectors, given.epochs, rng)

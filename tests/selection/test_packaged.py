@@ -16,7 +16,9 @@ from dawgen.selection.adapter import read_adapter
 from dawgen.selection.cross_encoder import adapter_file, shared_cross_encoder
 from dawgen.selection.encoder import SentenceEncoder, encoder_of, with_encoder
 from dawgen.selection.packaged import CHANGES, packaged_encoder
+from dawgen.selection.parts import Models
 from dawgen.selection.select import wanted
+from dawgen.serving.models import Shelf
 from dawgen.settings import Settings
 from dawgen.settings.layers import build_settings
 from dawgen.settings.selection import PACKAGED
@@ -114,9 +116,24 @@ def test_quick_has_embeddings_without_a_download() -> None:
     assert not any("cross-encoder+alignment" in name or "tuned" in name for name in pairs)
 
 
-def test_its_cross_encoder_reads_both_texts(packaged: SentenceEncoder) -> None:
+def test_pairs_have_changes_of_their_own(packaged: SentenceEncoder) -> None:
+    for_pairs = SentenceEncoder(PACKAGED, "cpu", is_pair=True)
+    assert for_pairs.fingerprint != packaged.fingerprint
+    assert np.abs(for_pairs(TEXTS) - packaged(TEXTS)).max() > 1e-2
+    for name, expected in (("sst2", packaged), ("sick", for_pairs)):
+        models = Models(load_card(name), with_encoder(settings_with()))
+        assert models.encoder.fingerprint == expected.fingerprint
+    shelf = Shelf()
+    one, two, again = (shelf.encoder(PACKAGED, "cpu", is_pair=pair) for pair in (False, True, True))
+    assert one.fingerprint == packaged.fingerprint
+    assert two is again
+    assert two.fingerprint == for_pairs.fingerprint
+
+
+def test_its_cross_encoder_reads_both_texts() -> None:
     file = adapter_file(PACKAGED)
     assert file is not None
+    packaged = SentenceEncoder(PACKAGED, "cpu", is_pair=True)
     read = shared_cross_encoder(packaged, file)
     first = "A man sleeps on a bench."
     seconds = ["Somebody is asleep.", "A person sleeps outside.", "He is awake.", "Nobody sleeps."]

@@ -26,7 +26,12 @@ from dawgen.backbone.registry import known_backbone
 from dawgen.errors import UserError
 from dawgen.selection.adapter import read_adapter
 from dawgen.selection.alignment import ReadPairs, Tokens
-from dawgen.selection.packaged import CHANGES, MAX_LENGTH, packaged_encoder
+from dawgen.selection.packaged import (
+    CHANGES,
+    CHANGES_FOR_PAIRS,
+    MAX_LENGTH,
+    packaged_encoder,
+)
 from dawgen.settings.selection import AUTO, PACKAGED, PREFERRED, SelectionSettings
 from dawgen.storage.folder import folder_hash
 from dawgen.storage.reading import read_json
@@ -63,11 +68,12 @@ class SentenceEncoder:
         crossing: the cross-encoders made of it, by the file of their changes, for all tasks.
     """
 
-    def __init__(self, path: str, device: str = "auto") -> None:
+    def __init__(self, path: str, device: str = "auto", *, is_pair: bool = False) -> None:
         """Load an encoder.
 
         Args:
             path: a name such as ``dawgen/mpnet``, fetched if it is not in the cache, or a folder.
+            is_pair: for tasks of pairs; of the packaged one only are there two.
 
         Raises:
             UserError: there is none, or it cannot be loaded or fetched.
@@ -75,7 +81,7 @@ class SentenceEncoder:
         from transformers import AutoTokenizer
 
         place = _place(path)
-        load = _load_packaged if path == PACKAGED else _load_folder
+        load = partial(_load_packaged, is_pair) if path == PACKAGED else _load_folder
         try:
             with quiet():
                 self.tokenizer = AutoTokenizer.from_pretrained(place)
@@ -276,10 +282,11 @@ def fetch_along(path: str, backbone: str) -> None:
         warn(f"the run does without the sentence encoder {path}: {error}")
 
 
-def _load_packaged(place: Path) -> tuple[Any, int, str]:
+def _load_packaged(is_pair: bool, place: Path) -> tuple[Any, int, str]:
     """The encoder half of the embedded backbone, the most tokens of a text, and a fingerprint."""
-    seal = fingerprint([folder_hash(place), read_adapter(CHANGES).fingerprint])
-    return packaged_encoder(place), MAX_LENGTH, seal
+    changes = CHANGES_FOR_PAIRS if is_pair else CHANGES
+    seal = fingerprint([folder_hash(place), read_adapter(changes).fingerprint])
+    return packaged_encoder(place, changes), MAX_LENGTH, seal
 
 
 def _load_folder(place: Path) -> tuple[Any, int, str]:

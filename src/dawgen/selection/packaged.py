@@ -14,7 +14,9 @@ import torch
 
 from dawgen.selection.adapter import read_adapter
 
-CHANGES = Path(__file__).parent / "sentence_encoders" / "tiny.safetensors"
+_FOLDER = Path(__file__).parent / "sentence_encoders"
+CHANGES, CHANGES_FOR_PAIRS = _FOLDER / "tiny.safetensors", _FOLDER / "tiny-pairs.safetensors"
+"""For single texts, with a lesson on opinions, and for pairs, which lose by it (docs/log.md)."""
 MAX_LENGTH = 256
 """Tokens of a text."""
 _NAMES = {

@@ -101,7 +101,8 @@ class Models:
     @cached_property
     def encoder(self) -> SentenceEncoder:
         """The sentence encoder."""
-        return SentenceEncoder(self.encoder_name, self.settings.backbone.device)
+        device = self.settings.backbone.device
+        return SentenceEncoder(self.encoder_name, device, is_pair=self.card.is_pair)
 
     @cached_property
     def encoder_name(self) -> str:

@@ -10,6 +10,7 @@ from dawgen.backbone.fingerprint import fingerprint_of
 from dawgen.backbone.place import model_place
 from dawgen.selection.encoder import SentenceEncoder
 from dawgen.selection.parts import Models
+from dawgen.settings.selection import PACKAGED
 
 if TYPE_CHECKING:
     from dawgen.settings import BackboneSettings, Settings
@@ -22,7 +23,7 @@ class Shelf:
     def __init__(self) -> None:
         self._backbones: dict[str, Backbone] = {}
         self._loaded: dict[tuple[str, str], Backbone] = {}
-        self._encoders: dict[tuple[str, str], SentenceEncoder] = {}
+        self._encoders: dict[tuple[str, str, bool], SentenceEncoder] = {}
 
     def backbone(self, settings: BackboneSettings) -> Backbone:
         """The model of these settings; settings that differ in ``max_length`` share its weights.
@@ -53,11 +54,12 @@ class Shelf:
             max_length=settings.max_length,
         )
 
-    def encoder(self, path: str, device: str) -> SentenceEncoder:
+    def encoder(self, path: str, device: str, *, is_pair: bool) -> SentenceEncoder:
         """The sentence encoder of these settings; raises UserError as it does."""
-        if (path, device) not in self._encoders:
-            self._encoders[path, device] = SentenceEncoder(path, device)
-        return self._encoders[path, device]
+        key = path, device, is_pair and path == PACKAGED  # of which there are two
+        if key not in self._encoders:
+            self._encoders[key] = SentenceEncoder(path, device, is_pair=is_pair)
+        return self._encoders[key]
 
     @property
     def count(self) -> int:
@@ -80,4 +82,5 @@ class SharedModels(Models):
     @cached_property
     def encoder(self) -> SentenceEncoder:
         """The sentence encoder."""
-        return self._shelf.encoder(self.encoder_name, self.settings.backbone.device)
+        device = self.settings.backbone.device
+        return self._shelf.encoder(self.encoder_name, device, is_pair=self.card.is_pair)
