@@ -282,7 +282,7 @@ def _encoder(files: RunFiles) -> Iterator[Verdict]:
     if has_packaged_encoder(files):
         text = (
             "The sentence embeddings are those of the embedded model. MPNet, a download of 404 MB, "
-            "was 7 points better on five tasks of one text, and 5 on four of pairs; get it, and "
+            "was 7 points better on five tasks of one text, and 4 on four of pairs; get it, and "
             "run again."
         )
         yield Verdict("encoder", text, command=("dawgen", "backbones", "get", "mpnet"))
