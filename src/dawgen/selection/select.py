@@ -39,7 +39,8 @@ _STATES = {name for name in ALL if "states" in name}
 seven tasks, without 75.7; on pool rows there is no difference (docs/log.md)."""
 _CROSS_ALIGNED = {name for name in ALL if "cross-encoder+alignment" in name}
 """Beside the packaged encoder's weaker cross-encoder, the product with embeddings and states is as
-good on all of four tasks, and better on two (docs/log.md)."""
+good on pool rows of four tasks: 71.2 and 71.3 %, of another encoder 70.7 and 70.3
+(docs/log.md)."""
 _MANY_LABELS = 30
 """With 77 labels, heads on states took 13 minutes and brought nothing (docs/log.md)."""
 
