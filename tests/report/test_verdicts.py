@@ -336,11 +336,20 @@ def test_two_labels_that_are_confused(run_folder: Path) -> None:
     ("best", "change"), [(4, "tuning.steps=8"), (0, "tuning.learning_rate=0.1"), (2, None)]
 )
 def test_the_step_at_an_end(run_folder: Path, best: int, change: str | None) -> None:
-    log = "\n".join(json.dumps({"step": step, "dev_accuracy": 0.5}) for step in (0, 2, 4))
-    (run_folder / "prompt" / "log.jsonl").write_text(log)
-    write(run_folder, "prompt/arm.json", {"best_step": best, "learning_rate": 0.3})
+    _tuned(run_folder, best, {step: abs(step - best) for step in (0, 2, 4)})
     verdict = found(run_folder, "step")
     assert (verdict.command if verdict else None) == ((*COMMAND, "-s", change) if change else None)
+
+
+def test_the_last_step_is_not_the_best_one_because_it_was_kept(run_folder: Path) -> None:
+    _tuned(run_folder, 4, {0: 1.0, 2: 0.5, 4: 0.6})  # tuning.checkpoint: last
+    assert found(run_folder, "step") is None
+
+
+def _tuned(run_folder: Path, best: int, losses: dict[int, float]) -> None:
+    looks = [{"step": n, "dev_accuracy": 0.5, "dev_loss": loss} for n, loss in losses.items()]
+    (run_folder / "prompt" / "log.jsonl").write_text("\n".join(map(json.dumps, looks)))
+    write(run_folder, "prompt/arm.json", {"best_step": best, "learning_rate": 0.3})
 
 
 def test_tuning_on_edited_rows_takes_the_runs_own_options(run_folder: Path) -> None:

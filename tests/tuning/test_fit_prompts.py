@@ -255,6 +255,25 @@ class TestCheckpoint:
         state.look(3, DevScore(0.5, 0.7, [1, 1]), toy_card())
         torch.testing.assert_close(state.result().prompt, by_hand)
 
+    @pytest.mark.parametrize(("rule", "kept"), [("accuracy", 2), ("loss", 1), ("last", 4)])
+    def test_which_prompt_is_kept(self, tiny_bart, rule, kept):
+        """The second is the most accurate, the first the likeliest, and the last is neither."""
+        encoded = encode(toy_card(), toy_rows(8, 1), tiny_bart, 4)
+        data = ArmData(encoded, encoded, encoded)
+        state = ArmState(
+            Arm("p", 1, "real"), data, torch.ones(4, 32), toy_settings(checkpoint=rule)
+        )
+        looks = [DevScore(0.5, 0.6, [1, 1]), DevScore(0.8, 0.9, [1, 1])]
+        looks += [DevScore(0.7, 0.7, [1, 1]), DevScore(0.6, 0.8, [1, 1])]
+        prompts = []
+        for step, score in enumerate(looks, 1):
+            state.step(torch.randn(4, 32), 0.1)
+            state.look(step, score, toy_card())
+            prompts.append(state.candidate.clone())
+        assert state.result().best_step == kept
+        assert state.result().dev_loss == looks[kept - 1].loss
+        torch.testing.assert_close(state.result().prompt, prompts[kept - 1])
+
     def test_a_stack_scores_the_averages(self, tiny_bart):
         """At a high rate the last prompt and the average differ, and so do their scores."""
         arm = [Arm("p", 13, "real", learning_rate=1.0)]

@@ -349,12 +349,21 @@ def _confused(files: RunFiles) -> Iterator[Verdict]:
 
 
 def _step(files: RunFiles) -> Iterator[Verdict]:
-    """Whether the chosen step is at an end of the tuning."""
-    looked = [row["step"] for row in files.tuning_log if is_number(row.get("dev_accuracy"))]
+    """Whether the chosen step is at an end of the tuning.
+
+    That the last prompt was kept says nothing where it is always kept; it is the best one if no
+    other was more accurate, or as accurate at a lower loss.
+    """
+    scores = {
+        row["step"]: (row.get("dev_macro_f1", row["dev_accuracy"]), -row["dev_loss"])
+        for row in files.tuning_log
+        if is_number(row.get("dev_accuracy")) and is_number(row.get("dev_loss"))
+    }
     best, rate = files.arm.get("best_step"), files.arm.get("learning_rate")
-    if best is None or not looked:
+    if best is None or not scores:
         return
-    if best == max(looked) > 0:
+    looked = list(scores)
+    if best == max(looked) > 0 and scores[best] == max(scores.values()):
         text = f"The last step, {best:,}, was the best one: the prompt may still get better."
         yield Verdict("step", text, ("-s", f"tuning.steps={2 * best}"))
     elif best <= min(looked) and is_number(rate):

@@ -253,9 +253,12 @@ class TuningSettings(Section):
     noise: NoiseSettings = NoiseSettings()
     eval_every: Positive = 100
     """Steps between evaluations on the development shots (ours, not published)."""
+    checkpoint: Literal["accuracy", "loss", "last"] = "accuracy"
+    """The prompt that is kept: the one of highest accuracy on the development shots (of macro-F1
+    where the card says so), of lowest loss, or the last one (Lester et al.: the best checkpoint of
+    the whole run)."""
     patience: Positive | None = None
-    """Stop after this many evaluations without an improvement. `null`: never (Lester et al.: the
-    best checkpoint of the whole run)."""
+    """Stop after this many evaluations without an improvement. `null`: never."""
     max_grad_norm: Rate | None = None
     """Clip the combined gradient to this norm."""
     average_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0

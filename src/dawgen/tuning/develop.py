@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
@@ -17,6 +17,10 @@ from dawgen.tuning.rows import EncodedRows
 
 if TYPE_CHECKING:
     from dawgen.backbone import Backbone
+
+
+Rule = Literal["accuracy", "loss", "last"]
+"""Which of the prompts that were looked at is kept."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +49,14 @@ class DevScore:
         """Every row was given the same label."""
         return max(self.predicted) == sum(self.predicted)
 
-    def better_than(self, other: DevScore | None) -> bool:
-        """A higher value, or the same at a lower loss."""
-        return other is None or (self.value, -self.loss) > (other.value, -other.loss)
+    def better_than(self, other: DevScore | None, rule: Rule = "accuracy") -> bool:
+        """By accuracy, a higher value or the same at a lower loss; each is better than those
+        before where the last is kept."""
+        if other is None or rule == "last":
+            return True
+        if rule == "loss":
+            return self.loss < other.loss
+        return (self.value, -self.loss) > (other.value, -other.loss)
 
 
 @torch.no_grad()

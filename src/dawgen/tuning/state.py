@@ -59,6 +59,7 @@ class ArmState:
         noise = settings.noise
         self.ensemble = Ensemble(data.synthetic.targets, noise) if noise.ensembling else None
         self.patience = settings.patience
+        self._rule = settings.checkpoint
         self.done = False
         self.history: list[dict[str, Any]] = []
         self._averaged = 0
@@ -106,7 +107,7 @@ class ArmState:
         self._watch_collapse(step, score, card)
         if step < self.plan.first_candidate:
             return
-        if score.better_than(self.best):
+        if score.better_than(self.best, self._rule):
             self.best, self._best_step = score, step
             self._best_prompt = self.candidate.clone()
             self._looks_since_best = 0
