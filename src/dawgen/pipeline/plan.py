@@ -1,4 +1,4 @@
-"""What a run will take, from a probe of a few seconds on this machine and counted work.
+"""What a run will take, from a probe on this machine and counted work.
 
 Each stage is begun for real, on a few rows or steps, and timed; the whole of it is as much longer
 as its counted FLOPs are more. How many rows will be rejected is known only once the generator is
