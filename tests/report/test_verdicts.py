@@ -346,8 +346,28 @@ def test_the_last_step_is_not_the_best_one_because_it_was_kept(run_folder: Path)
     assert found(run_folder, "step") is None
 
 
-def _tuned(run_folder: Path, best: int, losses: dict[int, float]) -> None:
-    looks = [{"step": n, "dev_accuracy": 0.5, "dev_loss": loss} for n, loss in losses.items()]
+@pytest.mark.parametrize(
+    ("losses", "accuracies"),
+    [((0.9, 0.7, 0.6), (0.5, 0.8, 0.7)), ((0.9, 0.6, 0.7), (0.5, 0.7, 0.8))],
+)
+def test_the_last_step_is_the_best_one_by_loss_or_by_accuracy(
+    run_folder: Path, losses: tuple[float, ...], accuracies: tuple[float, ...]
+) -> None:
+    of = dict(zip((0, 2, 4), accuracies, strict=True))
+    _tuned(run_folder, 4, dict(zip(of, losses, strict=True)), of)
+    verdict = found(run_folder, "step")
+    assert verdict is not None
+    assert verdict.command == (*COMMAND, "-s", "tuning.steps=8")
+
+
+def _tuned(
+    run_folder: Path,
+    best: int,
+    losses: dict[int, float],
+    accuracies: dict[int, float] | None = None,
+) -> None:
+    hits = accuracies or dict.fromkeys(losses, 0.5)
+    looks = [{"step": n, "dev_accuracy": hits[n], "dev_loss": losses[n]} for n in losses]
     (run_folder / "prompt" / "log.jsonl").write_text("\n".join(map(json.dumps, looks)))
     write(run_folder, "prompt/arm.json", {"best_step": best, "learning_rate": 0.3})
 

@@ -352,18 +352,21 @@ def _step(files: RunFiles) -> Iterator[Verdict]:
     """Whether the chosen step is at an end of the tuning.
 
     That the last prompt was kept says nothing where it is always kept; it is the best one if no
-    other was more accurate, or as accurate at a lower loss.
+    other was more accurate, or as accurate at a lower loss, or if its loss is the lowest.
     """
-    scores = {
-        row["step"]: (row.get("dev_macro_f1", row["dev_accuracy"]), -row["dev_loss"])
+    rows = [
+        row
         for row in files.tuning_log
         if is_number(row.get("dev_accuracy")) and is_number(row.get("dev_loss"))
-    }
+    ]
     best, rate = files.arm.get("best_step"), files.arm.get("learning_rate")
-    if best is None or not scores:
+    if best is None or not rows:
         return
-    looked = list(scores)
-    if best == max(looked) > 0 and scores[best] == max(scores.values()):
+    looked = [row["step"] for row in rows]
+    likeliest = min(rows, key=lambda row: row["dev_loss"])
+    hits = "dev_macro_f1" if is_number(likeliest.get("dev_macro_f1")) else "dev_accuracy"
+    ablest = max(rows, key=lambda row: (row[hits], -row["dev_loss"]))
+    if best == max(looked) > 0 and best in (likeliest["step"], ablest["step"]):
         text = f"The last step, {best:,}, was the best one: the prompt may still get better."
         yield Verdict("step", text, ("-s", f"tuning.steps={2 * best}"))
     elif best <= min(looked) and is_number(rate):
