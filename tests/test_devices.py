@@ -68,6 +68,7 @@ def test_a_run_of_a_sequence_to_sequence_model(
     run(write_job(tmp_path, model_folder), encoder_folder)
 
 
+@pytest.mark.slow
 def test_a_run_of_a_causal_model(
     tmp_path: Path, tiny_llama: Backbone, encoder_folder: Path
 ) -> None:

@@ -41,6 +41,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Found:
     return home, measure("flan-t5-large", home, scale=16, more=more, call=here)
 
 
+@pytest.mark.slow
 def test_a_small_shape_goes_through_the_preset_with_counts_and_dtype_changed(small: Found) -> None:
     """The presets themselves ask for bf16."""
     assert {build_settings(preset=name)[0].backbone.dtype for name in SHAPES} == {"bf16"}
@@ -57,6 +58,7 @@ def test_a_small_shape_goes_through_the_preset_with_counts_and_dtype_changed(sma
     assert all(one.planned > 0 and one.measured > 0 for one in found["figures"])
 
 
+@pytest.mark.slow
 def test_the_head_has_a_table_of_its_own(small: Found) -> None:
     """As T5 1.1; with the input's for both, logits would be scaled and scores others."""
     backbone = load_backbone(str(small[0] / "model"))
@@ -66,6 +68,7 @@ def test_the_head_has_a_table_of_its_own(small: Found) -> None:
     assert backbone.head.scale == 1.0
 
 
+@pytest.mark.slow
 def test_peft_and_the_exported_checkpoint_give_the_run_s_scores(small: Found) -> None:
     found = small[1]
     assert max(found["differences"].values()) < SAME < found["prompt_moves"] / 2

@@ -33,7 +33,10 @@ def test_every_artefact(harness: Harness, way: str) -> None:
         assert mend(harness, name, way).right(name), name
 
 
-@pytest.mark.parametrize(("part", "nth"), [("tuning-", 4), ("shard-00000.parquet", 1)])
+@pytest.mark.parametrize(
+    ("part", "nth"),
+    [("tuning-", 4), pytest.param("shard-00000.parquet", 1, marks=pytest.mark.slow)],
+)
 def test_a_damaged_state_of_a_stopped_stage(harness: Harness, part: str, nth: int) -> None:
     out = harness.folder / "stopped"
     at = rename_of(harness, part, nth) + (".parquet" in part)  # the shard's hash too

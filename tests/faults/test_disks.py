@@ -6,6 +6,8 @@ import os
 import platform
 from pathlib import Path
 
+import pytest
+
 from dawgen.storage.folder import RunFolder
 from tests.faults.harness import NOTHING, Harness, left_over
 from tests.faults.server import Disturbance
@@ -62,6 +64,7 @@ def test_a_second_process_is_told_of_the_first(harness: Harness) -> None:
     assert_one_sentence(outcome.err, f"pid {os.getpid()} on {platform.node()}")
 
 
+@pytest.mark.slow
 def test_a_clock_that_jumps_by_days(harness: Harness) -> None:
     out: Path = harness.folder / "clock"
     assert harness.run(out, Disturbance(clock=True)).code == 0

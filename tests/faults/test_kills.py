@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import random
 
+import pytest
+
 from tests.faults.harness import Harness, Trial
 from tests.faults.server import Disturbance
 
@@ -26,6 +28,7 @@ def rename_of(harness: Harness, part: str, nth: int = 1) -> int:
     return [number for number, name in enumerate(renames, 1) if part in name][nth - 1]
 
 
+@pytest.mark.slow
 def test_five_kills_at_random_moments_and_named_points_of_one_run(harness: Harness) -> None:
     stream = random.Random(5)
     trial = harness.try_out(
@@ -41,6 +44,7 @@ def test_five_kills_at_random_moments_and_named_points_of_one_run(harness: Harne
     assert_equal(trial)
 
 
+@pytest.mark.slow
 def test_killed_within_generator_tuning_it_goes_on_within_it(harness: Harness) -> None:
     third = rename_of(harness, "generator-", 3)
     trial = harness.try_out([Disturbance(at=(third, "after"))])
@@ -57,6 +61,7 @@ def test_killed_within_prompt_tuning_it_goes_on_within_it(harness: Harness) -> N
     assert_equal(trial)
 
 
+@pytest.mark.slow
 def test_killed_between_the_two_folders_of_a_stage(harness: Harness) -> None:
     prompt = harness.undisturbed.renames.index(str(harness.folder / "undisturbed" / "prompt")) + 1
     assert_equal(harness.try_out([Disturbance(at=(prompt, "after"))]))
