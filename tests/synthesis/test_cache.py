@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from transformers.cache_utils import DynamicLayer
 
-from dawgen.decoding.cache import InPlaceCache, InPlaceLayer, can_decode_in_place
+from dawgen.decoding.cache import InPlaceCache, InPlaceLayer, most_columns
 from dawgen.decoding.transformers import _fill_from_the_end
 
 
@@ -50,5 +52,8 @@ def test_the_last_rows_take_the_places_of_finished_ones():
     assert _fill_from_the_end(torch.tensor([True, True])).tolist() == [0, 1]
 
 
-def test_plain_caches_are_told(tiny_gpt2):
-    assert can_decode_in_place(tiny_gpt2.model)
+def test_how_many_columns_stay_in_place(tiny_gpt2, tiny_gemma, sliding):
+    """All where nothing slides, else the narrowest window, beside layers that see all."""
+    assert most_columns(tiny_gpt2.model) == math.inf
+    assert most_columns(tiny_gemma.model) == 16
+    assert most_columns(sliding.model) == 4

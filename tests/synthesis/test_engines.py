@@ -16,7 +16,7 @@ from dawgen.backbone import Backbone, load_backbone
 from dawgen.backbone.calls import CallLimits
 from dawgen.decoding import Decoding, Generation, Request, TransformersEngine, states
 from dawgen.decoding import transformers as engine_module
-from dawgen.decoding.base import allowed_tokens, read_ids
+from dawgen.decoding.base import allowed_tokens, encode_sources, read_ids
 from dawgen.decoding.sampling import Sampler
 from dawgen.decoding.states import PlainCausalState
 from dawgen.errors import UserError
@@ -252,9 +252,28 @@ def test_finished_rows_are_read_no_more(tiny_gpt2, monkeypatch):
     assert read[1:] == [6, 5, 4, 3, 2, 1]
 
 
-def test_a_sliding_windows_cache_is_left_to_transformers(sliding):
+def test_rows_wider_than_a_sliding_window_are_left_to_transformers(sliding):
     engine = TransformersEngine(sliding, random_prompts(sliding, 1), Decoding())
     assert isinstance(engine._start([(0, (5, 6))], 3), PlainCausalState)
+
+
+@pytest.mark.parametrize("longest", [4, 9])  # 16 columns: all rows fit, and the longest do not
+def test_within_a_sliding_window_texts_are_those_of_one_row_at_a_time(tiny_gemma, longest):
+    """Rows of any lengths are written together where the narrowest window holds them, and by
+    length where it does not; transformers writes each alone with a cache of its own."""
+    prompts = random_prompts(tiny_gemma, 2)
+    decoding = Decoding(max_new_tokens=longest, temperature=0)
+    engine = TransformersEngine(tiny_gemma, prompts, decoding)
+    asked = [Request(text, label, 0) for text in ("a", "a b c", "b a") for label in (0, 1)]
+    together = engine.generate(asked)
+    engine.label_prompts = None  # nothing fits
+    engine.one_length = True
+    assert together == engine.generate(asked)
+    engine = TransformersEngine(tiny_gemma, prompts, decoding)
+    sources = encode_sources(tiny_gemma, asked, 3, engine.frame)
+    rows = [(each.label, source) for each, source in zip(asked, sources, strict=True)]
+    kinds = {type(engine._start([row], longest)) for row in rows}
+    assert PlainCausalState not in kinds if longest == 4 else PlainCausalState in kinds
 
 
 def test_no_text_ends_before_its_least_length(backbone):

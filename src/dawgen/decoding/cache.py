@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import Cache, DynamicCache, PreTrainedModel
-from transformers.cache_utils import DynamicLayer
+from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 
 class InPlaceLayer(DynamicLayer):
@@ -68,10 +69,20 @@ class InPlaceLayer(DynamicLayer):
         self.values = self._value_room[:rows, :, :columns]
 
 
-def can_decode_in_place(model: PreTrainedModel) -> bool:
-    """Whether every layer's cache is plain keys and values: no sliding window, no state."""
-    cache = DynamicCache(config=model.config)
-    return all(type(layer) is DynamicLayer for layer in cache.layers)
+def most_columns(model: PreTrainedModel) -> float:
+    """How many columns a cache that stays in place may hold, so that the model sees what it would.
+
+    Keys and values of all columns are such a cache. A layer with a sliding window forgets what is
+    behind it, so up to the narrowest window it is one too, and 0 columns are where a layer keeps
+    something else.
+    """
+    columns = math.inf
+    for layer in DynamicCache(config=model.config).layers:
+        if type(layer) is DynamicSlidingWindowLayer:
+            columns = min(columns, layer.sliding_window)
+        elif type(layer) is not DynamicLayer:
+            return 0
+    return columns
 
 
 class InPlaceCache(DynamicCache):

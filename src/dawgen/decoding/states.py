@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers import Cache, DynamicCache, EncoderDecoderCache
 
 from dawgen.backbone import Backbone
-from dawgen.decoding.cache import InPlaceCache, can_decode_in_place
+from dawgen.decoding.cache import InPlaceCache, most_columns
 from dawgen.errors import UserError
 
 Source = tuple[int, tuple[int, ...]]
@@ -187,6 +187,13 @@ class CausalState:
         self.next, self.mask = self.next[rows], self.mask[rows]
 
 
+def columns_of(rows: Sequence[Source]) -> int:
+    """Columns of the rows' sources in a :class:`CausalState`, the last prompt vector included."""
+    distinct = list(dict.fromkeys(rows))
+    cuts = openings(distinct)
+    return 1 + max(cuts) + max(len(ids) - cut for (_, ids), cut in zip(distinct, cuts, strict=True))
+
+
 def openings(rows: Sequence[Source]) -> list[int]:
     """How many of each row's first tokens are worth reading apart, once for all rows that share
     them: all of its source where little is shared.
@@ -228,7 +235,8 @@ def _common(one: Sequence[int], other: Sequence[int]) -> int:
 
 
 class PlainCausalState:
-    """Rows of a causal model whose cache is more than keys and values (sliding windows...).
+    """Rows of a causal model whose cache is more than keys and values of all columns: those longer
+    than its sliding window, or any where it keeps a state.
 
     Prompt and source are read for every row, sources all have one length, and finished rows
     stay: such a cache is left to transformers.
@@ -269,12 +277,15 @@ class PlainCausalState:
 State = EncoderDecoderState | CausalState | PlainCausalState
 
 
-def reads_behind_prompts(backbone: Backbone) -> bool:
-    """Whether a causal model can go on from a cached prompt with gaps between the columns."""
+def columns_behind_prompts(backbone: Backbone) -> float:
+    """Up to how many columns, the prompt's included, a causal model can go on from a cached prompt
+    with gaps between the columns; 0 where it cannot."""
     accepted = inspect.signature(backbone.model.base_model.forward).parameters
     # GPT-Neo's local window counts columns, gaps included
     local = "local" in getattr(backbone.model.config, "attention_layers", ())
-    return "position_ids" in accepted and not local and can_decode_in_place(backbone.model)
+    if "position_ids" not in accepted or local:
+        return 0
+    return most_columns(backbone.model)
 
 
 def _distinct(rows: Sequence[Source], device: torch.device) -> tuple[list[Source], Tensor]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
+from math import inf
 
 import torch
 from torch import Tensor
@@ -25,7 +27,8 @@ from dawgen.decoding.states import (
     PromptCache,
     Source,
     State,
-    reads_behind_prompts,
+    columns_behind_prompts,
+    columns_of,
 )
 from dawgen.errors import UserError
 
@@ -58,12 +61,13 @@ class TransformersEngine:
         self.end_id = backbone.end_of(self.frame)
         self.sampler = Sampler(allowed_tokens(backbone, self.frame), self.end_id, decoding)
         self.label_prompts: PromptCache | None = None
-        self.one_length = False
+        self.most_columns = 0.0
         if not backbone.is_encoder_decoder:
-            self.one_length = not reads_behind_prompts(backbone)
-            if not self.one_length:
+            self.most_columns = columns_behind_prompts(backbone)
+            if self.most_columns >= prompts.shape[1]:
                 with torch.inference_mode():
                     self.label_prompts = PromptCache(backbone, self.prompts)
+        self.one_length = not backbone.is_encoder_decoder and self.label_prompts is None
         self._check()
 
     @torch.inference_mode()
@@ -93,9 +97,10 @@ class TransformersEngine:
         """log p of some tokens behind sources of two lengths: by steps, and in one pass [2,6]."""
         backbone, length = self.backbone, self.prompts.shape[1]
         target = backbone.ordinary_token_ids()[:6]
-        texts = ("a", "a") if self.one_length else ("a", "a a a")
-        sources = [backbone.encode_source(text, length, self.frame) for text in texts]
+        sources = [backbone.encode_source(text, length, self.frame) for text in ("a", "a a a")]
         rows = [(0, tuple(source)) for source in sources]
+        if not (backbone.is_encoder_decoder or self._fits(rows, len(target))):
+            sources, rows = [sources[0]] * 2, [rows[0]] * 2  # all of one length
         by_steps = self._step_log_probs(rows, target, self.sampler.forbidden[:0])
         prompts = self.prompts[[0, 0]].to(backbone.dtype)
         scores = backbone.token_log_probs(prompts, sources, [target, target])
@@ -117,9 +122,10 @@ class TransformersEngine:
 
         @torch.inference_mode()
         def work(batch: list[int]) -> None:
-            ids = self._write([requests[i] for i in batch], [sources[i] for i in batch])
-            texts = [read_ids(self.backbone, row, self.frame) for row in ids.tolist()]
-            written.update(zip(batch, texts, strict=True))
+            for some in self._that_fit(batch, requests, sources):  # a part of a batch may not
+                ids = self._write([requests[i] for i in some], [sources[i] for i in some])
+                texts = [read_ids(self.backbone, row, self.frame) for row in ids.tolist()]
+                written.update(zip(some, texts, strict=True))
 
         calls = list(self._batches(requests, sources))
         if self.backbone.device.type == "cpu":
@@ -174,11 +180,35 @@ class TransformersEngine:
         for i in order:
             other = self.one_length and batch and len(sources[i]) != len(sources[batch[0]])
             if len(batch) == size or other:
-                yield batch
+                yield from self._that_fit(batch, requests, sources)
                 batch = []
             batch.append(i)
         if batch:
+            yield from self._that_fit(batch, requests, sources)
+
+    def _that_fit(
+        self, batch: list[int], requests: Sequence[Request], sources: Sequence[Sequence[int]]
+    ) -> Iterator[list[int]]:
+        """The batch; where it is wider than a sliding window, its rows by their length."""
+        rows = [(requests[i].label, tuple(sources[i])) for i in batch]
+        if self.label_prompts is None or self._fits(rows, self.decoding.max_new_tokens):
             yield batch
+            return
+
+        def length(i: int) -> int:
+            return len(sources[i])
+
+        for _, some in groupby(sorted(batch, key=length), length):
+            yield list(some)
+
+    def _fits(self, rows: Sequence[Source], columns: int) -> bool:
+        """Whether rows of a causal model can go on from a cached prompt, to texts of ``columns``
+        tokens."""
+        if self.label_prompts is None:
+            return False
+        if self.most_columns == inf:
+            return True
+        return self.label_prompts.length + columns_of(rows) + columns <= self.most_columns
 
     def _batch_size(self, requests: int) -> int:
         """Rows of a batch: such that there is one for every thread, if it is worth it."""
@@ -218,10 +248,10 @@ class TransformersEngine:
         return texts
 
     def _start(self, rows: Sequence[Source], columns: int) -> State:
-        if self.label_prompts is not None:
-            return CausalState(self.backbone, self.label_prompts, rows, columns)
         if self.backbone.is_encoder_decoder:
             return EncoderDecoderState(self.backbone, self.prompts, rows, columns)
+        if self.label_prompts is not None and self._fits(rows, columns):
+            return CausalState(self.backbone, self.label_prompts, rows, columns)
         return PlainCausalState(self.backbone, self.prompts, rows)
 
 
