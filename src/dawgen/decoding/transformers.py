@@ -122,7 +122,8 @@ class TransformersEngine:
 
         @torch.inference_mode()
         def work(batch: list[int]) -> None:
-            for some in self._that_fit(batch, requests, sources):  # a part of a batch may not
+            # where memory was short this is a part of a batch, which may be wider than the whole
+            for some in self._that_fit(batch, requests, sources):
                 ids = self._write([requests[i] for i in some], [sources[i] for i in some])
                 texts = [read_ids(self.backbone, row, self.frame) for row in ids.tolist()]
                 written.update(zip(some, texts, strict=True))
@@ -189,7 +190,7 @@ class TransformersEngine:
     def _that_fit(
         self, batch: list[int], requests: Sequence[Request], sources: Sequence[Sequence[int]]
     ) -> Iterator[list[int]]:
-        """The batch; where it is wider than a sliding window, its rows by their length."""
+        """The batch as one; where it is wider than a sliding window, its rows by their length."""
         rows = [(requests[i].label, tuple(sources[i])) for i in batch]
         if self.label_prompts is None or self._fits(rows, self.decoding.max_new_tokens):
             yield batch

@@ -2,6 +2,7 @@
 
 from dawgen.settings.tree import (
     BackboneSettings,
+    CheckpointRule,
     Combine,
     EvaluationSettings,
     GeneratorSettings,
@@ -14,6 +15,7 @@ from dawgen.settings.tree import (
 
 __all__ = [
     "BackboneSettings",
+    "CheckpointRule",
     "Combine",
     "EvaluationSettings",
     "GeneratorSettings",

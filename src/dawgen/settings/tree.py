@@ -29,6 +29,7 @@ Combine = Literal[
     "synthetic-then-real",
 ]
 RateUnit = Literal["absolute", "embedding"]
+CheckpointRule = Literal["accuracy", "loss", "last"]
 
 
 class BackboneSettings(Section):
@@ -253,7 +254,7 @@ class TuningSettings(Section):
     noise: NoiseSettings = NoiseSettings()
     eval_every: Positive = 100
     """Steps between evaluations on the development shots (ours, not published)."""
-    checkpoint: Literal["accuracy", "loss", "last"] = "accuracy"
+    checkpoint: CheckpointRule = "accuracy"
     """The prompt that is kept: the one of highest accuracy on the development shots (of macro-F1
     where the card says so), of lowest loss, or the last one (Lester et al.: the best checkpoint of
     the whole run)."""

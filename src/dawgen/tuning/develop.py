@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -17,10 +17,7 @@ from dawgen.tuning.rows import EncodedRows
 
 if TYPE_CHECKING:
     from dawgen.backbone import Backbone
-
-
-Rule = Literal["accuracy", "loss", "last"]
-"""Which of the prompts that were looked at is kept."""
+    from dawgen.settings import CheckpointRule
 
 
 @dataclass(frozen=True)
@@ -49,7 +46,7 @@ class DevScore:
         """Every row was given the same label."""
         return max(self.predicted) == sum(self.predicted)
 
-    def better_than(self, other: DevScore | None, rule: Rule = "accuracy") -> bool:
+    def better_than(self, other: DevScore | None, rule: CheckpointRule = "accuracy") -> bool:
         """By accuracy, a higher value or the same at a lower loss; each is better than those
         before where the last is kept."""
         if other is None or rule == "last":
