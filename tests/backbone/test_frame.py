@@ -10,13 +10,15 @@ import pytest
 
 from dawgen.backbone import Backbone
 from dawgen.backbone.choose_frame import frame_for
-from dawgen.backbone.frame import PLAIN, Frame, load_frame, save_frame
+from dawgen.backbone.frame import Frame, load_frame, save_frame
+from dawgen.decoding.base import allowed_tokens
 from dawgen.errors import UserError
 from dawgen.tasks import Row, load_card, render_generator
 from tests.conftest import CHAT_TEMPLATE, chat_tokenizer, word_tokenizer
 
 PAIRS, SINGLE = load_card("sick"), load_card("sst2")
 TEXTS = ("a man is old", "no man is 12")
+CAUSAL = ["tiny_gpt2", "tiny_llama", "tiny_gemma", "tiny_qwen"]
 
 
 def chatting(backbone: Backbone, template: str | None) -> Backbone:
@@ -79,12 +81,42 @@ def test_turns_without_room_are_left_out_the_first_ones_before_the_last(
     assert tiny_chat.encode_source("", 4, frame, [long, ("", "a dog")]) == one
 
 
-def test_turns_of_a_plain_frame_end_as_its_texts_do(tiny_llama: Backbone) -> None:
-    frame = frame_for(SINGLE, tiny_llama)
-    ids = tiny_llama.encode_source("", 4, frame, [("", "a dog")])
-    words = tiny_llama.tokenizer("Review: a dog")["input_ids"]
-    again = tiny_llama.tokenizer("\nReview:", add_special_tokens=False)["input_ids"]
-    assert ids == [*words, tiny_llama.end_id, *again]
+@pytest.mark.parametrize("name", CAUSAL)
+def test_turns_of_a_plain_frame_are_lines_of_a_running_text(
+    name: str, request: pytest.FixtureRequest
+) -> None:
+    backbone: Backbone = request.getfixturevalue(name)
+    tokens = backbone.tokenizer
+    ids = backbone.encode_source("", 4, frame_for(SINGLE, backbone), [("", "a dog\nruns")])
+    assert ids == tokens("Review: a dog runs\nReview:")["input_ids"]
+    ids = backbone.encode_source("a man", 4, frame_for(PAIRS, backbone), [TEXTS])
+    premise = f"Premise: {TEXTS[0]}\nHypothesis: {TEXTS[1]}\nPremise: a man\nHypothesis:"
+    assert ids == tokens(premise)["input_ids"]
+
+
+def test_turns_end_with_the_models_mark_where_no_token_is_a_line_break(
+    tiny_gpt2: Backbone,
+) -> None:
+    tokenizer = word_tokenizer()
+    backbone = Backbone(tiny_gpt2.model, tokenizer, name="words", fingerprint="")
+    frame = frame_for(SINGLE, backbone)
+    assert frame == Frame("plain", "Review: ", "\n", again="\nReview: ")
+    ids = backbone.encode_source("", 4, frame, [("", "a man")])
+    lead, *review, _ = tokenizer("Review:")["input_ids"]
+    text = tokenizer("a man", add_special_tokens=False)["input_ids"]
+    assert ids == [lead, *review, *text, backbone.end_id, *review]
+
+
+@pytest.mark.parametrize("name", CAUSAL)
+def test_the_line_break_that_ends_a_text_is_the_only_one_written(
+    name: str, request: pytest.FixtureRequest
+) -> None:
+    backbone: Backbone = request.getfixturevalue(name)
+    frame = frame_for(PAIRS, backbone)
+    allowed = allowed_tokens(backbone, frame).nonzero().flatten().tolist()
+    written = [i for i in allowed if "\n" in backbone.texts.raw.decode([i])]
+    assert written == [backbone.end_of(frame)]
+    assert allowed_tokens(backbone, Frame(end="")).sum() >= len(allowed)
 
 
 def test_special_names_in_texts_and_requests_stay_text(tiny_chat: Backbone) -> None:
@@ -156,19 +188,19 @@ def test_templates_of_several_makes(tiny_chat: Backbone, name: str) -> None:
     assert ids == backbone.tokenizer(words, add_special_tokens=False)["input_ids"]
 
 
-@pytest.mark.parametrize("name", ["tiny_gpt2", "tiny_llama", "tiny_gemma", "tiny_qwen"])
+@pytest.mark.parametrize("name", CAUSAL)
 def test_plain_models_read_the_words_of_the_card(name: str, request: pytest.FixtureRequest) -> None:
     backbone: Backbone = request.getfixturevalue(name)
     frame = frame_for(PAIRS, backbone)
-    assert frame == Frame("plain", "Premise: ", "\nHypothesis: ", again="\nPremise: ")
-    text = f"Premise: {TEXTS[0]}\nHypothesis: {TEXTS[1]}"
+    assert frame == Frame("plain", "Premise: ", "\nHypothesis: ", end="\n", again="Premise: ")
+    text = f"Premise: {TEXTS[0]}\nHypothesis: {TEXTS[1]}\n"
     tokens = backbone.tokenizer
-    assert whole(backbone, frame, *TEXTS) == [*tokens(text)["input_ids"], backbone.end_id]
-    first = [*tokens(f"Premise: {TEXTS[0]}")["input_ids"], backbone.end_id]
+    assert whole(backbone, frame, *TEXTS) == tokens(text)["input_ids"]
+    first = tokens(f"Premise: {TEXTS[0]}\n")["input_ids"]
     assert whole(backbone, frame, "", TEXTS[0]) == first
     single = frame_for(SINGLE, backbone)
     assert single is not None
-    ids = [*tokens(f"Review: {TEXTS[0]}")["input_ids"], backbone.end_id]
+    ids = tokens(f"Review: {TEXTS[0]}\n")["input_ids"]
     assert whole(backbone, single, "", TEXTS[0]) == ids
 
 
@@ -184,11 +216,11 @@ def test_words_take_no_second_blank_where_the_tokenizer_makes_them(tiny_gpt2: Ba
 @pytest.mark.parametrize(
     ("template", "frame"),
     [
-        (None, PLAIN),
-        ("{text2} after {text1}", PLAIN),
-        ("{text1}\n{text2}\n", Frame("plain", "", "\n", again="\n")),
-        ("A: {text1}B: {text2}", Frame("plain", "A: ", "B: ", again="\nA: ")),
-        ("{text1} implies {text2}", Frame("plain", "", " implies ", again="\n")),
+        (None, Frame("plain", "", "\n", end="\n")),
+        ("{text2} after {text1}", Frame("plain", "", "\n", end="\n")),
+        ("{text1}\n{text2}\n", Frame("plain", "", "\n", end="\n")),
+        ("A: {text1}B: {text2}", Frame("plain", "A: ", "B: ", end="\n", again="A: ")),
+        ("{text1} implies {text2}", Frame("plain", "", " implies ", end="\n")),
     ],
 )
 def test_infixes_of_cards(tiny_gpt2: Backbone, template: str | None, frame: Frame) -> None:
@@ -205,7 +237,7 @@ def test_special_tokens_of_a_cards_words_are_tokens(tiny_llama: Backbone) -> Non
 
 
 def test_the_setting_chooses(tiny_chat: Backbone, tiny_gpt2: Backbone, tiny_bart: Backbone) -> None:
-    plain = Frame("plain", "Premise: ", "\nHypothesis: ", again="\nPremise: ")
+    plain = Frame("plain", "Premise: ", "\nHypothesis: ", end="\n", again="Premise: ")
     assert frame_for(PAIRS, tiny_chat, "plain") == plain
     assert frame_for(PAIRS, tiny_chat, "chat") == frame_for(PAIRS, tiny_chat)
     assert frame_for(PAIRS, tiny_bart) is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from dawgen.backbone.frame import PLAIN, Frame
+from dawgen.backbone.frame import LINE_BREAK, Frame, line_break
 from dawgen.errors import UserError, first_line
 
 if TYPE_CHECKING:
@@ -34,24 +34,32 @@ def frame_for(card: TaskCard, backbone: BackboneText, choice: str = "auto") -> F
             )
         return None
     if choice == "plain" or (choice == "auto" and not backbone.tokenizer.chat_template):
-        return plain_frame(card)
+        return plain_frame(card, backbone)
     try:
         return chat_frame(card, backbone)
     except UserError as error:
         if choice == "chat":
             raise
         backbone.warn_once("chat", f"{error} Its generator reads plain texts.")
-        return plain_frame(card)
+        return plain_frame(card, backbone)
 
 
-def plain_frame(card: TaskCard) -> Frame:
-    """The words of the card's ``causal_template``; text1 and a line break where it has none."""
+def plain_frame(card: TaskCard, backbone: BackboneText) -> Frame:
+    """The words of the card's ``causal_template``; text1 and a line break where it has none.
+
+    A text ends with its line, as running text does: an end mark inside it is nothing that a model
+    without a chat template has read, so behind earlier turns it would not write one. Where no
+    token stands for a line break, the model's own end mark ends it.
+    """
     before, found, rest = (card.causal_template or "").partition("{text1}")
     if not found or "{text2}" in before:
-        return PLAIN
-    between = rest.partition("{text2}")[0] if card.is_pair else "\n"
-    before = _ending_in_space(before)
-    return Frame("plain", before, _ending_in_space(between), again=f"\n{before}")
+        before, between = "", LINE_BREAK
+    else:
+        between = rest.partition("{text2}")[0] if card.is_pair else LINE_BREAK
+        before, between = _ending_in_space(before), _ending_in_space(between)
+    if line_break(backbone.texts) is None:
+        return Frame("plain", before, between, again=f"{LINE_BREAK}{before}")
+    return Frame("plain", before, between, end=LINE_BREAK, again=before)
 
 
 def _ending_in_space(words: str) -> str:

@@ -26,6 +26,7 @@ FrameName = Literal["plain", "chat"]
 Turn = tuple[str, str]
 """An earlier row: its text1 ("" for none) and the text that was written behind it."""
 FILE = "frame.json"
+LINE_BREAK = "\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,10 @@ class Frame:
 
     Attributes:
         request: what a chat's user says where there is no text1.
-        end: the special token that ends the text; "" is the model's own end mark.
-        again: between a text's end mark and the next text1; "" where no turn can follow.
+        end: the special token that ends the text, or a line break, which ends a line of running
+            text; "" is the model's own end mark.
+        again: between a text's end and the next text1; "" where no turn can follow, but behind
+            a line break.
     """
 
     kind: FrameName = "plain"
@@ -53,6 +56,11 @@ class Frame:
         """What is read, in words: behind a text1, or ``""`` where there is none."""
         inner = text1 or self.request
         return f"{self.before}{inner}{self.between}" if inner else self.before
+
+    @property
+    def ends_line(self) -> bool:
+        """Whether a text is one line, so that its end is what a model puts there by itself."""
+        return self.end == LINE_BREAK
 
 
 PLAIN = Frame(again="\n")
@@ -68,21 +76,29 @@ class FramedText:
             end_id: the model's own end mark.
 
         Raises:
-            UserError: the tokenizer has no such special token as ends the text.
+            UserError: the tokenizer has no such token as ends the text.
         """
-        if frame.end and frame.end not in texts.special:
-            raise UserError(
-                f"A generator's texts end with {frame.end}, which is no special token of this "
-                "model; name the model that it was tuned on."
-            )
         self.texts = texts
-        self.end_id = texts.special[frame.end] if frame.end else end_id
+        self.ends_line = frame.ends_line
+        self.end_id = self._end(frame.end) if frame.end else end_id
+        self.takes_turns = bool(frame.again) or frame.ends_line
         # A chat template says itself what begins a text; elsewhere the tokenizer puts it there.
         self.lead = [] if frame.kind == "chat" else texts.around[0]
         self.before, self.first_blank = self._piece(frame.before)
         self.between, self.second_blank = self._piece(frame.between, behind="a")
-        self.again, self.blank_again = self._piece(frame.again)
+        behind = f"a{LINE_BREAK}" if self.ends_line else ""
+        self.again, self.blank_again = self._piece(frame.again, behind)
         self.request = frame.request
+
+    def _end(self, end: str) -> int:
+        found = line_break(self.texts) if self.ends_line else self.texts.special.get(end)
+        if found is None:
+            name, kind = ("a line break", "token") if self.ends_line else (end, "special token")
+            raise UserError(
+                f"A generator's texts end with {name}, which is no {kind} of this model; name the "
+                "model that it was tuned on."
+            )
+        return found
 
     def _piece(self, words: str, behind: str = "") -> tuple[list[int], str]:
         """Ids of the words around a text, and the blank that the text behind them begins with.
@@ -140,12 +156,23 @@ class FramedText:
         return [*self._text(asked, blank), *self.between] if asked else []
 
     def target(self, text: str, source: str) -> list[int]:
-        """A text to be written behind ``source`` ("" for none), and its end mark."""
+        """A text to be written behind ``source`` ("" for none), and its end mark.
+
+        Where texts end with their line, line breaks inside are read as blanks.
+        """
+        text = " ".join(text.splitlines()) if self.ends_line else text
         blank = self.second_blank if source or self.request else self.first_blank
         return [*self._text(text, blank), self.end_id]
 
     def _text(self, text: str, blank: str) -> list[int]:
         return self.texts.text_ids(f"{blank}{text}")
+
+
+def line_break(texts: TextTokenizer) -> int | None:
+    """The token that ends a line; None of a tokenizer that has no such token of its own."""
+    line, front = texts.text_ids(f"a{LINE_BREAK}"), texts.text_ids("a")
+    whole = len(line) == len(front) + 1 and texts.raw.decode(line).endswith(LINE_BREAK)
+    return line[-1] if whole and line[:-1] == front else None
 
 
 def frame_json(frame: Frame | None) -> dict[str, str] | None:

@@ -145,6 +145,12 @@ class Backbone(BackboneText):
         size = min(len(self.tokenizer), self.table().shape[0])
         return [i for i in range(size) if i not in special]
 
+    def line_break_ids(self) -> list[int]:
+        """Ids of the ordinary tokens that have a line break in them."""
+        ids = self.ordinary_token_ids()
+        texts = self.texts.raw.decode_batch([[i] for i in ids], skip_special_tokens=False)
+        return [i for i, text in zip(ids, texts, strict=True) if "\n" in text]
+
     @cached_property
     def embedding_scale(self) -> float:
         """Root mean square of the entries of the model's word vectors, as it embeds them.

@@ -186,6 +186,8 @@ class BackboneText:
 
     def end_name(self, frame: Frame | None) -> str:
         """The token of :meth:`end_of` in words."""
+        if frame is not None and frame.ends_line:
+            return " (line break)"
         return str(self.tokenizer.convert_ids_to_tokens(self.end_of(frame)))
 
     def encode_source(
@@ -210,7 +212,7 @@ class BackboneText:
             ids = self.texts.encode([text])[0]
             return self.texts.encode([text], room)[0] if self._is_cut(ids, room) else ids
         framed = self.framed(frame)
-        if turns and framed.again:
+        if turns and framed.takes_turns:
             return framed.behind_turns(text, turns, room)
         if not text:
             return framed.nothing.copy()

@@ -84,10 +84,14 @@ class Engine(Protocol):
 
 
 def allowed_tokens(backbone: Backbone, frame: Frame | None = None) -> Tensor:
-    """[V] bool: tokens that may be written. Specials, unknown and padding rows may not."""
+    """[V] bool: tokens that may be written. Specials, unknown and padding rows may not, nor, where
+    a text ends with its line, other tokens with a line break in them.
+    """
     size = int(backbone.head.weight.shape[0])
     allowed = torch.zeros(size, dtype=torch.bool)
     allowed[[i for i in backbone.ordinary_token_ids() if i < size]] = True
+    if frame is not None and frame.ends_line:
+        allowed[[i for i in backbone.line_break_ids() if i < size]] = False
     allowed[backbone.end_of(frame)] = True
     return allowed.to(backbone.device)
 
