@@ -74,6 +74,13 @@ Seed = Annotated[
 Shots = Annotated[
     int | None, typer.Option(metavar="N", help="Rows per label to learn from: -s shots=N.")
 ]
+Quick = Annotated[
+    bool,
+    typer.Option(
+        "--quick",
+        help="Choose a classifier by your rows alone: no rows are written, no prompt is tuned.",
+    ),
+]
 ClusterAddress = Annotated[
     str | None,
     typer.Option("--cluster", metavar="ADDRESS", help="Distribute the work over a Ray cluster."),
@@ -107,7 +114,8 @@ def read_settings(
 
 def with_short(over: list[str] | None, **short: int | None) -> list[str]:
     """The changes of settings, with those that have an option of their own."""
-    return [*(over or []), *(f"{name}={n}" for name, n in short.items() if n is not None)]
+    given = ((name, str(value).lower()) for name, value in short.items() if value is not None)
+    return [*(over or []), *(f"{name}={value}" for name, value in given)]
 
 
 def open_stage(task: str, settings: Settings, out: Path, **files: str | None) -> Context:

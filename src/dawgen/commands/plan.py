@@ -10,6 +10,7 @@ from dawgen.commands.options import (
     Config,
     Dev,
     Preset,
+    Quick,
     Seed,
     Set,
     Shots,
@@ -30,6 +31,7 @@ def plan(
         float | None, typer.Option(min=0, help="Price of an hour on this machine, in any currency.")
     ] = None,
     synthetic: Synthetic = None,
+    quick: Quick = False,
     seed: Seed = None,
     shots: Shots = None,
     over: Set = None,
@@ -39,10 +41,12 @@ def plan(
     """Estimate time, memory, disk, energy and cost of `dawgen run` on this machine."""
     from dawgen.backbone import load_backbone
     from dawgen.pipeline import plan as planning
+    from dawgen.pipeline.quick import with_all_rows
     from dawgen.synthesis.importing import Given
-    from dawgen.tasks.job import load_job
+    from dawgen.tasks.job import card_of, load_job
 
-    settings = read_settings(preset, config, over, seed=seed, shots=shots)
+    settings = read_settings(preset, config, over, seed=seed, shots=shots, quick=quick or None)
+    settings = with_all_rows(settings, card_of(task))
     job = load_job(task, settings, train=train, dev=dev, test=test)
     backbone = load_backbone(settings.backbone)
     backbone.label_word_ids(job.card)

@@ -18,6 +18,7 @@ from dawgen.commands.options import (
     MaxKwh,
     Out,
     Preset,
+    Quick,
     Seed,
     Set,
     Shots,
@@ -41,6 +42,7 @@ def run(
     dev: Dev = None,
     test: Test = None,
     out: Out = Path("runs/latest"),
+    quick: Quick = False,
     seed: Seed = None,
     shots: Shots = None,
     over: Set = None,
@@ -63,7 +65,7 @@ def run(
     from dawgen.settings.layers import build_settings
     from dawgen.terminal import screen
 
-    overrides = with_short(over, seed=seed, shots=shots)
+    overrides = with_short(over, seed=seed, shots=shots, quick=quick or None)
     settings, used = build_settings(preset=preset, file=config, overrides=overrides)
     with redirect_stdout(sys.stderr) if as_json else nullcontext():
         result = pipeline.run(
@@ -84,7 +86,8 @@ def run(
         _show_several(result.folder, result.scores, as_json)
         return
     if as_json:
-        account = {name: result.ledger[name] for name in ("attempted", "kept", "rejected")}
+        ledger = result.ledger
+        account = {name: ledger[name] for name in ("attempted", "kept", "rejected") if ledger}
         found = {"folder": str(result.folder), "overlap": result.overlap, "rows": account}
         typer.echo(json.dumps(found | {"scores": result.scores}, ensure_ascii=False))
         return

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from huggingface_hub import EvalResult, ModelCardData
 
 from dawgen.backbone.registry import known_backbone
+from dawgen.report.candidates import WRITTEN
 from dawgen.report.read import read_run
 from dawgen.report.verdicts import about_rows
 from dawgen.storage.reading import as_dawgen_writes, read_json
@@ -31,11 +32,14 @@ _LOADING = {
 }
 _LIMITS = """## Limits
 
-It knows the task from a handful of rows and from machine-written ones that nobody has checked. It
-labels every row, also those that have none of the labels. It carries the biases of the backbone and
-of the text its synthetic rows began with. Do not let it decide about people. Rows longer than the
-backbone reads are cut.
+It knows the task from a handful of rows{written}. It labels every row, also those that have none of
+the labels. It carries the biases of the models that it reads with{sources}. Do not let it decide
+about people. Rows longer than these read are cut.
 """
+_OF_WRITTEN = {
+    "written": " and from machine-written ones that nobody has checked",
+    "sources": " and of the text its synthetic rows began with",
+}
 _LIBRARY = {
     "peft": "peft",
     "hf": "transformers",
@@ -60,6 +64,14 @@ class Exported:
     backbone: Backbone | None
     encoder: str | None = None
     prompted: bool = False
+
+    @property
+    def knows_written(self) -> bool:
+        """Whether it has learnt from written rows."""
+        name = self.choice
+        if name is None or name in ("prompt", "noisy-channel", "average"):
+            return True
+        return name.endswith(WRITTEN)
 
 
 def model_card(run: Path, card: TaskCard, settings: Settings, what: Exported, to: str) -> str:
@@ -88,11 +100,13 @@ def model_card(run: Path, card: TaskCard, settings: Settings, what: Exported, to
             f"# {plain(card.name)}: {_LOADING[to]}\n",
             _introduction(card, settings, what, record),
             _scores(card, scores, "this prompt" if what.choice is None else "this classifier"),
-            _written_rows(run),
+            _written_rows(run) if what.knows_written else "",
             _use(card, what, to),
-            _LIMITS,
+            _LIMITS.format_map(
+                _OF_WRITTEN if what.knows_written else dict.fromkeys(_OF_WRITTEN, "")
+            ),
         ]
-        return "\n".join(parts)
+        return "\n".join(part for part in parts if part)
 
 
 def is_local(name: str) -> bool:
@@ -119,7 +133,8 @@ def _evaluation(card: TaskCard, scores: dict[str, Any]) -> list[EvalResult] | No
 def _introduction(
     card: TaskCard, settings: Settings, what: Exported, record: dict[str, Any]
 ) -> str:
-    shots = (record.get("rows") or {}).get("train")
+    rows = record.get("rows") or {}
+    shots = rows.get("train") if what.choice is None else rows.get("used", rows.get("train"))
     backbone = what.backbone
     model = (
         []
@@ -131,15 +146,18 @@ def _introduction(
     )
     if backbone is not None and what.prompted:
         model = [["template", backbone.template(card)], *model]
+    written = [
+        ["generator", settings.generator.method],
+        ["synthetic rows combined by", settings.tuning.combine],
+    ]
     facts = [
         ["task", f"{card.name}, version {card.version}. {card.description}"],
         ["labels", ", ".join(f"{label} ({card.label_words[label]})" for label in card.labels)],
         ["columns", ", ".join(card.columns[role] for role in card.roles)],
         *model,
-        ["few-shot rows", f"{shots:,}" if shots else "unknown"],
-        ["few-shot rows' hash", str((record.get("data") or {}).get("train", "unknown"))],
-        ["generator", settings.generator.method],
-        ["synthetic rows combined by", settings.tuning.combine],
+        ["labelled rows that it learnt from", f"{shots:,}" if shots else "unknown"],
+        ["hash of the training rows", str((record.get("data") or {}).get("train", "unknown"))],
+        *(written if what.knows_written else []),
         ["seed", str(settings.seed)],
         ["made with", f"dawgen {record.get('dawgen', 'unknown')}"],
     ]

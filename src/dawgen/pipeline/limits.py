@@ -110,10 +110,10 @@ class Costs:
         """The part of :meth:`record` that was measured; ``peak``: FLOP/s of the machine."""
 
         def energy_per(name: str, count: float) -> float | None:
-            energy = self.spent[name].energy_kwh
-            if energy is None or run.stages[name]["skipped"] or not count:
+            cost = self.spent.get(name)  # a quick run has no such stage
+            if cost is None or cost.energy_kwh is None or run.stages[name]["skipped"] or not count:
                 return None
-            return energy / count
+            return cost.energy_kwh / count
 
         peaks = [cost.peak_memory_mib for cost in self.spent.values()]
         return {

@@ -27,6 +27,7 @@ from dawgen.generator.fit import Tuner, label_prompt_start
 from dawgen.machine.meter import Cost, Meter
 from dawgen.pipeline.plan_selection import SelectionPlan
 from dawgen.pipeline.planned import Plan, Range, StagePlan, exactly
+from dawgen.pipeline.quick import names_alone
 from dawgen.pipeline.reader import PromptReader
 from dawgen.pipeline.stage_work import Counter
 from dawgen.pipeline.stages import BASELINE, arms_of
@@ -60,6 +61,8 @@ def plan(job: Job, backbone: Backbone, settings: Settings, given: Given | None =
         given: rows from elsewhere; then no generator is tuned and nothing is written.
     """
     probe = _Probe(Counter(job, backbone, settings), Meter())
+    if settings.quick:
+        return probe.quick()
     candidates: dict[str, float] = {}
     wants_baseline = BASELINE in arms_of(settings)
     first = [_measured("prompt tuning on the few shots", probe.baseline)] if wants_baseline else []
@@ -197,6 +200,20 @@ class _Probe:
         per_row = evaluation.seconds.least / max(1, len(self.job.scored))
         arms = len(arms_of(self.settings)) + 1  # and zero-shot
         return SelectionPlan(self.job, self.backbone, self.settings, self.meter, per_row / arms)
+
+    def quick(self) -> Plan:
+        """Of a run that only chooses a classifier."""
+        names = names_alone(self.settings, self.job.card)
+        chosen = self.settings.selection.model_copy(update={"candidates": names})
+        self.settings = self.settings.model_copy(update={"selection": chosen})
+        evaluation = _measured("labelling rows", self.evaluation)
+        selection = _measured("classifiers", partial(self.selection, evaluation))
+        with hushed():
+            stages = [selection.stage(0, read=False, alone=True)]
+            found = selection.candidates()
+        tokens = fitting_tokens(self.backbone, graph=True)
+        size = _PREDICTION_BYTES * len(self.job.scored) + _REPORT_BYTES
+        return Plan(stages, size, tokens, candidates=found)
 
     def wanted_rows(self) -> int:
         """Rows of all labels that synthesis is to write."""

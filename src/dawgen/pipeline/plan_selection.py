@@ -78,13 +78,15 @@ class SelectionPlan:
                 for kind in dict.fromkeys(kind for kinds in self._kinds.values() for kind in kinds)
             }
 
-    def stage(self, written: int, *, read: bool) -> StagePlan:
+    def stage(self, written: int, *, read: bool, alone: bool = False) -> StagePlan:
         """Of the stage, for so many written rows; an average may read the test rows again.
 
         Args:
             read: a reader has validated the heads on the shots already.
+            alone: no evaluation follows, in whose place the test rows are read without a prompt.
         """
         seconds = self._heads(min(written, MOST_WRITTEN)) + self._prompts()
+        seconds += self._per_row * self._tested * (alone and "zero-shot" in self.names)
         seconds += 0.0 if read else self._on_shots()
         again = AVERAGED * self._per_row * self._tested if "average" in self.names else 0.0
         return StagePlan("selection", self.cost, _probes(self.cost, seconds, seconds + again))

@@ -7,7 +7,6 @@ A stage is a value (:mod:`dawgen.pipeline.stages`), and what is done around each
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -26,6 +25,7 @@ from dawgen.evaluation import overlap
 from dawgen.many.run import load_many_job, run_many
 from dawgen.pipeline import selecting, stages
 from dawgen.pipeline.limits import NO_LIMITS, Costs, Limits
+from dawgen.pipeline.quick import names_alone, quick_scores, quick_stage, with_all_rows
 from dawgen.pipeline.reader import RowReader, RunReader
 from dawgen.pipeline.record import run_record
 from dawgen.pipeline.stage import Context, Stage, held, make_all
@@ -70,6 +70,8 @@ def stages_of(
     arms, tokens = arms_of(settings), settings.evaluation.tokens_per_batch
     count = Counter(context.job, context.backbone, settings)
     models = Models(context.job.card, settings, context.backbone)
+    if settings.quick:
+        return [quick_stage(context, settings, models)]
 
     def written() -> Work:
         speed = context.folder.stages["synthesis"]["speed"]
@@ -117,6 +119,7 @@ def run(
     synthetic: Source | None = None,
     teacher: Teacher | None = None,
     unlabelled: str | Path | None = None,
+    quick: bool = False,
 ) -> Result:
     """From a few labelled rows to a synthetic dataset, a tuned prompt and its scores.
 
@@ -139,6 +142,7 @@ def run(
         teacher: a model behind an API that writes such rows first.
         unlabelled: texts without labels: of pairs first texts that written rows start from, and
             whole rows that ``embeddings+unlabelled`` learns from.
+        quick: only choose a classifier, by the labelled rows alone: the setting ``quick``.
 
     Raises:
         UserError: something in the files or settings that the user can fix.
@@ -147,6 +151,8 @@ def run(
 
     settings, preset = settings_from(settings, preset)
     card = card_of(task)
+    settings = settings.model_copy(update={"quick": True}) if quick else settings
+    settings = with_all_rows(settings, card)
     if card.takes_many:
         if any(source is not None for source in (synthetic, teacher, unlabelled)):
             raise UserError(
@@ -161,9 +167,15 @@ def run(
     texts = None if unlabelled is None else str(unlabelled)
     job = load_job(task, settings, train=train, dev=dev, test=test, unlabelled=texts)
     given = _given(synthetic, teacher, job, Path(out))
-    settings = with_unlabelled(settings, job, writes=given is None)
+    if settings.quick and given is not None:
+        raise UserError(
+            "A quick run reads the labelled rows alone; leave out --quick, or --synthetic and "
+            "--teacher."
+        )
+    writes = given is None and not settings.quick
+    settings = with_unlabelled(settings, job, writes=writes)
     backbone = load_backbone(settings.backbone)
-    _check_before(job, backbone, settings, preset, writes=given is None)
+    _check_before(job, backbone, settings, preset, writes=writes)
     if settings.selection.candidates == "quick":
         fetch_along(settings.selection.encoder, settings.backbone.path)
     folder, costs = RunFolder(Path(out)), Costs(limits)
@@ -177,13 +189,13 @@ def run(
     with held(folder), tracked(settings, folder.path) as track:
         shared = _check_overlap(job)
         make_all(steps, context, track, costs)
-        scores = _publish(folder.path)
+        scores = _publish(context, settings)
         work = {stage.name: stage.work for stage in steps}
-        spent = costs.record(work, folder, backbone, len(rows()))
+        spent = costs.record(work, folder, backbone, 0 if settings.quick else len(rows()))
         record = run_record(context, settings, preset, command, shared)
         write_json(folder.path / "run.json", record | spent)
         write_report(folder.path)
-    ledger = json.loads((folder.path / "synthetic" / "ledger.json").read_text("utf-8"))
+    ledger = read_json(folder.path / "synthetic" / "ledger.json")  # {} of a quick run
     found = Result(folder.path, scores, shared, ledger)
     found.trusts_code = settings.backbone.trust_remote_code
     return found
@@ -197,7 +209,7 @@ class Result:
         folder: where everything lies.
         scores: the content of ``scores.json``.
         overlap: how many few-shot rows the test rows repeat, None without test rows.
-        ledger: the content of ``synthetic/ledger.json``.
+        ledger: the content of ``synthetic/ledger.json``; empty where no rows were written.
     """
 
     folder: Path
@@ -304,6 +316,9 @@ def _check_before(
             f"selection.candidates names {', '.join(named)} only, which needs texts without "
             "labels; name them with --unlabelled, or other candidates."
         )
+    if settings.quick:
+        names_alone(settings, job.card)
+        return
     if not writes:
         if settings.selection.candidates == ["noisy-channel"]:
             raise UserError(
@@ -324,7 +339,7 @@ def _check_overlap(job: Job) -> int | None:
     if job.test is None:
         warn(
             "no test rows were given, so the scores are of the development shots, on which "
-            "the checkpoint was chosen; name test rows with --test."
+            "the choice was made; name test rows with --test."
         )
         return None
     repeated = overlap([*job.shots.train, *job.shots.dev], job.test)
@@ -333,10 +348,14 @@ def _check_overlap(job: Job) -> int | None:
     return repeated.count
 
 
-def _publish(run: Path) -> dict[str, Any]:
+def _publish(context: Context, settings: Settings) -> dict[str, Any]:
     """Write the scores and predictions of what is shipped to where the run folder promises them;
     returns the scores."""
-    scores = selecting.with_choice(run, read_json(run / "evaluation" / "scores.json"))
+    run = context.path
+    if settings.quick:
+        scores = quick_scores(context)
+    else:
+        scores = selecting.with_choice(run, read_json(run / "evaluation" / "scores.json"))
     write_json(run / "scores.json", scores)
     home = run / ("choice" if "choice" in scores else "evaluation")
     write_bytes(run / "predictions.parquet", (home / "predictions.parquet").read_bytes())

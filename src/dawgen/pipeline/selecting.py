@@ -26,6 +26,8 @@ from dawgen.tasks import Row
 from dawgen.tasks.job import Job, rows_hash
 from dawgen.terminal.progress import say
 
+UNTUNED = "zero-shot.json"
+"""The scores of the untuned model, in the folder of a quick run's choice."""
 _TABLED = ("accuracy", "macro_f1", "macro_f1_95")
 """Scores of every candidate that `candidates` has."""
 
@@ -42,7 +44,7 @@ def selection(
     Test rows are scored here, and never looked at in choosing.
 
     Args:
-        arms: folders of tuned prompts.
+        arms: folders of tuned prompts; a quick run has none, nor a generator.
         written: the kept synthetic rows.
         models: may know rows already that the reader of an earlier stage has read.
     """
@@ -59,7 +61,7 @@ def selection(
             "made": MADE,
             "encoder": models.encoder.fingerprint if asks_for_embeddings(names) else None,
             "prompts": {name: folder_hash(path / name) for name in arms},
-            "generator": folder_hash(label_prompts),
+            "generator": folder_hash(label_prompts) if arms else "",
             "synthetic": rows_hash(written()),
             **({"unlabelled": rows_hash(unlabelled)} if unlabelled and teaches(names) else {}),
         }
@@ -67,7 +69,7 @@ def selection(
     def build(workspace: Workspace) -> dict[str, Any]:
         prompts = {name: load_prompt(path / name, context.backbone) for name in arms}
         generator = None  # of a run on rows from elsewhere
-        if label_prompts.is_dir():
+        if arms and label_prompts.is_dir():
             labels = load_label_prompts(label_prompts, job.card.labels, context.backbone)
             generator = labels, load_frame(path / "generator")
         made = Made(written(), prompts, generator, unlabelled)
@@ -84,6 +86,8 @@ def selection(
             if job.test is not None:
                 facts |= {f"test_{name}": scores[name] for name in _TABLED if name in scores}
             facts["bytes"] = shipped.bytes
+            if candidate.name == "zero-shot" and not arms:  # no evaluation follows
+                write_json(workspace.folder / UNTUNED, scores)
             seconds[candidate.name] = round(candidate.seconds + perf_counter() - began, 2)
             if candidate is found.shipped:
                 shipped.save(workspace.folder, models, {"labelled_rows": candidate.rows})

@@ -52,6 +52,16 @@ class Context:
         return self.folder.path
 
     @property
+    def heading(self) -> dict[str, Any]:
+        """What ``scores.json`` begins with."""
+        return {
+            "task": self.job.card.name,
+            "backbone": self.backbone.name,
+            "seed": self.seed,
+            "scored_on": "test rows" if self.job.test is not None else "development shots",
+        }
+
+    @property
     def inputs(self) -> dict[str, Any]:
         """What the result of every stage depends on."""
         return {

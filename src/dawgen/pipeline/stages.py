@@ -271,7 +271,7 @@ def tuning(context: Context, settings: Settings, rows: Callable[[], Sequence[Row
         stale += ["choice"] if changed or settings.selection.candidates == "paper" else []
         for folder in stale:
             context.folder.set_aside(folder)
-        _describe(context, settings)
+        describe(context, settings)
 
     return Stage(
         "tuning",
@@ -313,8 +313,8 @@ def _tune(
     write_json(folder / "arm.json", asdict(tuned.arm) | best)
 
 
-def _describe(context: Context, settings: Settings) -> None:
-    """Write the settings and the card beside the prompt: predicting needs no more.
+def describe(context: Context, settings: Settings) -> None:
+    """Write the settings and the card beside what the run ships: predicting needs no more.
 
     That a model's own code was allowed is said in ``run.json`` only: no file may allow it again.
     """
@@ -349,10 +349,7 @@ def evaluation(context: Context, arms: Collection[str], tokens_per_batch: int) -
     def build(workspace: Workspace) -> None:
         probabilities, ours = scored("prompt")
         scores = {
-            "task": job.card.name,
-            "backbone": backbone.name,
-            "seed": context.seed,
-            "scored_on": "test rows" if job.test is not None else "development shots",
+            **context.heading,
             **ours,
             **{name: scored(name)[1] for name in arms if name != "prompt"},
             "zero_shot": scored(None)[1],

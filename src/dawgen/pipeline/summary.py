@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.cells import cell_len
 
+from dawgen.report import candidates
 from dawgen.report.read import RunFiles, read_run
 from dawgen.report.results import (
     MAJORITY,
@@ -38,6 +39,8 @@ _OURS = {
     "real": "prompt tuned on the shots alone",
     "synthetic": "prompt tuned on the written rows alone",
 }
+_NONE = "no rows were written"
+_WHOLE = "  More:    the same without --quick also writes labelled rows and tunes a prompt"
 _NAMES = {
     OURS: "prompt tuned on shots and written rows",
     PLAIN: "prompt tuned on the shots alone",
@@ -57,6 +60,8 @@ def summary(folder: Path, columns: int) -> list[Line]:
     """
     files = read_run(folder)
     above = [*_outcome(files), Line(), *_comparison(files, columns)]
+    if not files.ledger:
+        return _quick(folder, files, above, columns)
     heading = Line(f"Written rows, in {in_shell(folder / 'synthetic')}", "bold")
     below = _next_steps(folder, larger=has_packaged_encoder(files))
     room = MOST_LINES - height([*above, Line(), heading, Line(), *below], columns)
@@ -67,19 +72,40 @@ def summary(folder: Path, columns: int) -> list[Line]:
     return [*above, *found, Line(), *([heading, *rows, Line()] if rows else []), *below]
 
 
+def _quick(folder: Path, files: RunFiles, above: list[Line], columns: int) -> list[Line]:
+    """Of a run without written rows: all candidates take their place."""
+    larger = has_packaged_encoder(files)
+    below = [*_next_steps(folder, larger=larger), Line(_WHOLE)]
+    found = _verdicts(files)
+    room = MOST_LINES - height([*above, *found, Line(), Line(), Line(), *below], columns)
+    return [*above, *found, Line(), *_candidates(files, columns, room), Line(), *below]
+
+
+def _candidates(files: RunFiles, columns: int, most: int) -> list[Line]:
+    """The best on held-out rows first, as many as there is room for."""
+    metric, ships = metric_of(files.scores), str(files.scores["choice"])
+    table = candidates.table(files.scores, metric, {})[: max(most, 1)]
+    width = min(max(len(each["title"]) for each in table), max(20, columns - 24))
+    lines = [Line(f"{'Candidates':{width + 2}}  {'held out':>8}  {'test':>8}", "bold")]
+    for each in table:
+        mark = "*" if each["name"] == ships else " "
+        test = "" if each["test"] is None else _percent(each["test"])
+        name = shortened(each["title"], width)
+        lines.append(Line(f"{mark} {name:{width}}  {_percent(each['held_out']):>8}  {test:>8}"))
+    return lines
+
+
 def _outcome(files: RunFiles) -> list[Line]:
     scores, ledger = files.scores, files.ledger
     shots = (files.run.get("rows") or {}).get("train")
     source = f"From {labelled(files.run):,} labelled rows: " if shots else ""
     written = f"of {shown(str(files.source['name']))}" if files.source else "written"
+    rows = f"{ledger['kept']:,} rows kept of {ledger['attempted']:,} {written}" if ledger else _NONE
     seconds = sum(stage.get("seconds") or 0.0 for stage in files.run.get("stages", {}).values())
     name = f"{shown(str(scores['task']))} on {shown(str(scores['backbone']))}"
     return [
         Line(f"{name}: {_figure(scores)}{_interval(scores)}", "bold"),
-        Line(
-            f"{source}{ledger['kept']:,} rows kept of {ledger['attempted']:,} {written}; "
-            f"seed {scores['seed']}, {duration(seconds)}."
-        ),
+        Line(f"{source}{rows}; seed {scores['seed']}, {duration(seconds)}."),
     ]
 
 

@@ -97,7 +97,7 @@ def results(scores: dict[str, Any], metric: str | None = None) -> list[Result]:
     ships = shipped(scores)
     for name, part in (
         *([] if ships in _OF_PROMPTS.values() else [(ships, scores)]),
-        (OURS, scores.get("prompt") or scores),
+        (OURS, scores.get("prompt") or ({} if "choice" in scores else scores)),
         (PLAIN, scores.get("baseline") or {}),
         (ZERO_SHOT, scores.get("zero_shot") or {}),
     ):

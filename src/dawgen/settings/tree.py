@@ -299,6 +299,9 @@ class Settings(Section):
     on_empty: Literal["error", "skip"] = "error"
     """Rows with an empty text in the training, development and test files: raise an error, or skip
     them and print how many."""
+    quick: bool = False
+    """Choose a classifier by the labelled rows alone: write no rows and tune no prompt. Up to 2,048
+    labelled rows are used where `shots` is not set."""
     backbone: BackboneSettings = BackboneSettings()
     generator: GeneratorSettings = GeneratorSettings()
     synthesis: SynthesisSettings = SynthesisSettings()

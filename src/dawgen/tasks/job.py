@@ -83,6 +83,7 @@ def load_job(
         settings.shots,
         settings.seed,
         names=(names["train"], names.get("dev", names["train"])),
+        quick=settings.quick,
     )
     more = None
     if unlabelled is not None:

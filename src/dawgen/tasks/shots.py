@@ -33,6 +33,7 @@ def prepare_shots(
     seed: int,
     *,
     names: tuple[str, str],
+    quick: bool = False,
 ) -> Shots:
     """The few shots from the user's rows.
 
@@ -42,6 +43,7 @@ def prepare_shots(
 
     Args:
         names: names of the training and the development rows in messages.
+        quick: whatever learns, learns from both sets, and messages say so.
 
     Raises:
         UserError: one label only, fewer than ``FEWEST`` different rows of one, or rows that are in
@@ -50,7 +52,7 @@ def prepare_shots(
     fewest = min(FEWEST, shots)
     check_shots(card, train, None if dev is None else fewest, name=names[0])
     if dev is None:
-        return _split(card, train, shots, seed, names[0])
+        return _split(card, train, shots, seed, names[0], quick=quick)
     check_shots(card, dev, fewest, name=names[1])
     train_keys = {row_key(row) for row in train}
     both = sum(row_key(row) in train_keys for row in dev)
@@ -65,15 +67,17 @@ def prepare_shots(
     )
 
 
-def _split(card: TaskCard, rows: Sequence[Row], shots: int, seed: int, name: str) -> Shots:
+def _split(
+    card: TaskCard, rows: Sequence[Row], shots: int, seed: int, name: str, *, quick: bool
+) -> Shots:
     """All rows, or ``2 * shots`` per label of more, in two disjoint sets."""
     pools = _pools(card, rows)
     label, pool = min(pools.items(), key=lambda item: len(item[1]))
     if (most := max(map(len, pools.values()))) > 2 * shots:
+        halves = "" if quick else f": {shots} to learn from and {shots} to choose by"
         say(
             f"{name} has {_per_label(pools)} rows per label; {2 * shots} at most are used, drawn "
-            f"with seed {seed}: {shots} to learn from and {shots} to choose by. --shots "
-            f"{ceil(most / 2)} uses them all."
+            f"with seed {seed}{halves}. --shots {ceil(most / 2)} uses them all."
         )
     if len(pool) >= 2 * shots:
         return sample_shots(card, rows, shots, seed, name=name)
@@ -83,10 +87,10 @@ def _split(card: TaskCard, rows: Sequence[Row], shots: int, seed: int, name: str
             f"development together need {fewest}; {_advice(len(pool) // 2)}."
         )
     train, dev = _draw_both(pools, shots, seed)
-    say(
-        f"{name} has {_per_label(pools)} rows per label: {len(train)} rows are learned from, and "
-        f"the other {len(dev)} choose the checkpoint."
-    )
+    learned = f"{len(train)} rows are learned from, and the other {len(dev)} choose the checkpoint."
+    if quick:
+        learned = f"all {len(train) + len(dev)} are learned from, and each is held out in turn."
+    say(f"{name} has {_per_label(pools)} rows per label: {learned}")
     return Shots(train, dev)
 
 
