@@ -84,6 +84,17 @@ def test_an_arm_with_rows_of_its_own_ends_where_it_ends_alone(tiny_bart):
         torch.testing.assert_close(together.prompt, alone.prompt, atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize(("passes", "steps"), [(0, 6), (1, 6), (3, 10), (3.1, 11)])
+def test_more_synthetic_rows_take_more_steps(tiny_bart, passes, steps):
+    """Twenty of them, six a step; the rate falls over all the steps."""
+    (real,) = fit(tiny_bart, [ARMS[2]], synthetic_passes=passes)
+    assert real.history[-1]["step"] == 6
+    (tuned,) = fit(tiny_bart, ARMS[:1], synthetic_passes=passes, schedule="linear")
+    (plain,) = fit(tiny_bart, ARMS[:1], steps=steps, schedule="linear")
+    assert tuned.history == plain.history
+    assert tuned.history[-1]["step"] == steps
+
+
 def test_the_backbone_is_bit_for_bit_what_it_was(backbone):
     before = {name: weight.clone() for name, weight in backbone.model.state_dict().items()}
     results = fit(backbone, ARMS[:2])

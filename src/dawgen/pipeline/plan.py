@@ -235,7 +235,8 @@ class _Probe:
         drawn = min(written, self.settings.tuning.synthetic_batch_size)
         shots = self.job.shots.train
         made = list(shots) * ceil(drawn / len(shots))
-        return self._tuned("tuning", "prompt", made, partial(self.count.tuning, made))
+        steps = self.settings.tuning.for_rows(written).steps
+        return self._tuned("tuning", "prompt", made, partial(self.count.tuning, made, steps=steps))
 
     def _tuned(
         self, stage: str, arm: str, made: Sequence[Row], work: Callable[..., Work]
@@ -243,7 +244,9 @@ class _Probe:
         """``work``: of so many steps, of all without."""
         job, tuning = self.job, self.settings.tuning
         steps = min(TUNING_STEPS, tuning.steps)
-        few = tuning.model_copy(update={"steps": steps, "eval_every": steps})
+        few = tuning.model_copy(
+            update={"steps": steps, "eval_every": steps, "synthetic_passes": 0.0}
+        )
         arms = [arms_of(self.settings)[arm]]
         cost = self.cost(
             lambda: fit_prompts(

@@ -42,7 +42,9 @@ from dawgen.tuning import Arm, fit_prompts, planned_arms
 from dawgen.use.finished import renew_record
 
 _NEVER = {"tokens_per_batch", "baseline"}
-_OF_SYNTHETIC_ROWS = {"combine", "epsilon", "synthetic_batch_size", "label_smoothing", "noise"}
+_OF_SYNTHETIC_ROWS = {
+    *("combine", "epsilon", "synthetic_batch_size", "synthetic_passes", "label_smoothing", "noise"),
+}
 
 
 def arms_of(settings: Settings) -> dict[str, Arm]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import ceil
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -243,6 +244,9 @@ class TuningSettings(Section):
     """Synthetic rows per step (ours, not published)."""
     steps: Positive = 30_000
     """Number of steps (Lester et al.: 30,000)."""
+    synthetic_passes: Annotated[float, Field(ge=0)] = 0
+    """A prompt on synthetic rows is tuned until each of them was drawn so often on average, where
+    that takes more than `steps` (ours, not published). 0: `steps` in any case."""
     epsilon: Annotated[float, Field(ge=0)] = 1.0
     """Weight of the synthetic gradient in p <- p - eta (d_real + epsilon d_syn) (ours, not
     published)."""
@@ -271,6 +275,11 @@ class TuningSettings(Section):
     tokens_per_batch: Positive = 8192
     """Tokens per forward and backward call, soft prompts and padding included. A step with more
     takes several calls. Changes speed and memory only."""
+
+    def for_rows(self, synthetic: int) -> TuningSettings:
+        """The settings of a tuning on so many synthetic rows."""
+        steps = ceil(self.synthetic_passes * synthetic / self.synthetic_batch_size)
+        return self if steps <= self.steps else self.model_copy(update={"steps": steps})
 
 
 class EvaluationSettings(Section):
