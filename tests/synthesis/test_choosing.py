@@ -122,7 +122,7 @@ def test_a_row_takes_the_label_that_the_reader_gives_it(pair_card):
 
 
 def test_relabelling_takes_a_heads_word_and_no_prompts(pair_card, single_card):
-    """It is not calibrated; under a prompt, and of single texts, rows keep their labels."""
+    """It is not calibrated; under a prompt rows keep their labels."""
     rows = [SyntheticRow("a", "b", "follows"), SyntheticRow("a", "c", "does_not")]
     reader = says({"b": [0.95, 0.05], "c": [0.7, 0.3], None: [0.1, 0.9]})
     assert [row.label for row in Chooser(reader, pair_card, READ, 0.0)(rows)] == ["follows"] * 2
@@ -132,7 +132,7 @@ def test_relabelling_takes_a_heads_word_and_no_prompts(pair_card, single_card):
     assert all(row.kept for row in marked)  # calibrated, so the reader agrees with both
     reader.is_sound = True
     (single,) = Chooser(reader, single_card, READ, 0.0)([SyntheticRow("a", None, "good")])
-    assert not single.written_for
+    assert (single.label, single.written_for) == (single_card.labels[1], "good")
 
 
 def test_a_text_is_read_once_and_rejected_rows_never(pair_card):

@@ -84,15 +84,15 @@ def test_an_arm_with_rows_of_its_own_ends_where_it_ends_alone(tiny_bart):
         torch.testing.assert_close(together.prompt, alone.prompt, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize(("passes", "steps"), [(0, 6), (1, 6), (3, 10), (3.1, 11)])
-def test_more_synthetic_rows_take_more_steps(tiny_bart, passes, steps):
-    """Twenty of them, six a step; the rate falls over all the steps."""
-    (real,) = fit(tiny_bart, [ARMS[2]], synthetic_passes=passes)
+def test_a_prompt_on_synthetic_rows_has_steps_and_checkpoint_of_its_own(tiny_bart):
+    """The rate falls over all its steps; the shots alone have the others."""
+    own = {"synthetic_steps": 11, "synthetic_checkpoint": "last", "schedule": "linear"}
+    (real,) = fit(tiny_bart, [ARMS[2]], **own)
     assert real.history[-1]["step"] == 6
-    (tuned,) = fit(tiny_bart, ARMS[:1], synthetic_passes=passes, schedule="linear")
-    (plain,) = fit(tiny_bart, ARMS[:1], steps=steps, schedule="linear")
+    (tuned,) = fit(tiny_bart, ARMS[:1], **own)
+    (plain,) = fit(tiny_bart, ARMS[:1], steps=11, checkpoint="last", schedule="linear")
     assert tuned.history == plain.history
-    assert tuned.history[-1]["step"] == steps
+    assert tuned.best_step == tuned.history[-1]["step"] == 11
 
 
 def test_the_backbone_is_bit_for_bit_what_it_was(backbone):

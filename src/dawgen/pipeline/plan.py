@@ -235,8 +235,7 @@ class _Probe:
         drawn = min(written, self.settings.tuning.synthetic_batch_size)
         shots = self.job.shots.train
         made = list(shots) * ceil(drawn / len(shots))
-        steps = self.settings.tuning.for_rows(written).steps
-        return self._tuned("tuning", "prompt", made, partial(self.count.tuning, made, steps=steps))
+        return self._tuned("tuning", "prompt", made, partial(self.count.tuning, made))
 
     def _tuned(
         self, stage: str, arm: str, made: Sequence[Row], work: Callable[..., Work]
@@ -245,7 +244,7 @@ class _Probe:
         job, tuning = self.job, self.settings.tuning
         steps = min(TUNING_STEPS, tuning.steps)
         few = tuning.model_copy(
-            update={"steps": steps, "eval_every": steps, "synthetic_passes": 0.0}
+            update={"steps": steps, "eval_every": steps, "synthetic_steps": None}
         )
         arms = [arms_of(self.settings)[arm]]
         cost = self.cost(

@@ -127,7 +127,8 @@ class Counter:
 
     def _tuned(self, arm: Arm, synthetic: Sequence[Row], steps: int | None) -> Work:
         """An arm's steps, forward and backward, and the looks at the development rows."""
-        tuning = self.settings.tuning.for_rows(len(synthetic))
+        tuning = self.settings.tuning
+        tuning = tuning if arm.combine == "real" else tuning.with_rows()
         count = tuning.steps if steps is None else steps
         real = self._label_sizes(self.job.shots.train, tuning.prompt_length)
         made = self._label_sizes(synthetic, tuning.prompt_length)

@@ -43,7 +43,8 @@ from dawgen.use.finished import renew_record
 
 _NEVER = {"tokens_per_batch", "baseline"}
 _OF_SYNTHETIC_ROWS = {
-    *("combine", "epsilon", "synthetic_batch_size", "synthetic_passes", "label_smoothing", "noise"),
+    *("combine", "epsilon", "label_smoothing", "noise"),
+    *("synthetic_batch_size", "synthetic_steps", "synthetic_checkpoint"),
 }
 
 
@@ -172,7 +173,7 @@ def synthesis(
         return {"engine": made.engine, "speed": made.speed.as_json()}
 
     chooses = ", and choosing those whose label a reader confirms" if settings.chooses else ""
-    if chooses and job.card.is_pair and settings.choose.relabel is not None:
+    if chooses and settings.choose.relabel is not None:
         chooses = ", and choosing those that a reader is sure of"
     return Stage("synthesis", f"writing labelled rows{chooses}", "synthetic", inputs, build)
 

@@ -17,7 +17,7 @@ class ChoosingSettings(Section):
     alone (the prompt tuned on them, or a linear head of `selection.candidates`), and goes on
     writing until each label has `rows_per_label` of them; `none` keeps all clean rows."""
     relabel: Annotated[float, Field(ge=0)] | None = None
-    """Of pairs, where a head reads: each clean row takes the reader's label, its own or another, if
+    """Where a head reads: each clean row takes the reader's label, its own or another, if
     that leads the next best by so many nats, and is rejected else. Not calibrated, and `min_margin`
     has no part. `null` keeps rows under their own labels, as rows from elsewhere always are."""
     calibrate: bool = True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import ceil
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -244,9 +243,9 @@ class TuningSettings(Section):
     """Synthetic rows per step (ours, not published)."""
     steps: Positive = 30_000
     """Number of steps (Lester et al.: 30,000)."""
-    synthetic_passes: Annotated[float, Field(ge=0)] = 0
-    """A prompt on synthetic rows is tuned until each of them was drawn so often on average, where
-    that takes more than `steps` (ours, not published). 0: `steps` in any case."""
+    synthetic_steps: Positive | None = None
+    """Number of steps of a prompt on synthetic rows, which has more to learn from (ours, not
+    published). `null`: `steps`."""
     epsilon: Annotated[float, Field(ge=0)] = 1.0
     """Weight of the synthetic gradient in p <- p - eta (d_real + epsilon d_syn) (ours, not
     published)."""
@@ -262,6 +261,8 @@ class TuningSettings(Section):
     """The prompt that is kept: the one of highest accuracy on the development shots (of macro-F1
     where the card says so), of lowest loss, or the last one (Lester et al.: the best checkpoint of
     the whole run)."""
+    synthetic_checkpoint: CheckpointRule | None = None
+    """The same of a prompt on synthetic rows. `null`: as `checkpoint`."""
     patience: Positive | None = None
     """Stop after this many evaluations without an improvement. `null`: never."""
     max_grad_norm: Rate | None = None
@@ -276,10 +277,11 @@ class TuningSettings(Section):
     """Tokens per forward and backward call, soft prompts and padding included. A step with more
     takes several calls. Changes speed and memory only."""
 
-    def for_rows(self, synthetic: int) -> TuningSettings:
-        """The settings of a tuning on so many synthetic rows."""
-        steps = ceil(self.synthetic_passes * synthetic / self.synthetic_batch_size)
-        return self if steps <= self.steps else self.model_copy(update={"steps": steps})
+    def with_rows(self) -> TuningSettings:
+        """The settings of a tuning on synthetic rows."""
+        steps, rule = self.synthetic_steps, self.synthetic_checkpoint
+        changes = {"steps": steps or self.steps, "checkpoint": rule or self.checkpoint}
+        return self.model_copy(update=changes)
 
 
 class EvaluationSettings(Section):

@@ -95,7 +95,7 @@ class Chooser:
     def _relabel(self) -> float | None:
         """The lead by which a row takes the reader's label; None where it keeps its own."""
         sound = getattr(self.reader, "is_sound", False)
-        return self.relabel if self.card.is_pair and sound else None
+        return self.relabel if sound else None
 
     def _log_probs(self, rows: Sequence[SyntheticRow]) -> list[Tensor]:
         new = {(row.text1, row.text2): row for row in rows}

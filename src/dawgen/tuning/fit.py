@@ -83,9 +83,8 @@ def fit_stack(
     checkpoint: Checkpoint | None = None,
 ) -> list[TunedPrompt]:
     """As :func:`fit_prompts`, with rows of its own for each arm (the seeds of a grid)."""
-    pairs = zip(arms, data, strict=True)
-    drawn = [len(part.synthetic) for arm, part in pairs if arm.combine != "real"]
-    settings = settings.for_rows(max(drawn, default=0))
+    if any(arm.combine != "real" for arm in arms):
+        settings = settings.with_rows()
     if len({arm.name for arm in arms}) != len(arms):
         raise ValueError(f"the arms' names are not unique: {[arm.name for arm in arms]}")
     if any(not len(part.dev) for part in data):
