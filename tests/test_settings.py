@@ -264,7 +264,7 @@ def test_the_named_causal_models_take_the_same_rule() -> None:
         tree = settings.model_dump(exclude={"backbone"})
         for part, keys in own.items():
             differs = {key for key in rule[part] if tree[part][key] != rule[part][key]}
-            assert differs == (keys if name == "smollm2" else set())
+            assert differs == keys
         assert {**tree, **{part: rule[part] for part in own}} == rule
 
 

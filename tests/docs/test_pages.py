@@ -86,6 +86,7 @@ def test_your_own_data_in_five_minutes(
     page = (DOCS / "own-data.md").read_text("utf-8")
     small = [f"backbone.path={model_folder}", "synthesis.first_sentences=generator"]
     small += [f"{k}={v}" for k, v in SETTINGS.items() if not k.endswith(".first_sentences")]
+    small.append("selection.candidates=[tfidf, states]")
     ran = []
     for block in re.findall(r"^ *```sh\n(.*?)^ *```", page, re.DOTALL | re.MULTILINE):
         for line in block.splitlines():

@@ -181,7 +181,7 @@ def test_many_labels_share_the_rows_of_a_quick_run() -> None:
     card = load_card("banking77")
     settings = Settings(quick=True)
     assert with_all_rows(settings, card).shots == 16
-    assert with_all_rows(settings, load_card("agnews")).shots == 256
+    assert with_all_rows(settings, load_card("agnews")).shots == 128
     assert with_all_rows(Settings(quick=True, shots=8), card).shots == 8
     assert with_all_rows(Settings(), card).shots == 16
 

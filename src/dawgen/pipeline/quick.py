@@ -21,13 +21,13 @@ _MADE_BEFORE = ("baseline", "prompt", "noisy-channel")
 """Candidates that other stages make."""
 
 
-MOST_ROWS = 2_048
+MOST_ROWS = 1_024
 """Labelled rows of all labels that a quick run takes where ``shots`` is not set."""
 
 
 def with_all_rows(settings: Settings, card: TaskCard) -> Settings:
     """The settings of a quick run with as many shots per label as make ``MOST_ROWS``, unless
-    ``shots`` is set: heads learn from many rows as fast as from few."""
+    ``shots`` is set."""
     if not settings.quick or "shots" in settings.model_fields_set:
         return settings
     shots = max(settings.shots, MOST_ROWS // (2 * len(card.labels)))

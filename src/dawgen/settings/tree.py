@@ -311,7 +311,7 @@ class Settings(Section):
     """Rows with an empty text in the training, development and test files: raise an error, or skip
     them and print how many."""
     quick: bool = False
-    """Choose a classifier by the labelled rows alone: write no rows and tune no prompt. Up to 2,048
+    """Choose a classifier by the labelled rows alone: write no rows and tune no prompt. Up to 1,024
     labelled rows are used where `shots` is not set."""
     backbone: BackboneSettings = BackboneSettings()
     generator: GeneratorSettings = GeneratorSettings()
