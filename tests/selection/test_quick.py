@@ -134,6 +134,16 @@ def test_json_has_no_rows(job: SmallJob, tmp_path: Path) -> None:
     assert found["scores"]["choice"] == "tfidf"
 
 
+def test_it_is_an_argument_in_python(job: SmallJob, tmp_path: Path) -> None:
+    settings = {"selection.candidates": ["tfidf", "states"], "backbone.path": str(job.model)}
+    files = {name: str(job.data(name)) for name in ("train", "dev", "test")}
+    result = dawgen.run(str(job.card), **files, out=tmp_path, settings=settings, quick=True)
+    assert result.ledger == {}
+    assert "ships logistic regression on TF-IDF" in repr(result)
+    assert "Shipped: logistic regression on TF-IDF" in result._repr_html_()
+    assert result.predict(TEXTS) == ["same", "other"]
+
+
 @pytest.mark.parametrize(
     ("options", "candidates", "says"),
     [
