@@ -43,7 +43,7 @@ def prepare_shots(
 
     Args:
         names: names of the training and the development rows in messages.
-        quick: whatever learns, learns from both sets, and messages say so.
+        quick: classifiers learn from both sets; messages name their total.
 
     Raises:
         UserError: one label only, fewer than ``FEWEST`` different rows of one, or rows that are in

@@ -82,7 +82,10 @@ def fit_stack(
     starts: Sequence[Tensor] | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> list[TunedPrompt]:
-    """As :func:`fit_prompts`, with rows of its own for each arm (the seeds of a grid)."""
+    """As :func:`fit_prompts`, with rows of its own for each arm (the seeds of a grid).
+
+    If an arm has synthetic rows, all arms take the steps and the checkpoint rule of these.
+    """
     if any(arm.combine != "real" for arm in arms):
         settings = settings.with_rows()
     if len({arm.name for arm in arms}) != len(arms):
