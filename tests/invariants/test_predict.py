@@ -109,7 +109,7 @@ def test_settings_of_the_machine(finished: Finished, tmp_path: Path) -> None:
     assert (again.code, again.out, again.err) == (0, here.out, "")
     refused = dawgen("predict", folder, source, "-s", "tuning.steps=3")
     assert refused.code == 2
-    assert "only backbone.*, evaluation.* and selection.encoder can be set" in refused.err
+    assert "only backbone.*, generator.backbone, evaluation.* and" in refused.err
     assert dawgen("export", folder, "--to", "peft", "--out", tmp_path / "x", *sets).code == 0
 
 

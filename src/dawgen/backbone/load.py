@@ -31,7 +31,7 @@ from dawgen.backbone.place import model_device, model_place
 from dawgen.backbone.quiet import quiet
 from dawgen.backbone.recompute import recompute
 from dawgen.errors import UserError, first_line
-from dawgen.settings import BackboneSettings
+from dawgen.settings import BackboneSettings, Settings
 from dawgen.terminal.progress import say
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -101,6 +101,15 @@ def load_backbone(settings: BackboneSettings | str | Path) -> Backbone:
     if settings.checkpointing:
         recompute(model, settings.path)
     return backbone
+
+
+def load_writer(settings: Settings, backbone: Backbone) -> Backbone | None:
+    """The language model that writes rows where it is not ``backbone``, which is loaded already.
+
+    Raises:
+        UserError: as :func:`load_backbone`.
+    """
+    return None if settings.writer == settings.backbone else load_backbone(settings.writer)
 
 
 def _model(

@@ -94,6 +94,7 @@ def synthesize(
         UserError: something in rows or settings that the user can fix.
     """
     from dawgen.backbone import load_backbone
+    from dawgen.backbone.load import load_writer
     from dawgen.pipeline import stages
     from dawgen.pipeline.reader import RunReader
     from dawgen.pipeline.stage import Context, held, make
@@ -107,7 +108,8 @@ def synthesize(
     given = None if rows is None else Given.read(rows, job.card)
     backbone = load_backbone(chosen.backbone)
     backbone.label_word_ids(job.card)
-    context = Context(RunFolder(Path(out)), job, backbone, chosen.seed)
+    writer = load_writer(chosen, backbone) if given is None else None
+    context = Context(RunFolder(Path(out)), job, backbone, chosen.seed, writer)
     context.folder.finished_stays = True
     read, synthesis = partial(RunReader.of, context, chosen), chosen.synthesis
     with held(context.folder):

@@ -118,9 +118,16 @@ def with_short(over: list[str] | None, **short: int | None) -> list[str]:
     return [*(over or []), *(f"{name}={value}" for name, value in given)]
 
 
-def open_stage(task: str, settings: Settings, out: Path, **files: str | None) -> Context:
-    """What a stage that runs alone is made from."""
+def open_stage(
+    task: str, settings: Settings, out: Path, *, writes: bool = False, **files: str | None
+) -> Context:
+    """What a stage that runs alone is made from.
+
+    Args:
+        writes: whether it needs the language model that writes rows.
+    """
     from dawgen.backbone import load_backbone
+    from dawgen.backbone.load import load_writer
     from dawgen.pipeline.stage import Context
     from dawgen.storage.folder import RunFolder
     from dawgen.tasks.job import load_job
@@ -128,7 +135,8 @@ def open_stage(task: str, settings: Settings, out: Path, **files: str | None) ->
     job = load_job(task, settings, **files)
     backbone = load_backbone(settings.backbone)
     backbone.label_word_ids(job.card)
-    return Context(RunFolder(out), job, backbone, settings.seed)
+    writer = load_writer(settings, backbone) if writes else None
+    return Context(RunFolder(out), job, backbone, settings.seed, writer)
 
 
 def read_teacher(

@@ -40,6 +40,7 @@ def plan(
 ) -> None:
     """Estimate time, memory, disk, energy and cost of `dawgen run` on this machine."""
     from dawgen.backbone import load_backbone
+    from dawgen.backbone.load import load_writer
     from dawgen.pipeline import plan as planning
     from dawgen.pipeline.quick import with_all_rows
     from dawgen.synthesis.importing import Given
@@ -51,5 +52,7 @@ def plan(
     backbone = load_backbone(settings.backbone)
     backbone.label_word_ids(job.card)
     imported = Given.read(synthetic, job.card) if synthetic else None
-    for line in planning.plan(job, backbone, settings, imported).lines(price):
+    writes = imported is None and not settings.quick
+    writer = load_writer(settings, backbone) if writes else None
+    for line in planning.plan(job, backbone, settings, imported, writer).lines(price):
         typer.echo(line)

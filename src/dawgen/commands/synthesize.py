@@ -212,9 +212,9 @@ def _write(
     from dawgen.terminal.progress import say
 
     home = _generator(generator or out / "generator")
-    context = open_stage(task, settings, out, **files)
+    context = open_stage(task, settings, out, writes=True, **files)
     if preview:
-        lines = preview_lines(context.job, context.backbone, settings, home, preview.rows)
+        lines = preview_lines(context.job, context.writer, settings, home, preview.rows)
         _show(lines, preview.ask)
 
     def stage() -> None:
@@ -223,7 +223,7 @@ def _write(
             say("first a prompt on the few shots alone, which may choose the rows")
             reader = stages.arms_of(settings)[stages.BASELINE]
             make(stages.baseline(context, settings.tuning, reader), context)
-        spread = Spread(cluster, settings.backbone) if cluster else None
+        spread = Spread(cluster, settings.writer) if cluster else None
         read = partial(RunReader.of, context, settings)
         make(stages.synthesis(context, chosen, read, home, spread), context)
 
@@ -255,7 +255,7 @@ def _import(
     given = importing.Given.read(source, job.card)
     scorer = None
     if home:
-        scorer = Scorer.load(home, job.card, load_backbone(settings.backbone))
+        scorer = Scorer.load(home, job.card, load_backbone(settings.writer))
     what = importing.Import(
         job, settings.synthesis, settings.seed, given.origin, given.rows, rows, scorer
     )

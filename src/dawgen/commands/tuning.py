@@ -38,7 +38,7 @@ def fit_generator(
     from dawgen.pipeline.stage import held, make
 
     settings = read_settings(preset, config, over, seed=seed, shots=shots)
-    context = open_stage(task, settings, out, train=train, dev=dev)
+    context = open_stage(task, settings, out, writes=True, train=train, dev=dev)
     with held(context.folder):
         make(stages.generator(context, settings.generator, settings.synthesis), context)
     typer.echo(f"Label prompts: {out / 'generator'}")

@@ -36,6 +36,7 @@ def validate(
     """Look at a card and all rows of a file: counts, lengths, repeats, what the model reads."""
     from dawgen.backbone import load_backbone
     from dawgen.backbone.choose_frame import frame_for
+    from dawgen.backbone.load import load_writer
     from dawgen.commands.label_words import word_lines
     from dawgen.tasks import example_rows, load_card, render_card, render_generator
     from dawgen.tasks.look import look_lines
@@ -51,10 +52,11 @@ def validate(
     backbone = load_backbone(settings.backbone)
     words = backbone.label_word_ids(card)
     lines = render_card(card, examples, causal=not backbone.is_encoder_decoder)
-    frame = frame_for(card, backbone, settings.generator.frame)
+    writer = load_writer(settings, backbone) or backbone
+    frame = frame_for(card, writer, settings.generator.frame)
     if frame and examples:
         reads = frame.reads(examples[0].text1 if card.is_pair else "")
-        lines += render_generator(examples[0], reads, backbone.end_name(frame))
+        lines += render_generator(examples[0], reads, writer.end_name(frame))
     length = settings.tuning.prompt_length
     tokens = backbone.encode_rows(card, examples, length)
     counts = sorted({len(word) for word in words})

@@ -130,6 +130,14 @@ def _evaluation(card: TaskCard, scores: dict[str, Any]) -> list[EvalResult] | No
     ]
 
 
+def _other_writer(settings: Settings) -> list[list[str]]:
+    """The language model that wrote rows and its licence, where it is not the backbone."""
+    name = settings.generator.backbone
+    if name in (None, settings.backbone.path):
+        return []
+    return [["rows written by", model_name(name)], ["its licence", model_licence(name)]]
+
+
 def _introduction(
     card: TaskCard, settings: Settings, what: Exported, record: dict[str, Any]
 ) -> str:
@@ -148,6 +156,7 @@ def _introduction(
         model = [["template", backbone.template(card)], *model]
     written = [
         ["generator", settings.generator.method],
+        *_other_writer(settings),
         ["synthetic rows combined by", settings.tuning.combine],
     ]
     facts = [

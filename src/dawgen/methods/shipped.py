@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from dawgen.backbone import Backbone
+from dawgen.backbone.load import load_writer
 from dawgen.methods.base import Prediction, Task
 from dawgen.pipeline.run import stages_of
 from dawgen.pipeline.stage import Context, make
@@ -44,7 +45,8 @@ def shipped(
             update={"selection": settings.selection.model_copy(update={"candidates": "quick"})}
         )
     folder = RunFolder(task.folder / "shipped")
-    context = Context(folder, Job(task.card, shots, list(task.rows)), backbone, settings.seed)
+    job, writer = Job(task.card, shots, list(task.rows)), load_writer(settings, backbone)
+    context = Context(folder, job, backbone, settings.seed, writer)
 
     @cache
     def rows() -> list[SyntheticRow]:

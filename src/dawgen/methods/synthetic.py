@@ -21,6 +21,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from dawgen.backbone import Backbone
+from dawgen.backbone.load import load_writer
 from dawgen.methods.base import Task
 from dawgen.methods.prompted import Prepare, PromptJob
 from dawgen.pipeline import stages
@@ -67,7 +68,7 @@ def written_rows(
     settings = settings.model_copy(update={"generator": chosen})
     job = Job(task.card, shots, list(task.rows))
     folder = RunFolder(task.folder / generator)
-    context = Context(folder, job, backbone, settings.seed)
+    context = Context(folder, job, backbone, settings.seed, load_writer(settings, backbone))
     tokens = settings.evaluation.tokens_per_batch
     written = [
         stages.generator(context, settings.generator, settings.synthesis),

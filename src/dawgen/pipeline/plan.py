@@ -54,13 +54,20 @@ _SURE = 1e3
 """Nats, more than any margin that a row is asked for."""
 
 
-def plan(job: Job, backbone: Backbone, settings: Settings, given: Given | None = None) -> Plan:
+def plan(
+    job: Job,
+    backbone: Backbone,
+    settings: Settings,
+    given: Given | None = None,
+    writer: Backbone | None = None,
+) -> Plan:
     """Probe every stage and count the rest.
 
     Args:
         given: rows from elsewhere; then no generator is tuned and nothing is written.
+        writer: the language model that writes rows where it is not ``backbone``.
     """
-    probe = _Probe(Counter(job, backbone, settings), Meter())
+    probe = _Probe(Counter(job, backbone, settings, writer), Meter())
     if settings.quick:
         return probe.quick()
     candidates: dict[str, float] = {}
@@ -116,7 +123,7 @@ class _Probe:
     def generator(self) -> StagePlan:
         """A few steps on real batches, after one that is not timed."""
         chosen, streams = self.settings.generator, Streams(self.settings.seed)
-        tuner = Tuner(self.job.card, self.backbone, chosen, streams)
+        tuner = Tuner(self.job.card, self.count.writer, chosen, streams)
         epoch = epoch_batches(self.count.shots(), chosen.batch_size, streams, 0)
         batches = list(islice(epoch, GENERATOR_STEPS + 1))
         tuner.step(batches[0])
@@ -134,7 +141,7 @@ class _Probe:
         What such prompts write says nothing of what tuned ones will, so every row counts as kept:
         what is measured is the time of a token, with its share of scoring and cleaning.
         """
-        job, backbone, chosen = self.job, self.backbone, self.synthesis_settings
+        job, backbone, chosen = self.job, self.count.writer, self.synthesis_settings
         a_label = max(1, min(ROWS_A_LABEL, ROWS_WRITTEN // len(job.card.labels)))
         if backbone.device.type == "cuda":  # which takes as long for a few rows as for a batch
             a_label = max(a_label, ceil(chosen.batch_size / len(job.card.labels)))
@@ -279,10 +286,11 @@ class _Probe:
     def disk_bytes(self, given: Given | None) -> int:
         """Prompts, rows, predictions and the report."""
         settings, labels = self.settings, len(self.job.card.labels)
-        hidden = self.backbone.hidden_size
-        prompts = 0 if given else labels * settings.generator.prompt_length
-        prompts += len(arms_of(settings)) * settings.tuning.prompt_length
+        numbers = len(arms_of(settings)) * settings.tuning.prompt_length * self.backbone.hidden_size
+        if not given:
+            vectors = labels * settings.generator.prompt_length
+            numbers += vectors * self.count.writer.hidden_size
         rows = len(given.rows) if given else labels * self.synthesis_settings.rows_per_label
         scored = len(self.job.scored)
-        found = 4 * hidden * prompts + self.row_bytes * rows + _PREDICTION_BYTES * scored
+        found = 4 * numbers + self.row_bytes * rows + _PREDICTION_BYTES * scored
         return round(found) + _REPORT_BYTES

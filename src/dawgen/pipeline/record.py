@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import dawgen
+from dawgen.backbone import Backbone
 from dawgen.backbone.frame import frame_json, load_frame
 from dawgen.machine.hardware import hardware, peak_memory_mib, versions
 from dawgen.pipeline.stage import Context
@@ -54,12 +55,8 @@ def run_record(
         "peak_memory_mib": peak_memory_mib(),
         "hardware": hardware(),
         "trust_remote_code": settings.backbone.trust_remote_code,
-        "backbone": {
-            "name": backbone.name,
-            "fingerprint": backbone.fingerprint,
-            "dtype": settings.backbone.dtype,
-            "quantization": backbone.quantization,
-        },
+        "backbone": _described(backbone, settings.backbone.dtype),
+        "writer": _described(context.writer, settings.writer.dtype),
         "template": backbone.template(job.card),
         "generator_frame": frame_json(load_frame(path / "generator")),
         "files": {name: file_hash(path / name) for name in files} | kept_hashes(path),
@@ -67,3 +64,12 @@ def run_record(
     }
     hidden: dict[str, Any] = hide_secrets(record)
     return hidden
+
+
+def _described(model: Backbone, dtype: str) -> dict[str, Any]:
+    return {
+        "name": model.name,
+        "fingerprint": model.fingerprint,
+        "dtype": dtype,
+        "quantization": model.quantization,
+    }

@@ -18,6 +18,7 @@ from markupsafe import Markup
 
 from dawgen.backbone import Backbone, load_backbone
 from dawgen.backbone.choose_frame import frame_for
+from dawgen.backbone.load import load_writer
 from dawgen.backbone.shape import Work
 from dawgen.decoding.choose import check_engine, decoding_of
 from dawgen.errors import UserError
@@ -68,8 +69,8 @@ def stages_of(
         teacher: asked for those rows before.
     """
     arms, tokens = arms_of(settings), settings.evaluation.tokens_per_batch
-    count = Counter(context.job, context.backbone, settings)
-    models = Models(context.job.card, settings, context.backbone)
+    count = Counter(context.job, context.backbone, settings, context.other_writer)
+    models = Models(context.job.card, settings, context.backbone, context.writer)
     if settings.quick:
         return [quick_stage(context, settings, models)]
 
@@ -175,11 +176,12 @@ def run(
     writes = given is None and not settings.quick
     settings = with_unlabelled(settings, job, writes=writes)
     backbone = load_backbone(settings.backbone)
-    _check_before(job, backbone, settings, preset, writes=writes)
+    writer = load_writer(settings, backbone) if writes else None
+    _check_before(job, backbone, writer or backbone, settings, preset, writes=writes)
     if settings.selection.candidates == "quick":
         fetch_along(settings.selection.encoder, settings.backbone.path)
     folder, costs = RunFolder(Path(out)), Costs(limits)
-    context = Context(folder, job, backbone, settings.seed)
+    context = Context(folder, job, backbone, settings.seed, writer)
 
     @cache
     def rows() -> list[SyntheticRow]:
@@ -290,7 +292,13 @@ def _given(
 
 
 def _check_before(
-    job: Job, backbone: Backbone, settings: Settings, preset: str | None, *, writes: bool
+    job: Job,
+    backbone: Backbone,
+    writer: Backbone,
+    settings: Settings,
+    preset: str | None,
+    *,
+    writes: bool,
 ) -> None:
     """What would stop a later stage stops the run before the first.
 
@@ -326,12 +334,12 @@ def _check_before(
                 "rows from elsewhere need no generator; name other candidates."
             )
         return
-    frame = frame_for(job.card, backbone, settings.generator.frame)
+    frame = frame_for(job.card, writer, settings.generator.frame)
     length = settings.generator.prompt_length
-    backbone.encode_source("", length, frame)
+    writer.encode_source("", length, frame)
     check_sources(settings.synthesis.first_sentences)
     shots, chosen = job.shots.train, settings.synthesis
-    decoding_of(chosen, job.card, shots, backbone, length, writes_first=False, frame=frame)
+    decoding_of(chosen, job.card, shots, writer, length, writes_first=False, frame=frame)
     check_engine(chosen)
 
 

@@ -70,7 +70,7 @@ def selection(
         prompts = {name: load_prompt(path / name, context.backbone) for name in arms}
         generator = None  # of a run on rows from elsewhere
         if arms and label_prompts.is_dir():
-            labels = load_label_prompts(label_prompts, job.card.labels, context.backbone)
+            labels = load_label_prompts(label_prompts, job.card.labels, context.writer)
             generator = labels, load_frame(path / "generator")
         made = Made(written(), prompts, generator, unlabelled)
         if encoder_of(settings.selection) == PACKAGED:

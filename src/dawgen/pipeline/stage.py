@@ -36,6 +36,7 @@ class Context:
     """What all stages of a run share.
 
     Attributes:
+        other_writer: the language model that writes rows where that is not ``backbone``.
         labelled: p(label) [N,C] of the test rows by a tuned prompt, or by ``zero-shot``, that a
             stage has computed and a later one needs too.
     """
@@ -44,12 +45,23 @@ class Context:
     job: Job
     backbone: Backbone
     seed: int
+    other_writer: Backbone | None = None
     labelled: dict[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def path(self) -> Path:
         """Of the run folder."""
         return self.folder.path
+
+    @property
+    def writer(self) -> Backbone:
+        """The language model that writes rows."""
+        return self.backbone if self.other_writer is None else self.other_writer
+
+    @property
+    def writer_inputs(self) -> dict[str, Any]:
+        """What of the :attr:`inputs` is another for a stage that only the writer works on."""
+        return {} if self.other_writer is None else {"backbone": self.other_writer.fingerprint}
 
     @property
     def heading(self) -> dict[str, Any]:

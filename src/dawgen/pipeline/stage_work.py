@@ -27,16 +27,31 @@ Sizes = list[tuple[float, float, float]]
 
 @dataclass(frozen=True)
 class Counter:
-    """Counts stages of one job on one backbone."""
+    """Counts stages of one job on one backbone.
+
+    Attributes:
+        other_writer: the language model that writes rows where that is not ``backbone``.
+    """
 
     job: Job
     backbone: Backbone
     settings: Settings
+    other_writer: Backbone | None = None
+
+    @property
+    def writer(self) -> Backbone:
+        """The language model that writes rows."""
+        return self.backbone if self.other_writer is None else self.other_writer
 
     @cached_property
     def shape(self) -> Shape:
         """Of the backbone."""
         return shape_of(self.backbone)
+
+    @cached_property
+    def writer_shape(self) -> Shape:
+        """Of the writer."""
+        return shape_of(self.writer)
 
     # --- the generator --------------------------------------------------------------
 
@@ -56,7 +71,8 @@ class Counter:
         chosen, count = self.settings.generator, len(self.job.card.labels)
         labels = count / len(label_groups(range(count)))  # of a batch
         sizes = self._text_sizes()
-        forward, backward = mean_forward(self.shape, sizes), mean_backward(self.shape, sizes)
+        shape = self.writer_shape
+        forward, backward = mean_forward(shape, sizes), mean_backward(shape, sizes)
         shots, row, others = self.shots(), forward + backward, forward * (labels - 1)
         if chosen.method == "plain":
             row = row + others * (1 / steps_per_epoch(shots, chosen.batch_size))
@@ -71,19 +87,15 @@ class Counter:
     def shots(self) -> list[Shot]:
         """The few shots as the generator learns them."""
         first = writes_first(self.settings.synthesis.first_sentences)
-        return shots_to_write(self.job, self.backbone, self.settings.generator, first)
+        return shots_to_write(self.job, self.writer, self.settings.generator, first)
 
     def _text_sizes(self) -> Sizes:
-        length = self.settings.generator.prompt_length
+        length, lead = self.settings.generator.prompt_length, _lead(self.writer)
         return [
-            (length + len(example.source), self._lead + len(example.target), len(example.target))
+            (length + len(example.source), lead + len(example.target), len(example.target))
             for shot in self.shots()
             for example in shot.examples
         ]
-
-    @property
-    def _lead(self) -> int:
-        return len(self.backbone.decoder_start) if self.backbone.is_encoder_decoder else 0
 
     # --- synthesis ------------------------------------------------------------------
 
@@ -96,8 +108,9 @@ class Counter:
         labels, sizes = len(self.job.card.labels), self._text_sizes()
         source = sum(size[0] for size in sizes) / len(sizes)
         text = tokens / max(1, attempts)
-        write = self.shape.forward(source + self._turns(source), self._lead + text, text)
-        score = self.shape.forward(source, self._lead + text, text) * labels
+        shape, lead = self.writer_shape, _lead(self.writer)
+        write = shape.forward(source + self._turns(source), lead + text, text)
+        score = shape.forward(source, lead + text, text) * labels
         read = Work()
         if self.settings.synthesis.chooses:
             length = self.settings.tuning.prompt_length
@@ -143,7 +156,7 @@ class Counter:
 
     def _label_sizes(self, rows: Sequence[Row], prompt_length: int) -> Sizes:
         inputs = self.backbone.encode_rows(self.job.card, rows, prompt_length)
-        lead = max(1, self._lead) if self.backbone.is_encoder_decoder else 0
+        lead = max(1, _lead(self.backbone)) if self.backbone.is_encoder_decoder else 0
         return [(prompt_length + len(ids), lead, 0.0) for ids in inputs]
 
     # --- evaluation -----------------------------------------------------------------
@@ -161,6 +174,11 @@ class Counter:
         """How much more the stage is than scoring ``few`` of its rows under one prompt."""
         sizes = self._label_sizes(few, self.settings.tuning.prompt_length)
         return self.evaluation().flops / (mean_forward(self.shape, sizes).flops * len(few))
+
+
+def _lead(backbone: Backbone) -> int:
+    """Tokens that a decoder starts with."""
+    return len(backbone.decoder_start) if backbone.is_encoder_decoder else 0
 
 
 def _drawn(

@@ -60,9 +60,9 @@ def arms_of(settings: Settings) -> dict[str, Arm]:
 def generator(context: Context, settings: GeneratorSettings, synthesis: SynthesisSettings) -> Stage:
     """Few shots -> label prompts Q[C,P,H] in ``generator/``.
 
-    Its build raises UserError also where the backbone could be tuned, but not write.
+    Its build raises UserError also where the writer could be tuned, but not write.
     """
-    card, shots, backbone = context.job.card, context.job.shots.train, context.backbone
+    card, shots, backbone = context.job.card, context.job.shots.train, context.writer
     writes_first = generator_writes_first(synthesis.first_sentences)
     frame = frame_for(card, backbone, settings.frame)
 
@@ -94,7 +94,8 @@ def generator(context: Context, settings: GeneratorSettings, synthesis: Synthesi
         "tuning the generator on the few shots",
         "generator",
         lambda: {
-            "generator": settings.model_dump(mode="json"),
+            **context.writer_inputs,
+            "generator": settings.model_dump(mode="json", exclude={"backbone"}),
             "frame": frame_json(frame),
             "writes_first": writes_first,
         },
@@ -135,7 +136,7 @@ def synthesis(
         generator: a generator's folder; the run's own without.
         spread: other machines that write; the rows are the same as here.
     """
-    job, backbone = context.job, context.backbone
+    job, backbone = context.job, context.writer
     home = generator or context.path / "generator"
     forbidden = [*job.shots.dev, *(job.test or [])]
     settings = settings.for_card(job.card)
@@ -147,6 +148,7 @@ def synthesis(
     def inputs() -> dict[str, Any]:
         read = reader()
         return {
+            **context.writer_inputs,
             "generator": folder_hash(home / "label-prompts"),
             "frame": frame_json(load_frame(home)),
             "synthesis": settings.model_dump(mode="json", exclude=settings.only_speed()),

@@ -81,7 +81,11 @@ class Models:
     """
 
     def __init__(
-        self, card: TaskCard, settings: Settings, backbone: Backbone | None = None
+        self,
+        card: TaskCard,
+        settings: Settings,
+        backbone: Backbone | None = None,
+        writer: Backbone | None = None,
     ) -> None:
         self.card, self.settings = card, settings
         self.examples: Sequence[Row] = ()
@@ -90,6 +94,8 @@ class Models:
         self._validated: dict[object, CrossValidated] = {}
         if backbone is not None:
             self.backbone = backbone
+        if writer is not None:
+            self.writer = writer
 
     @cached_property
     def backbone(self) -> Backbone:
@@ -97,6 +103,15 @@ class Models:
         from dawgen.backbone import load_backbone
 
         return load_backbone(self.settings.backbone)
+
+    @cached_property
+    def writer(self) -> Backbone:
+        """The language model that writes rows."""
+        from dawgen.backbone import load_backbone
+
+        settings = self.settings
+        same = settings.writer == settings.backbone
+        return self.backbone if same else load_backbone(settings.writer)
 
     @cached_property
     def encoder(self) -> SentenceEncoder:
@@ -334,7 +349,7 @@ class GeneratorPart:
         """log p(text | label) [N,C]; of a pair of its second text behind the first."""
         pair = self.models.card.is_pair
         texts = [(row.text1, row.text2 or "") if pair else ("", row.text1) for row in rows]
-        return log_likelihoods(self.models.backbone, self.prompts, texts, self.frame).numpy()
+        return log_likelihoods(self.models.writer, self.prompts, texts, self.frame).numpy()
 
     def probabilities(self, rows: Sequence[Row]) -> Probabilities:
         """[N,C]."""

@@ -61,6 +61,15 @@ def _preset_for(tree: Mapping[str, Any]) -> str | None:
     return "causal" if is_causal(path) else None
 
 
+def _of_writer(user: Mapping[str, Any]) -> dict[str, Any]:
+    """What the preset of another model that writes rows sets of writing."""
+    section = user.get("generator")
+    path = section.get("backbone") if isinstance(section, Mapping) else None
+    name = _preset_for({"backbone": {"path": path}}) if path else None
+    preset = _preset(name) if name else {}
+    return {name: preset[name] for name in ("generator", "synthesis") if name in preset}
+
+
 def _read_yaml(path: Path) -> dict[str, Any]:
     tree = parse_yaml(read_user_text(path, "settings file"), str(path))
     if tree is None:
@@ -233,7 +242,8 @@ def build_settings(
 ) -> tuple[Settings, str | None]:
     """Settings from their layers, and the name of the preset that was used.
 
-    Without ``preset``, the preset of the backbone is used if there is one.
+    Without ``preset``, the preset of the backbone is used if there is one; of another model that
+    writes rows (``generator.backbone``) the sections that concern writing.
 
     Args:
         overrides: texts such as ``tuning.steps=500``, or pairs of a name and a value.
@@ -247,7 +257,8 @@ def build_settings(
     for override in overrides:
         user = _override(user, override)
     name = preset or _preset_for(user if isinstance(user.get("backbone", {}), dict) else {})
-    tree = _merge(_preset(name), user, Settings) if name else user
+    tree = _preset(name) if name else {}
+    tree = _merge(_merge(tree, _of_writer(user), Settings), user, Settings)
     try:
         return Settings.model_validate(tree), name
     except ValidationError as error:

@@ -77,6 +77,9 @@ class BackboneSettings(Section):
 class GeneratorSettings(Section):
     """Tuning of one soft prompt per label on the few shots (method.md §1)."""
 
+    backbone: str | None = None
+    """Another language model that writes the rows, as `backbone.path` names one, such as `gemma3`;
+    its preset's settings of `generator` and `synthesis` are then used. `null`: the backbone."""
     method: Literal["plain", "fewgen", "dawgen"] = "dawgen"
     """Objective. `plain`: equation (1). `fewgen`: weighted tokens, (2) and (3). `dawgen`: `fewgen`
     with the regulariser (4)."""
@@ -111,6 +114,11 @@ class GeneratorSettings(Section):
     published)."""
     max_length: Positive = 128
     """Largest number of tokens of a text (FewGen: 128). Longer few shots are skipped."""
+
+    @field_validator("backbone")
+    @classmethod
+    def _full_name(cls, value: str | None) -> str | None:
+        return None if value is None else full_name(value)
 
     @model_validator(mode="after")
     def _pairs_in_a_batch(self) -> GeneratorSettings:
@@ -321,3 +329,14 @@ class Settings(Section):
     evaluation: EvaluationSettings = EvaluationSettings()
     methods: MethodSettings = MethodSettings()
     tracking: TrackingSettings = TrackingSettings()
+
+    @property
+    def writer(self) -> BackboneSettings:
+        """The language model that writes rows: ``backbone`` where the generator has none of its
+        own, else that one, in the number format that is faster, on the same device."""
+        path = self.generator.backbone
+        if path in (None, self.backbone.path):
+            return self.backbone
+        both = self.backbone.model_dump(include={"device", "max_length", "checkpointing"})
+        trusts = self.backbone.trust_remote_code
+        return BackboneSettings(path=path, dtype="auto", trust_remote_code=trusts, **both)

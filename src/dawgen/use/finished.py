@@ -22,6 +22,7 @@ from dawgen.terminal.progress import warn
 
 RECORD, PROMPT, CHOICE = "run.json", "prompt", "choice"
 _FILES = ("task.yaml", "config.yaml")
+_OF_THE_MACHINE = ("backbone.", "generator.backbone", "evaluation.", "selection.encoder")
 
 
 def open_run(folder: str | Path, overrides: Sequence[str] = ()) -> tuple[TaskCard, Settings]:
@@ -36,10 +37,10 @@ def open_run(folder: str | Path, overrides: Sequence[str] = ()) -> tuple[TaskCar
     """
     path = Path(folder)
     for text in overrides:
-        if not text.strip().startswith(("backbone.", "evaluation.", "selection.encoder")):
+        if not text.strip().startswith(_OF_THE_MACHINE):
             raise UserError(
-                f"-s {text}: of a finished run only backbone.*, evaluation.* and selection.encoder "
-                "can be set, such as backbone.device=cpu."
+                f"-s {text}: of a finished run only backbone.*, generator.backbone, evaluation.* "
+                "and selection.encoder can be set, such as backbone.device=cpu."
             )
     made = PROMPT if (path / PROMPT).exists() or not (path / CHOICE).exists() else CHOICE
     kept = (*_FILES, made)  # a task of several labels per text has no prompt
