@@ -380,3 +380,24 @@ def test_the_other_pages_open_too(open_page: Opener, tmp_path: Path) -> None:
             page = open_page(path, width=width)
             assert page.evaluate("document.documentElement.scrollWidth") <= width
             assert page.evaluate(CONTRAST) == []
+
+
+def test_names_of_candidates_have_a_line_of_their_own_on_a_phone(
+    open_page: Opener, tmp_path: Path
+) -> None:
+    """Beside five figures a long name had a word on each of its seven lines."""
+    folder = write_run(tmp_path / "candidates")
+    long = {
+        **{"name": "embeddings+states+written", "held_out_accuracy": 0.7, "held_out_rows": 48},
+        **{"test_accuracy": 0.6, "bytes": 37_200},
+    }
+    scores = SCORES | {"choice": long["name"], "candidates": [long]}
+    (folder / "scores.json").write_text(json.dumps(scores))
+    page = open_page(write_report(folder), width=390)
+    rows = page.locator("table.stacked tbody tr")
+    for row in (rows.nth(i) for i in range(rows.count())):
+        name, figure = row.locator("th").bounding_box(), row.locator("td").first.bounding_box()
+        assert name["width"] > 300
+        assert name["height"] < 60  # two lines at most
+        assert figure["y"] >= name["y"] + name["height"]
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390

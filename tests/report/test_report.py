@@ -19,6 +19,7 @@ import pytest
 from dawgen.errors import UserError
 from dawgen.report import write_report
 from dawgen.report.bars import PairOfShares
+from dawgen.report.candidates import title
 from dawgen.report.charts import COLOURS, SHAPES, Line, label_kind, line_chart, thin, ticks
 from dawgen.report.environment import as_data
 from dawgen.report.read import read_run
@@ -131,6 +132,36 @@ def test_every_verdict_has_its_command(run_folder: Path) -> None:
     head = page.partition('<ul class="verdicts"')[2].partition("</ul>")[0]
     assert head.count("<li>") == head.count('<span class="next">next: <code>dawgen ') > 1
     assert "next: <code>dawgen predict runs/latest NEW-ROWS.csv</code>" in head
+
+
+@pytest.mark.parametrize(
+    ("others", "name", "words"),
+    [
+        ([], "embeddings+states", "logistic regression on embeddings and states"),
+        (["alignment"], "embeddings+states", "word match, embeddings and states"),
+        (
+            ["alignment", "cross-encoder"],
+            "tuned-embeddings+states+written",
+            "cross-encoder, word match, tuned embeddings and states and written rows",
+        ),
+        (["alignment"], "cross-encoder+alignment", "cross-encoder and word match"),
+    ],
+)
+def test_a_product_names_its_factors(others: list[str], name: str, words: str) -> None:
+    """Of pairs it has more than its name holds."""
+    assert title(name, {"candidates": [{"name": each} for each in [*others, name]]}) == words
+
+
+def test_before_the_end_the_inputs_of_the_rows_tell_task_and_seed(run_folder: Path) -> None:
+    """A folder in which rows were written and nothing else was done yet."""
+    for name in ("run.json", "scores.json", "config.yaml"):
+        (run_folder / name).unlink(missing_ok=True)
+    inputs = {"seed": 42, "card": {"name": "inbox"}}
+    (run_folder / "synthetic" / "fingerprint.json").write_text(json.dumps({"inputs": inputs}))
+    text = Page(write_report(run_folder).read_text("utf-8")).text
+    assert "dawgen run · task inbox · seed 42" in text
+    assert re.search(r"candidate rows and kept \d+ of them \(seed 42\)", text)
+    assert "None" not in text
 
 
 def test_scores_of_development_shots_are_said_to_flatter(run_folder: Path) -> None:

@@ -9,11 +9,11 @@ WRITTEN, UNLABELLED = "+written", "+unlabelled"
 _TITLES = {
     "tfidf": "logistic regression on TF-IDF",
     "embeddings": "logistic regression on embeddings",
-    "alignment": "logistic regression on how a pair's words match",
-    "cross-encoder": "logistic regression on both texts read as one",
-    "cross-encoder+alignment": "logistic regression on both texts read as one, and on word match",
-    "tuned-cross-encoder": "a tuned model that reads both texts as one",
-    "tuned-cross-encoder+alignment": "a tuned model that reads both texts as one, and word match",
+    "alignment": "logistic regression on word match",
+    "cross-encoder": "cross-encoder",
+    "cross-encoder+alignment": "cross-encoder and word match",
+    "tuned-cross-encoder": "tuned cross-encoder",
+    "tuned-cross-encoder+alignment": "tuned cross-encoder and word match",
     "states": "logistic regression on the model's states",
     "embeddings+states": "logistic regression on embeddings and states",
     "tuned-embeddings": "logistic regression on tuned embeddings",
@@ -27,12 +27,25 @@ _TITLES = {
 _MORE = {WRITTEN: "written rows", UNLABELLED: "unlabelled texts"}
 
 
-def title(name: str) -> str:
-    """A candidate in words."""
+_PRODUCTS = ("embeddings+states", "tuned-embeddings+states")
+"""Candidates that of pairs have further factors."""
+
+
+def title(name: str, scores: Mapping[str, Any] | None = None) -> str:
+    """A candidate in words.
+
+    Args:
+        scores: of the run that has compared it; these tell whether its rows are pairs.
+    """
     for ending, more in _MORE.items():
         if name.endswith(ending):
-            return f"{title(name.removesuffix(ending))} and {more}"
-    return _TITLES.get(name, name)
+            return f"{title(name.removesuffix(ending), scores)} and {more}"
+    words = _TITLES.get(name, name)
+    others = {each["name"] for each in (scores or {}).get("candidates") or []}
+    if name not in _PRODUCTS or "alignment" not in others:
+        return words
+    across = "cross-encoder, " if "cross-encoder" in others else ""
+    return words.replace("logistic regression on ", f"{across}word match, ")
 
 
 def shipped(scores: dict[str, Any]) -> str:
@@ -51,7 +64,7 @@ def table(
     found = [
         {
             **each,
-            "title": title(each["name"]),
+            "title": title(each["name"], scores),
             "held_out": each[f"held_out_{metric}"],
             "test": each.get(f"test_{metric}"),
             "seconds": seconds.get(each["name"]),

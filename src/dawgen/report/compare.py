@@ -100,8 +100,8 @@ def _line(name: str, run: RunFiles, first: RunFiles) -> Compared:
     seconds = sum(stage.get("seconds") or 0.0 for stage in stages)
     return Compared(
         name,
-        str(run.run.get("task", "unknown")),
-        run.run.get("seed", "unknown"),
+        str(run.task),
+        run.seed,
         next((r for r in results(run.scores, "accuracy") if r.name == shipped(run.scores)), None),
         run.ledger.get("kept"),
         duration(seconds) if stages else None,

@@ -33,7 +33,7 @@ def write_report(folder: Path) -> Path:
 
 def _context(files: RunFiles) -> dict[str, Any]:
     run, scores = files.run, files.scores
-    seed = run.get("seed", scores.get("seed", "unknown"))
+    seed = files.seed
     shots = (run.get("rows") or {}).get("dev")
     compared = results.results(scores)
     account = rows.ledger_table(files.ledger)
@@ -43,7 +43,7 @@ def _context(files: RunFiles) -> dict[str, Any]:
     seconds = selection.get("candidates") or {}
     return {
         "name": files.name,
-        "task": run.get("task", scores.get("task", "unknown")),
+        "task": files.task,
         "seed": seed,
         "run": run,
         "scores": scores,

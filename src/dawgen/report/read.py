@@ -47,11 +47,20 @@ class RunFiles:
         made = read_json(synthetic / "fingerprint.json").get("inputs") or {}
         self.source: dict[str, Any] = made.get("source") or {}
         """Name and SHA-256 of what the rows were imported from; empty where dawgen wrote them."""
+        self.seed = self._said("seed", made.get("seed"))
+        self.task = self._said("task", (made.get("card") or {}).get("name"))
         self.ledger = read_json(synthetic / "ledger.json")
         self.quality = read_json(synthetic / "quality.json")
         self.rejected: Rows = self.quality.get("rejected_examples", [])
         self.points = _read_shards(folder / "map")
         """The map's: x, y, kind, label, text1, text2."""
+
+    def _said(self, name: str, of_rows: Any) -> Any:
+        """By the finished run; before it is finished by the inputs of the written rows."""
+        for found in (self.run.get(name), self.scores.get(name), of_rows):
+            if found is not None:
+                return found
+        return "unknown"
 
 
 def read_run(folder: Path) -> RunFiles:

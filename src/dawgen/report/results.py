@@ -49,7 +49,7 @@ _OF_PROMPTS = {"prompt": OURS, "baseline": PLAIN, "zero-shot": ZERO_SHOT}
 def shipped(scores: dict[str, Any]) -> str:
     """The name among :func:`results` of what the run ships."""
     name = candidates.shipped(scores)
-    return _OF_PROMPTS.get(name) or candidates.title(name)
+    return _OF_PROMPTS.get(name) or candidates.title(name, scores)
 
 
 def metric_of(scores: dict[str, Any]) -> str:
@@ -177,7 +177,7 @@ def wrong(predictions: Rows, most: int = 6) -> Rows:
 
 def words(files: RunFiles) -> list[str]:
     """What was made and how good it is; :mod:`dawgen.report.verdicts` has what follows."""
-    seed = files.run.get("seed", files.scores.get("seed"))
+    seed = files.seed
     sentences = []
     if files.ledger:
         kept, attempted = files.ledger["kept"], files.ledger["attempted"]

@@ -122,7 +122,7 @@ def _choice(files: RunFiles) -> Iterator[Verdict]:
     metric, n = metric_of(scores), ours["held_out_rows"]
     figures = reached(Result("", ours[f"held_out_{metric}"], 0, 1, n), "held-out rows", metric)
     text = (
-        f"Shipped: {title(ours['name'])}, chosen among {len(by_name)} candidates, "
+        f"Shipped: {title(ours['name'], scores)}, chosen among {len(by_name)} candidates, "
         f"{'right on' if metric == 'accuracy' else 'with'} {figures}"
     )
     if prompt is None or prompt is ours:
@@ -207,7 +207,7 @@ def _head_pair(scores: dict[str, Any]) -> _Pair | None:
     if not less or not more or "test_accuracy" not in less or "test_accuracy" not in more:
         return None
     with_rows, without = (_on_test_rows(part, scores) for part in (more, less))
-    return title(head), with_rows, without, scores.get("scored_on", "test rows")
+    return title(head, scores), with_rows, without, scores.get("scored_on", "test rows")
 
 
 def _prompt_pair(scores: dict[str, Any]) -> _Pair | None:
@@ -232,7 +232,7 @@ def _prompt_pair(scores: dict[str, Any]) -> _Pair | None:
     if not alone:
         return None
     best = max(alone, key=lambda each: float(each[f"held_out_{metric}"]))
-    return _PROMPT, more, _on_test_rows(best, scores, title(best["name"])), scored_on
+    return _PROMPT, more, _on_test_rows(best, scores, title(best["name"], scores)), scored_on
 
 
 def _on_test_rows(candidate: dict[str, Any], scores: dict[str, Any], name: str = "") -> Result:
