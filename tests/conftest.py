@@ -223,12 +223,12 @@ def tiny_chat() -> Backbone:
     return _causal_backbone("llama", chat_tokenizer())
 
 
-def bart_model(vocab: int, seed: int = 0) -> BartForConditionalGeneration:
+def bart_model(vocab: int, seed: int = 0, units: int = 32) -> BartForConditionalGeneration:
     """A BART-shaped model with random weights, post-norm as the shipped backbone."""
     torch.manual_seed(seed)
     config = BartConfig(
         vocab_size=vocab,
-        d_model=32,
+        d_model=units,
         encoder_layers=2,
         decoder_layers=2,
         encoder_attention_heads=4,

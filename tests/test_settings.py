@@ -11,7 +11,7 @@ import yaml
 
 from dawgen.errors import UserError
 from dawgen.machine.precision import best_dtype
-from dawgen.settings import Settings
+from dawgen.settings import BackboneSettings, Settings
 from dawgen.settings.layers import as_overrides, build_settings, dump_settings, preset_names
 from dawgen.settings.retired import RETIRED
 from dawgen.tasks import load_card, parse_card
@@ -28,6 +28,34 @@ def test_the_preset_follows_the_backbone() -> None:
     assert build_settings()[1] == "tiny"
     assert build_settings(overrides=["backbone.path=google/flan-t5-large"])[1] == "flan-t5-large"
     assert build_settings(overrides=["backbone.path=./mine"])[1] is None
+
+
+def test_the_preset_of_a_writer_sets_what_concerns_writing() -> None:
+    sets = ["backbone.path=tiny", "generator.backbone=gemma3"]
+    both, name = build_settings(overrides=[*sets, "generator.epochs=2"])
+    tiny, gemma3 = build_settings(preset="tiny")[0], build_settings(preset="gemma3")[0]
+    assert name == "tiny"
+    assert (both.tuning, both.backbone) == (tiny.tuning, tiny.backbone)
+    assert both.synthesis == gemma3.synthesis
+    writing = both.generator.model_dump(exclude={"backbone", "epochs"})
+    assert writing == gemma3.generator.model_dump(exclude={"backbone", "epochs"})
+    assert (both.generator.epochs, both.generator.backbone) == (2, "dawgen/gemma3")
+    assert both.writer == gemma3.backbone
+    assert tiny.writer is tiny.backbone
+
+
+def test_a_writer_is_where_the_backbone_is() -> None:
+    """Its own are path and number format; a model's own code runs only if the user says so."""
+    sets = ["backbone.path=a", "backbone.device=meta", "backbone.max_length=99"]
+    settings, _ = build_settings(overrides=[*sets, "backbone.revision=v1", "generator.backbone=b"])
+    expected = BackboneSettings(path="b", device="meta", max_length=99, dtype="auto")
+    assert settings.writer == expected
+    trusting = build_settings(
+        overrides=["generator.backbone=b", "backbone.trust_remote_code=true"]
+    )[0]
+    assert trusting.writer.trust_remote_code
+    same = build_settings(overrides=["backbone.path=a", "generator.backbone=a"])[0]
+    assert same.writer is same.backbone
 
 
 def test_later_layers_win(tmp_path: Path) -> None:

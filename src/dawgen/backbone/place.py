@@ -33,7 +33,7 @@ def model_place(path: str) -> str:
         return str(place)
     if is_gguf or path.startswith((".", "/", "~")):
         what = "file" if is_gguf else "folder"
-        raise UserError(f"There is no model {what} {path}; check backbone.path.")
+        raise UserError(f"There is no model {what} {path}; check its path.")
     return path
 
 

@@ -62,12 +62,15 @@ def _preset_for(tree: Mapping[str, Any]) -> str | None:
 
 
 def _of_writer(user: Mapping[str, Any]) -> dict[str, Any]:
-    """What the preset of another model that writes rows sets of writing."""
+    """The sections that concern writing as the preset of another model that writes has them; none
+    without such a model."""
     section = user.get("generator")
     path = section.get("backbone") if isinstance(section, Mapping) else None
-    name = _preset_for({"backbone": {"path": path}}) if path else None
+    if not isinstance(path, str):
+        return {}
+    name = _preset_for({"backbone": {"path": path}})
     preset = _preset(name) if name else {}
-    return {name: preset[name] for name in ("generator", "synthesis") if name in preset}
+    return {section: preset.get(section, {}) for section in ("generator", "synthesis")}
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -257,8 +260,8 @@ def build_settings(
     for override in overrides:
         user = _override(user, override)
     name = preset or _preset_for(user if isinstance(user.get("backbone", {}), dict) else {})
-    tree = _preset(name) if name else {}
-    tree = _merge(_merge(tree, _of_writer(user), Settings), user, Settings)
+    tree = (_preset(name) if name else {}) | _of_writer(user)
+    tree = _merge(tree, user, Settings)
     try:
         return Settings.model_validate(tree), name
     except ValidationError as error:
