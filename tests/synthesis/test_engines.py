@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+import dataclasses
 from contextlib import contextmanager
 
 import pytest
@@ -312,6 +314,29 @@ def test_a_model_that_forgets_what_it_wrote_is_refused(tiny_bart, tiny_gpt2, mon
             with pytest.raises(UserError, match="something else token by token"):
                 TransformersEngine(backbone, prompts, Decoding())
         TransformersEngine(backbone, prompts, Decoding())
+
+
+def test_bf16_may_round_what_a_model_would_never_write(tiny_gpt2, monkeypatch):
+    """Gemma 3 with label prompts of TREC, by steps and in one pass: log p of tokens 50 nats away
+    were 2.7 nats apart, those of likely ones 0.1."""
+    sure = copy.deepcopy(tiny_gpt2.model).to(torch.bfloat16)
+    sure.lm_head.weight = torch.nn.Parameter(20 * sure.lm_head.weight.detach().clone())
+    names = {"name": "tests/sure", "fingerprint": "sure", "max_length": 256}
+    backbone = Backbone(sure, tiny_gpt2.tokenizer, **names)
+    whole = backbone.token_log_probs
+
+    def rounded(*arguments, **more):
+        found = whole(*arguments, **more)
+        return dataclasses.replace(found, log_probs=1.15 * found.log_probs)
+
+    monkeypatch.setattr(backbone, "token_log_probs", rounded)
+    prompts = random_prompts(backbone, 2, length=6)
+    engine = TransformersEngine(backbone, prompts, Decoding())
+    unlikely = backbone.ordinary_token_ids()[:40]
+    assert min(engine.log_probs(0, backbone.encode_source("a", 6), unlikely)) < -90
+    monkeypatch.setattr(engine, "_likeliest", lambda rows, _: torch.tensor([unlikely] * 2))
+    with pytest.raises(UserError, match="something else token by token"):
+        engine._check()
 
 
 def test_a_state_space_model_is_refused(tmp_path):
