@@ -77,19 +77,20 @@ def arms(
 def agreement(
     rows: Sequence[SyntheticRow], found: np.ndarray[Any, Any], labels: Sequence[str]
 ) -> dict[str, Any]:
-    """How often the judge shares the rows' labels, by label and by the label ratio."""
+    """How often the judge shares the rows' labels, by label and by how strongly a row belongs to
+    its label: by the reader that chose it, else by the label ratio."""
     own = np.array([labels.index(str(row.label)) for row in rows])
     same = found.argmax(1) == own
-    ratio = np.array([row.label_ratio or 0.0 for row in rows])
-    high = ratio >= np.median(ratio)
+    belongs = np.array([row.belongs or 0.0 for row in rows])
+    high = belongs >= np.median(belongs)
     belief = found[np.arange(len(rows)), own]
     return {
         "shared": float(same.mean()),
         "shared_by_label": {name: float(same[own == i].mean()) for i, name in enumerate(labels)},
-        "ratio_quartiles": np.quantile(ratio, [0.25, 0.5, 0.75]).tolist(),
-        "shared_where_ratio_is_high": float(same[high].mean()),
-        "shared_where_ratio_is_low": float(same[~high].mean()) if (~high).any() else None,
-        "spearman_ratio_and_judge": float(spearmanr(ratio, belief).statistic),
+        "quartiles_of_belonging": np.quantile(belongs, [0.25, 0.5, 0.75]).tolist(),
+        "shared_of_upper_half": float(same[high].mean()),
+        "shared_of_lower_half": float(same[~high].mean()) if (~high).any() else None,
+        "spearman_belonging_and_judge": float(spearmanr(belongs, belief).statistic),
     }
 
 

@@ -65,6 +65,27 @@ def test_rows_sort_by_their_ratio(open_page: Opener, report: Path) -> None:
     assert ratios == [f"ratio {r:.2f}" for r in sorted(r["label_ratio"] for r in ROWS)[::-1]]
 
 
+def test_rows_that_a_reader_chose_show_how_sure_it_is(open_page: Opener, tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "read")
+    sure = []
+    for shard in folder.glob("synthetic/shard-*.parquet"):
+        rows = pq.read_table(shard).to_pylist()
+        sure += [0.5 + row["label_ratio"] / 2 for row in rows]
+        new = [
+            row | {"label_ratio": None, "reader_probability": 0.5 + row["label_ratio"] / 2}
+            for row in rows
+        ]
+        pq.write_table(pa.Table.from_pylist(new), shard)
+    page = open_page(write_report(folder))
+    page.select_option("#order", label="surest first")
+    surest = f"sure {max(sure):.2f}"
+    page.locator("#table .row", has_text=surest).first.wait_for()
+    assert page.locator("#table .number").first.inner_text() == surest
+    page.locator("#table .row").first.click()
+    assert "probability by the reader" in page.inner_text("#detail")
+    assert "label ratio" not in page.inner_text("#detail")
+
+
 def test_hostile_texts_stay_text(open_page: Opener, report: Path) -> None:
     page = open_page(report)
     page.fill("#search", "onerror")

@@ -153,7 +153,11 @@ def test_the_old_run_folder_is_what_is_frozen() -> None:
     added = {f"run.json .{name}" for name in ("choice", "rows.used", "synthetic", "template")}
     added |= {f"scores.json {part}.metric" for part in ("", ".baseline", ".zero_shot")}
     added.add("synthetic/shard-00000.parquet written_for: string")
+    added.add("synthetic/shard-00000.parquet reader_probability: double")
+    parts = ("", ".dtype", ".fingerprint", ".name", ".quantization")
+    added |= {f"run.json .writer{part}" for part in parts}
     figures = ("real_rows", "relabelled", "telling_words", "text1_alone")
+    figures += ("by_label.LABEL.reader_probability",)
     more = {
         name
         for name in frozen

@@ -224,6 +224,8 @@ def test_samples_go_from_the_highest_ratio_to_the_lowest() -> None:
     assert [row["label_ratio"] for row in samples(ROWS)["yes"]] == [0.9, 0.7, 0.5]
     assert [row["label_ratio"] for row in samples(ROWS, most=2)["yes"]] == [0.9, 0.5]
     assert [row["label_ratio"] for row in samples(ROWS, most=1)["yes"]] == [0.9]
+    read = [row | {"reader_probability": 1 - (row["label_ratio"] or 0.0)} for row in ROWS]
+    assert [row["label_ratio"] for row in samples(read)["yes"]] == [0.5, 0.7, 0.9]
 
 
 def test_reliability_bins_by_confidence(run_folder: Path) -> None:

@@ -9,10 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 
 import dawgen
 from dawgen.pipeline.quick import with_all_rows
 from dawgen.pipeline.summary import summary
+from dawgen.serving.app import make_app
+from dawgen.serving.limits import Limits
+from dawgen.serving.tasks import open_tasks
 from dawgen.settings import Settings
 from dawgen.tasks import load_card
 from tests.invariants.conftest import job, model_folder
@@ -100,6 +104,14 @@ def test_it_predicts_exports_and_is_compared(run: Run, tmp_path: Path) -> None:
     prompted = command("predict", folder, job.data("test"), "--use", "prompt")
     assert prompted.code == 2
     assert "prompt" in prompted.err
+
+
+def test_it_is_served(run: Run) -> None:
+    _, folder, _ = run
+    with TestClient(make_app(open_tasks([folder]), Limits())) as client:
+        assert client.get("/tasks").json()["tasks"][0]["classifier"] == "tfidf"
+        answer = client.post("/tasks/run/predict", json={"rows": TEXTS})
+    assert [row["label"] for row in answer.json()["rows"]] == ["same", "other"]
 
 
 def test_a_whole_run_goes_on_in_its_folder_and_back(run: Run, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,13 @@ from dawgen.pipeline.reader import PromptReader
 from dawgen.settings.choosing import ChoosingSettings
 from dawgen.streams import Streams
 from dawgen.synthesis import SyntheticRow, load_synthetic, stage, synthesize
-from dawgen.synthesis.choosing import Chooser, choose_rows, margins, reader_agreement
+from dawgen.synthesis.choosing import (
+    Chooser,
+    calibrated,
+    choose_rows,
+    margins,
+    reader_agreement,
+)
 from dawgen.synthesis.cleaner import READER_DISAGREES, READER_UNSURE, TELLS
 from dawgen.tasks import Row
 from tests.synthesis.helpers import random_prompts, read_shards
@@ -48,6 +55,11 @@ def says(answers: dict[str | None, list[float]]):
     return reader
 
 
+def labels_of(rows: Sequence[Row], card) -> torch.Tensor:
+    """[N,1] places of the rows' labels."""
+    return torch.tensor([[card.label_index(row.label)] for row in rows])
+
+
 @pytest.fixture
 def run(writer, pair_card, pair_shots, settings, tmp_path):
     """Synthesise with the small writer and a reader; keywords change settings."""
@@ -74,25 +86,29 @@ def run(writer, pair_card, pair_shots, settings, tmp_path):
 def test_margins_by_hand():
     """log p: the own label's minus the best other's."""
     scores = torch.tensor([[-1.0, -2.0, -4.0], [-1.0, -2.0, -4.0]])
-    assert margins(scores, [0, 2], calibrate=False).tolist() == [1.0, -3.0]
+    assert margins(scores, [0, 2]).tolist() == [1.0, -3.0]
 
 
 def test_calibration_takes_off_what_the_reader_says_of_all_rows():
     """The reader calls all rows label 0; less its mean (-1, -3) it tells them apart."""
     scores = torch.tensor([[-0.5, -3.5], [-1.5, -2.5]])
-    assert margins(scores, [0, 1], calibrate=False).tolist() == [3.0, -1.0]
-    assert margins(scores, [0, 1], calibrate=True).tolist() == [1.0, 1.0]
+    assert margins(scores, [0, 1]).tolist() == [3.0, -1.0]
+    fair = calibrated(scores, [0, 1])
+    assert margins(fair, [0, 1]).tolist() == pytest.approx([1.0, 1.0])
+    assert fair.exp().sum(dim=1).tolist() == pytest.approx([1.0, 1.0])  # still probabilities
 
 
 def test_a_label_with_many_rows_weighs_no_more_in_the_mean():
     rows = torch.tensor([[-0.5, -3.5], [-1.5, -2.5]])
     many = rows[[0, 1, 1, 1, 1]]
-    assert margins(many, [0, 1, 1, 1, 1], calibrate=True).tolist() == [1.0] * 5
+    own = [0, 1, 1, 1, 1]
+    assert margins(calibrated(many, own), own).tolist() == pytest.approx([1.0] * 5)
 
 
 def test_rows_of_one_label_are_not_calibrated():
     scores = torch.tensor([[-0.1, -3.0], [-0.2, -3.0], [-2.0, -0.5]])
-    assert (margins(scores, [0, 0, 0], calibrate=True) > 0).tolist() == [True, True, False]
+    assert calibrated(scores, [0, 0, 0]) is scores
+    assert (margins(scores, [0, 0, 0]) > 0).tolist() == [True, True, False]
 
 
 def test_a_row_has_to_lead_by_the_margin(pair_card):
@@ -117,7 +133,9 @@ def test_a_row_takes_the_label_that_the_reader_gives_it(pair_card):
     assert other.kept
     assert other.label_ratio is other.log_likelihood is None  # they were of the old label
     assert (doubted.label, doubted.reason) == ("follows", READER_UNSURE)
-    assert same == rows[2]
+    assert (other.reader_probability, same.reader_probability) == pytest.approx((0.9, 0.9))
+    assert doubted.reader_probability == pytest.approx(0.4)  # of the label that it keeps
+    assert same == replace(rows[2], reader_probability=same.reader_probability)
     assert reader_agreement([other, doubted, same], ["follows"]) == {"follows": round(1 / 3, 4)}
 
 
@@ -156,7 +174,7 @@ def test_rows_are_written_until_enough_are_chosen(run):
     """The coin agrees with half of the clean rows, and each label still gets its 8."""
     out = run(max_attempts_factor=60)
     all_rows = run("all", choose=ChoosingSettings(), max_attempts_factor=60)
-    rows = check_account(out, scored_late=True)
+    rows = check_account(out, by_reader=True)
     assert Counter(row.label for row in out.rows) == {"follows": 8, "does_not": 8}
     against = [row for row in rows if row.reason == READER_DISAGREES]
     assert len(against) >= 4
@@ -168,7 +186,7 @@ def test_rows_are_written_until_enough_are_chosen(run):
 def test_relabelled_rows_count_for_the_label_that_they_have(run, pair_card):
     """So fewer texts are asked for, and the account is of the label that they were asked for."""
     out, strict = run(choose=RELABEL), run("strict", max_attempts_factor=60)
-    rows = check_account(out, scored_late=True)
+    rows = check_account(out, by_reader=True)
     assert Counter(row.label for row in out.rows) == {"follows": 8, "does_not": 8}
     assert out.ledger.total().attempted < strict.ledger.total().attempted
     assert not any(row.reason == READER_DISAGREES for row in rows)
@@ -178,7 +196,8 @@ def test_relabelled_rows_count_for_the_label_that_they_have(run, pair_card):
     assert told["follows"]["relabelled"] == {"does_not": moved["follows", "does_not"]}
     assert told["does_not"]["relabelled"] == {"follows": moved["does_not", "follows"]}
     assert [out.ledger.rows_of(label) for label in pair_card.labels] == [8, 8]
-    assert all(0 <= row.label_ratio <= 1 for row in out.rows)  # of the new label
+    coins = coin(out.rows).exp().gather(1, labels_of(out.rows, pair_card))[:, 0]
+    assert [row.reader_probability for row in out.rows] == pytest.approx(coins.tolist())
     assert load_synthetic(out.folder, pair_card) == out.rows
 
 
@@ -204,19 +223,19 @@ def test_single_texts_have_no_surplus_to_cut(writer, single_card, single_shots, 
         tmp_path / "out",
         reader=coin,
     )
-    rows = check_account(out, scored_late=True)
+    rows = check_account(out, by_reader=True)
     surplus = [row for row in rows if row.reason == TELLS]
     assert len(out.rows) == 8 * len(single_card.labels)
     assert len(surplus) < len(out.rows)  # of the last round only
 
 
 def test_what_is_kept_is_what_the_reader_chooses_of_the_shards_clean_rows(run, pair_card):
-    rows = check_account(run())
+    rows = check_account(run(), by_reader=True)
     for number in (0, 1):
         shard = [row for row in rows if row.shard == number]
         clean = [r for r in shard if r.kept or r.reason in (READER_DISAGREES, TELLS)]
         labels = [pair_card.label_index(row.label) for row in clean]
-        agrees = (margins(coin(clean), labels, calibrate=True) >= 0).tolist()
+        agrees = (margins(calibrated(coin(clean), labels), labels) >= 0).tolist()
         assert [row.reason != READER_DISAGREES for row in clean] == agrees
 
 
@@ -238,7 +257,7 @@ def test_a_tuned_prompt_relabels_nothing(run, writer, pair_card):
     """As the methods of a comparison have it read."""
     reader = PromptReader(random_prompts(writer, 1, seed=5)[0], writer, pair_card, 64)
     out = run(reader=reader, choose=RELABEL, max_attempts_factor=60)
-    assert not any(row.written_for for row in check_account(out, scored_late=True))
+    assert not any(row.written_for for row in check_account(out, by_reader=True))
 
 
 def test_a_tuned_prompt_reads(run, writer, pair_card):
@@ -246,14 +265,15 @@ def test_a_tuned_prompt_reads(run, writer, pair_card):
     prompt = random_prompts(writer, 1, seed=5)[0]
     reader = PromptReader(prompt, writer, pair_card, tokens_per_batch=64)
     out = run(reader=reader, max_attempts_factor=60)
-    rows = check_account(out, scored_late=True)
+    rows = check_account(out, by_reader=True)
     assert Counter(row.label for row in out.rows) == {"follows": 8, "does_not": 8}
     assert any(row.reason == READER_DISAGREES for row in rows)
     for number in (0, 1):
-        clean = [r for r in rows if r.shard == number and r.label_ratio is not None]
-        clean = [r for r in clean if r.kept or r.reason in (READER_DISAGREES, TELLS)]
+        clean = [
+            r for r in rows if r.shard == number and r.reason in (None, READER_DISAGREES, TELLS)
+        ]
         labels = [pair_card.label_index(row.label) for row in clean]
-        agrees = (margins(reader(clean), labels, calibrate=True) >= 0).tolist()
+        agrees = (margins(calibrated(reader(clean), labels), labels) >= 0).tolist()
         assert agrees == [row.reason != READER_DISAGREES for row in clean]
 
 
@@ -300,7 +320,7 @@ def test_a_label_that_the_reader_never_gives_is_left_without_rows_and_named(
 
     choose = READ.model_copy(update={"calibrate": False})
     out = run(reader=stubborn, choose=choose, shard_rows=8)
-    check_account(out, scored_late=True)
+    check_account(out, by_reader=True)
     told = out.ledger.as_json()["labels"]
     assert told["follows"]["kept"] == 8
     assert (told["does_not"]["attempted"], told["does_not"]["kept"]) == (20, 0)

@@ -51,6 +51,7 @@ def test_acceptance_is_by_reason_and_label(report):
     assert found["by_label"]["follows"] == {
         "acceptance": {"kept": 0.5, "rejected": {"empty": 0.5}},
         "label_ratio": {"median": 0.4, "quartile_1": 0.3, "quartile_3": 0.65},
+        "reader_probability": None,
     }
     assert found["by_label"]["does_not"]["acceptance"]["kept"] == 0.5
 

@@ -11,7 +11,7 @@ from dawgen.errors import UserError
 from dawgen.settings.cleaning import CleaningSettings
 from dawgen.streams import Streams
 from dawgen.synthesis import SyntheticRow, load_synthetic, stage, synthesize
-from dawgen.synthesis.cleaner import keep_best
+from dawgen.synthesis.cleaner import PASSED, keep_best
 from dawgen.synthesis.scoring import log_likelihoods
 from dawgen.synthesis.stage import _quotas
 from dawgen.synthesis.text import pair_key
@@ -45,7 +45,7 @@ def content(folder: Path) -> dict[str, bytes]:
     return {p.name: p.read_bytes() for p in folder.iterdir()}
 
 
-def check_account(out, *, scored_late: bool = False) -> list[SyntheticRow]:
+def check_account(out, *, by_reader: bool = False) -> list[SyntheticRow]:
     """Shards, ledger and result tell the same story; gives back all rows."""
     rows = read_shards(out.folder)
     told = json.loads((out.folder / "ledger.json").read_text("utf-8"))
@@ -66,9 +66,10 @@ def check_account(out, *, scored_late: bool = False) -> list[SyntheticRow]:
         None,
     }
     for row in rows:
-        was_scored = row.kept if scored_late else row.reason in scored
+        was_scored = not by_reader and row.reason in scored
         assert (row.label_ratio is not None) == was_scored
         assert (row.log_likelihood is not None) == was_scored
+        assert (row.reader_probability is not None) == (by_reader and row.reason in PASSED)
     return rows
 
 

@@ -111,14 +111,16 @@ def combined(generator: Generator, way: str, choose: Choose | None = None) -> Pr
 
 
 def best_of_each_label(rows: Sequence[SyntheticRow], share: float = SELECTED) -> list[SyntheticRow]:
-    """The ``share`` of each label's rows with the highest label ratio, in the rows' order.
+    """The ``share`` of each label's rows that belong to it most, in the rows' order: by the label
+    ratio, or by the reader that chose the rows.
 
-    A row without a ratio, somebody else's, counts as the most doubtful. Every label keeps a row.
+    A row of which neither is known, somebody else's, counts as the most doubtful. Every label keeps
+    a row.
     """
     chosen: set[int] = set()
     for label in {row.label for row in rows}:
         mine = [number for number, row in enumerate(rows) if row.label == label]
-        mine.sort(key=lambda number: -(rows[number].label_ratio or 0.0))
+        mine.sort(key=lambda number: -(rows[number].belongs or 0.0))
         chosen.update(mine[: max(1, round(share * len(mine)))])
     return [rows[number] for number in sorted(chosen)]
 

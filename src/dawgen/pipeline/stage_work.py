@@ -102,7 +102,7 @@ class Counter:
     def synthesis(self, attempts: int, tokens: float) -> Work:
         """Writing ``tokens`` tokens in so many attempts, and scoring them under every label.
 
-        A reader that chooses rows reads them all once, rejected ones too: an upper bound.
+        A reader that chooses rows reads them all once instead, rejected ones too: an upper bound.
         Sources are as long as the few shots'. A token written sees half of its text on average.
         """
         labels, sizes = len(self.job.card.labels), self._text_sizes()
@@ -110,9 +110,10 @@ class Counter:
         text = tokens / max(1, attempts)
         shape, lead = self.writer_shape, _lead(self.writer)
         write = shape.forward(source + self._turns(source), lead + text, text)
-        score = shape.forward(source, lead + text, text) * labels
-        read = Work()
-        if self.settings.synthesis.chooses:
+        chosen, score, read = self.settings.synthesis, Work(), Work()
+        if not chosen.chooses or chosen.min_label_ratio:
+            score = shape.forward(source, lead + text, text) * labels
+        if chosen.chooses:
             length = self.settings.tuning.prompt_length
             read = mean_forward(self.shape, self._label_sizes(self.job.shots.train, length))
         return (write + score + read) * attempts

@@ -53,6 +53,7 @@ def _context(files: RunFiles) -> dict[str, Any]:
         "scored_on": scores.get("scored_on", "test rows"),
         "results": compared,
         "results_chart": results.results_chart(compared, results.shipped(scores), seed, metric),
+        "by_reader": any(value is not None for value in table["sure"]),
         "metric": metric,
         "confusion": results.confusion(scores),
         "reliability": results.reliability_figure(files.predictions, seed),

@@ -57,13 +57,21 @@ def ledger_chart(ledger: dict[str, Any], seed: object) -> Markup | None:
 
 
 def samples(synthetic: Rows, most: int = 6) -> dict[str, Rows]:
-    """Per label, kept rows spread evenly from the highest to the lowest label ratio."""
+    """Per label, kept rows spread evenly from those that belong to it most, by the reader or by
+    the label ratio, to those that do least."""
     chosen = {}
     for label in dict.fromkeys(row["label"] for row in synthetic):
         kept = [row for row in synthetic if row["label"] == label and row["kept"]]
-        kept.sort(key=lambda row: -(row.get("label_ratio") or 0.0))
+        kept.sort(key=lambda row: -(belonging(row) or 0.0))
         chosen[label] = spread(kept, most)
     return chosen
+
+
+def belonging(row: dict[str, Any]) -> float | None:
+    """p(label) by the reader that chose the row, else its label ratio; None where neither is
+    known."""
+    known = row.get("reader_probability")
+    return row.get("label_ratio") if known is None else known
 
 
 def spread(items: Sequence[Any], most: int) -> list[Any]:
@@ -163,6 +171,7 @@ def table_data(files: RunFiles) -> dict[str, Any]:
         "label": [labels.index(row["label"]) for row in rows],
         "reason": [-1 if row["kept"] else reasons.index(row["reason"]) for row in rows],
         "ratio": [_short(row.get("label_ratio")) for row in rows],
+        "sure": [_short(row.get("reader_probability")) for row in rows],
         "likelihood": [_short(row.get("log_likelihood")) for row in rows],
         "first": [row.get("first_sentence") or "" for row in rows],
         "columns": [name for role, name in files.columns.items() if role != "text2" or pair],

@@ -31,8 +31,9 @@ _LIMITS = """## Columns
 `text1`, `text2` (null for single texts), `label`; `kept` and `reason`; `label_ratio`, the
 generator's own p(text | label) over its sum for all labels; `log_likelihood` of the written
 text under its label, in nats (both null where a rule on the text rejected the row before it
-was scored); `first_sentence`, where text1 comes from; `shard`; `seed` of the
-row's random numbers.
+was scored, or a reader chose); `first_sentence`, where text1 comes from; `shard`; `seed` of the
+row's random numbers; where a reader of the few shots chose, `written_for`, the label that the row
+was asked for if the reader gave it another, and `reader_probability`, p(label) by the reader.
 
 ## What it is not for
 
@@ -244,13 +245,14 @@ def _files(shards: Sequence[Path]) -> str:
 
 
 def _samples(card: TaskCard, kept: Sequence[SyntheticRow]) -> str:
-    names = ["label", "text1", *(["text2"] if card.is_pair else []), "label ratio"]
+    name = "by the reader" if any(row.reader_probability for row in kept) else "label ratio"
+    names = ["label", "text1", *(["text2"] if card.is_pair else []), name]
     rows = []
     for label in card.labels:
         for row in [row for row in kept if row.label == label][:SAMPLES_PER_LABEL]:
-            ratio = "" if row.label_ratio is None else f"{row.label_ratio:.3f}"
+            belongs = "" if row.belongs is None else f"{row.belongs:.3f}"
             second = [row.text2 or ""] if card.is_pair else []
-            rows.append([label, row.text1, *second, ratio])
+            rows.append([label, row.text1, *second, belongs])
     return "\n".join(["## The first rows of each label\n", *table(names, rows)]) + "\n"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -22,13 +23,13 @@ FEW = 0.1
 """A label that keeps a smaller share of its rows than this is named in a warning."""
 
 
-def margins(log_probs: Tensor, labels: Sequence[int], *, calibrate: bool) -> Tensor:
-    """By how many nats the reader prefers each row's own label to the next best, [N].
+def calibrated(log_probs: Tensor, labels: Sequence[int]) -> Tensor:
+    """Batch calibration (Zhou et al. 2024), [N,C]: each label's mean log-probability over the rows
+    is taken off.
 
-    Batch calibration (Zhou et al. 2024) subtracts each label's mean log-probability over the
-    rows. Written labels weigh alike in that mean, however many rows each has: otherwise a label
-    that needs many attempts would lower its own score by them. Rows of one label only are not
-    calibrated: half of them would always disagree.
+    Written labels weigh alike in that mean, however many rows each has: otherwise a label that
+    needs many attempts would lower its own score by them. Rows of one label only stay as they are:
+    half of them would always disagree.
 
     Args:
         log_probs: [N,C], N at least 1.
@@ -36,11 +37,18 @@ def margins(log_probs: Tensor, labels: Sequence[int], *, calibrate: bool) -> Ten
     """
     own = torch.tensor(labels)
     written = own.unique()
-    if calibrate and len(written) > 1:
-        means = [log_probs[own == label].mean(dim=0) for label in written]
-        log_probs = log_probs - torch.stack(means).mean(dim=0)
-    mine = log_probs.gather(1, own[:, None])[:, 0]
-    others = log_probs.scatter(1, own[:, None], -torch.inf).amax(dim=1)
+    if len(written) < 2:
+        return log_probs
+    means = [log_probs[own == label].mean(dim=0) for label in written]
+    return torch.log_softmax(log_probs - torch.stack(means).mean(dim=0), dim=1)
+
+
+def margins(log_probs: Tensor, labels: Sequence[int]) -> Tensor:
+    """By how many nats a reader of log p(label) [N,C] prefers each row's label to the next best,
+    [N]."""
+    own = torch.tensor(labels)[:, None]
+    mine = log_probs.gather(1, own)[:, 0]
+    others = log_probs.scatter(1, own, -torch.inf).amax(dim=1)
     return mine - others
 
 
@@ -77,18 +85,20 @@ class Chooser:
             return list(rows)
         scores = torch.stack(self._log_probs([rows[i] for i in clean]))
         own = [self.card.label_index(str(rows[i].label)) for i in clean]
-        labels, least, calibrate = own, self.settings.min_margin, self.settings.calibrate
-        reason = READER_DISAGREES
+        labels, least, reason = own, self.settings.min_margin, READER_DISAGREES
         if (relabel := self._relabel) is not None:
-            labels, least, calibrate = scores.argmax(dim=1).tolist(), relabel, False
-            reason = READER_UNSURE
-        lead = margins(scores, labels, calibrate=calibrate)
+            labels, least, reason = scores.argmax(dim=1).tolist(), relabel, READER_UNSURE
+        elif self.settings.calibrate:
+            scores = calibrated(scores, labels)
+        is_sure = (margins(scores, labels) >= least).tolist()
         chosen = list(rows)
-        for i, label, is_sure in zip(clean, labels, (lead >= least).tolist(), strict=True):
-            if not is_sure:
-                chosen[i] = rows[i].rejected(reason)
-            elif (name := self.card.labels[label]) != rows[i].label:
-                chosen[i] = rows[i].relabelled(name)
+        for n, i in enumerate(clean):
+            row, label = rows[i], labels[n] if is_sure[n] else own[n]
+            if not is_sure[n]:
+                row = row.rejected(reason)
+            elif label != own[n]:
+                row = row.relabelled(self.card.labels[label])
+            chosen[i] = replace(row, reader_probability=float(scores[n, label].exp()))
         return chosen
 
     @property

@@ -59,8 +59,8 @@ def row_lines(card: TaskCard, kept: Sequence[SyntheticRow], ledger: Ledger) -> l
         account = ledger.labels[label]
         lines.append(f"{shown(label)}: {account.kept:,} of {account.attempted:,} kept")
         for row in own:
-            ratio = "" if row.label_ratio is None else f"[{row.label_ratio:.2f}] "
-            lines.append(f"  {ratio}{shown(row.text1)}")
+            belongs = "" if row.belongs is None else f"[{row.belongs:.2f}] "
+            lines.append(f"  {belongs}{shown(row.text1)}")
             if row.text2 is not None:
                 lines.append(f"      -> {shown(row.text2)}")
     reasons = ", ".join(f"{why} ({n:,})" for why, n in total.rejected.most_common())

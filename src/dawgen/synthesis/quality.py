@@ -24,6 +24,8 @@ SAMPLE = 1000
 """Texts that self-BLEU looks at, and unlabelled sentences that the rows are compared with."""
 EXAMPLES = 2
 """Rejected rows of each reason that are kept in the report."""
+BELONGING = {"label_ratio": "label ratio", "reader_probability": "probability by the reader"}
+"""Attributes of a row that say how strongly it belongs to its label, and their names in words."""
 
 Report = dict[str, Any]
 _Item = TypeVar("_Item")
@@ -52,7 +54,10 @@ def quality(
         "rows": {"attempted": ledger.total().attempted, "kept": len(kept)},
         "acceptance": _acceptance(ledger.total()),
         "by_label": {
-            label: {"acceptance": _acceptance(account), "label_ratio": _ratios(kept, label)}
+            label: {
+                "acceptance": _acceptance(account),
+                **{name: _quartiles(kept, label, name) for name in BELONGING},
+            }
             for label, account in ledger.labels.items()
         },
         "unique": {
@@ -92,12 +97,15 @@ def _acceptance(account: LabelAccount) -> dict[str, Any]:
     }
 
 
-def _ratios(kept: Sequence[SyntheticRow], label: str) -> dict[str, float | None] | None:
-    """Quartiles of the label ratio, None where no generator has scored the rows."""
-    ratios = [row.label_ratio for row in kept if row.label == label and row.label_ratio is not None]
-    if not ratios:
+def _quartiles(
+    kept: Sequence[SyntheticRow], label: str, name: str
+) -> dict[str, float | None] | None:
+    """Of an attribute of a label's rows; None where it is not known."""
+    found = [getattr(row, name) for row in kept if row.label == label]
+    found = [value for value in found if value is not None]
+    if not found:
         return None
-    low, middle, high = np.quantile(ratios, [0.25, 0.5, 0.75]).tolist()
+    low, middle, high = np.quantile(found, [0.25, 0.5, 0.75]).tolist()
     return {"median": _rounded(middle), "quartile_1": _rounded(low), "quartile_3": _rounded(high)}
 
 
@@ -194,8 +202,12 @@ def quality_lines(report: Report) -> list[str]:
         for why, share in report["acceptance"]["rejected"].items()
     ]
     for label, part in report["by_label"].items():
-        ratio = part["label_ratio"]
-        median = f", median label ratio {ratio['median']:.2f}" if ratio else ""
+        medians = [
+            f", median {words} {part[name]['median']:.2f}"
+            for name, words in BELONGING.items()
+            if part.get(name)
+        ]
+        median = "".join(medians)
         lines.append(f"  {shown(label)}: {_percent(part['acceptance']['kept'])} kept{median}")
     unique = report["unique"]
     lines += [

@@ -32,11 +32,13 @@ SCHEMA = pa.schema(
         pa.field("shard", pa.int32(), nullable=False),
         pa.field("seed", pa.int64(), nullable=False),
         pa.field("written_for", pa.string()),
+        pa.field("reader_probability", pa.float64()),
     ]
 )
 """Columns of a shard; text2 is null for single-sentence tasks."""
-_LATER = "written_for"
-"""Shards of earlier versions lack it."""
+_LATER = ("written_for", "reader_probability")
+"""Shards of earlier versions lack these."""
+_NEEDED = [name for name in SCHEMA.names if name not in _LATER]
 
 
 def shard_path(folder: Path, number: int) -> Path:
@@ -59,9 +61,8 @@ def read_shard(path: Path) -> list[SyntheticRow]:
     """The rows of one shard."""
     try:
         records = loaded(str(path), parquet_records(path))
-        needed = [name for name in SCHEMA.names if name != _LATER]
         return [
-            SyntheticRow(**{name: row[name] for name in needed}, written_for=row.get(_LATER))
+            SyntheticRow(**{name: row[name] for name in _NEEDED} | {n: row.get(n) for n in _LATER})
             for row in records
         ]
     except (UserError, OSError, KeyError) as error:
@@ -140,7 +141,7 @@ def _read_kept(path: Path, card: TaskCard, *, allow_empty: bool = False) -> list
 def _is_ours(path: Path) -> bool | None:
     """Whether a Parquet file has a shard's columns; None where it cannot be read."""
     try:
-        return set(SCHEMA.names) <= set(pq.read_schema(path).names)
+        return set(_NEEDED) <= set(pq.read_schema(path).names)
     except (pa.ArrowException, OSError):
         return None
 

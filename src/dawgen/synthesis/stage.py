@@ -101,9 +101,9 @@ def synthesize(
     row counts as soon as the reader agrees with its label, calibrated over the clean rows that
     the shard has so far (:class:`~dawgen.synthesis.choosing.Chooser`), or, with
     ``choose.relabel``, is sure of another label, for which it then counts. Those are kept whose
-    label text2 alone tells least. A label that has used up
-    ``max_attempts_factor`` attempts for every row it wants, or ``HOPELESS`` without a single
-    one, is left short, with a warning.
+    label text2 alone tells least; no row has a label ratio then, unless a least one is set. A label
+    that has used up ``max_attempts_factor`` attempts for every row it wants, or ``HOPELESS``
+    without a single one, is left short, with a warning.
 
     Args:
         shots: the few-shot rows; lengths, scripts and texts not to repeat come from them.
@@ -221,11 +221,10 @@ class _Stage:
         )
         engine = spread.engine(engine) if spread else engine
         turns = settings.shots_in_context
-        # Where a reader chooses, label ratios choose nothing: only what is kept is scored.
-        self.score_late = settings.chooses and not settings.min_label_ratio
-        self.scorer = scorer
-        first = list if self.score_late else scorer
-        self.writer = Writer(card, engine, self.cleaner, first, streams, shots, turns)
+        # Where a reader chooses, label ratios choose nothing, and cost a pass under every label.
+        chooses = settings.chooses and not settings.min_label_ratio
+        score = list if chooses else scorer
+        self.writer = Writer(card, engine, self.cleaner, score, streams, shots, turns)
         self.ledger = Ledger(card.labels)
         self.start = perf_counter()
         self.replayed = LabelAccount()
@@ -260,16 +259,9 @@ class _Stage:
             chosen = keep_best(chosen, quota)
         else:
             chosen = keep_best(chosen, quota, TELLS, _hidden(chosen))
-        late = [i for i, row in enumerate(chosen) if row.kept and self._is_late(row)]
-        for i, scored in zip(late, self.scorer([chosen[i] for i in late]), strict=True):
-            chosen[i] = scored
         for row in chosen:
             self.ledger.enter(row)
         return chosen
-
-    def _is_late(self, row: SyntheticRow) -> bool:
-        """Whether its label ratio is still missing, or was that of another label."""
-        return self.score_late or row.written_for is not None
 
     def replay(self, rows: Sequence[SyntheticRow], advance: Callable[[int], None]) -> None:
         """Take up a shard that an earlier, stopped synthesis finished, as if just written."""

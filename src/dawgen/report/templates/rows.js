@@ -48,12 +48,14 @@
   options(byId("label"), data.labels);
   options(byId("reason"), data.reasons);
   options(byId("relabel"), data.labels);
-  const ratio = (row, none) => data.ratio[row] ?? none; // unscored rows last
+  const belongs = (row) => data.sure[row] ?? data.ratio[row]; // to its label
+  const sorted = (row, none) => belongs(row) ?? none; // unscored rows last
+  const measure = (row) => (data.sure[row] === null ? "ratio" : "sure");
   const rows = viewer("", data, {
     kind: (row) => (now(row).kept ? "" : "rejected"),
     facts: (row) => [
       labelChip(data.labels[now(row).label], now(row).label),
-      ...(data.ratio[row] === null ? [] : meterOf(data.ratio[row], `ratio ${data.ratio[row].toFixed(2)}`)),
+      ...(belongs(row) === null ? [] : meterOf(belongs(row), `${measure(row)} ${belongs(row).toFixed(2)}`)),
       ...(now(row).kept ? [] : [element("span", "verdict bad",
         stateOf(row) === "dropped" ? "dropped by hand" : data.reasons[data.reason[row]])]),
       ...(now(row).kept && edits.has(row) ? [element("span", "verdict good", "changed by hand")] : []),
@@ -61,6 +63,7 @@
     details: (row) => [
       ["label", data.labels[now(row).label]],
       ["state", stateOf(row) === "rejected" ? `rejected: ${data.reasons[data.reason[row]]}` : stateOf(row)],
+      ["probability by the reader", data.sure[row]],
       ["label ratio", data.ratio[row]],
       ["log-likelihood", data.likelihood[row]],
       ["first sentence", data.first[row]],
@@ -69,8 +72,8 @@
       && (wanted.state === "" || (wanted.state === "edited" ? edits.has(row) : stateOf(row) === wanted.state))
       && (wanted.reason === "" || data.reason[row] === +wanted.reason),
     orders: {
-      high: (a, b) => ratio(b, -1) - ratio(a, -1),
-      low: (a, b) => ratio(a, 2) - ratio(b, 2),
+      high: (a, b) => sorted(b, -1) - sorted(a, -1),
+      low: (a, b) => sorted(a, 2) - sorted(b, 2),
     },
     opened: (row) => {
       byId("keep").setAttribute("aria-pressed", String(now(row).kept));
