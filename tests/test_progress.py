@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from dawgen.backbone import Backbone
+from dawgen.backbone.memory import run_calls
 from dawgen.terminal.progress import QUIET, hushed, progress, say, shown, warn
 
 
@@ -39,6 +41,30 @@ def test_a_pipe_gets_a_line_every_half_minute(
     assert capsys.readouterr().err.splitlines() == [
         "  writing: 0 of 10 rows",
         "  writing: 1 of 10 rows, 80.0 s each, about 12 min left",
+    ]
+
+
+def test_work_that_takes_long_to_go_on_is_said_to_go_on(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tiny_bart: Backbone
+) -> None:
+    """A round of texts took minutes in which a log said nothing."""
+    now = 0.0
+    monkeypatch.setattr("dawgen.terminal.progress.monotonic", lambda: now)
+
+    def work(rows: list[int]) -> None:
+        nonlocal now
+        now += 20.0
+
+    calls = [[0], [1], [2], [3]]
+    run_calls(tiny_bart, calls, [1] * 4, work)  # of no progress
+    with progress("writing", 10, "rows") as advance:
+        advance(2)
+        run_calls(tiny_bart, calls, [1] * 4, work)
+        with hushed():
+            run_calls(tiny_bart, calls, [1] * 4, work)
+    assert capsys.readouterr().err.splitlines() == [
+        "  writing: 2 of 10 rows, 20.0 s each, about 3 min left",
+        "  writing: 2 of 10 rows, 40.0 s each, about 5 min left",
     ]
 
 

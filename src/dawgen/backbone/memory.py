@@ -22,6 +22,7 @@ from dawgen.backbone.shape import shape_of
 from dawgen.backbone.threads import side_by_side
 from dawgen.errors import UserError, first_line
 from dawgen.machine.limits import free_bytes
+from dawgen.terminal.progress import still_at_work
 
 if TYPE_CHECKING:
     from dawgen.backbone.model import Backbone
@@ -152,6 +153,7 @@ def _attempt(work: Callable[[list[int]], object], rows: list[int]) -> str | None
     """None once done; where memory was too small, what was said then, and what it held is free."""
     try:
         work(rows)
+        still_at_work()
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise

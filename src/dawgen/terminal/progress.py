@@ -25,6 +25,8 @@ NORMAL, QUIET, VERBOSE = "normal", "quiet", "verbose"
 _loudness = NORMAL
 _shows = False
 """Whether a progress is shown: work inside it has none of its own."""
+_lines: _Lines | None = None
+"""The progress that is shown in lines."""
 _SECONDS_BETWEEN_LINES = 30.0
 
 
@@ -74,8 +76,13 @@ def progress(description: str, total: int | None, unit: str) -> Iterator[Callabl
 def _lines_or_bar(
     description: str, total: int | None, unit: str
 ) -> Iterator[Callable[[int], None]]:
+    global _lines
     if not console.is_terminal:
-        yield _Lines(description, total, unit)
+        _lines = _Lines(description, total, unit)
+        try:
+            yield _lines
+        finally:
+            _lines = None
         return
     columns = (
         TextColumn("{task.description}"),
@@ -87,6 +94,13 @@ def _lines_or_bar(
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(description, total=total, unit=unit)
         yield lambda n: bar.advance(task, n)
+
+
+def still_at_work() -> None:
+    """To be called now and then by work inside a progress that takes long to go on: a log that
+    says nothing for minutes looks like a run that hangs."""
+    if _lines is not None and not console.quiet:
+        _lines(0)
 
 
 class _Lines:
