@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import lzma
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import IO
 
 from dawgen.errors import UserError
 from dawgen.storage.seals import file_hash
+from dawgen.synthesis.looks import Looks
 from dawgen.synthesis.text import (
     has_broken_characters,
     has_letter,
@@ -81,7 +82,8 @@ def _file_hash(name: str) -> str | None:
 def usable_sentences(
     choice: str, card: TaskCard, shots: Sequence[Row], kind: str
 ) -> list[FirstSentence]:
-    """The sentences of a corpus, file or column that look like the task's first texts.
+    """The sentences of a corpus, file or column that look like the task's first texts; those of a
+    packaged corpus begin and end as these do.
 
     Args:
         kind: `question`, `statement`, `any`, or `task`: what most of the few shots are.
@@ -94,6 +96,9 @@ def usable_sentences(
     kind = _shot_kind(shots) if kind == "task" else kind
     lines, prefix = _lines(choice)
     sentences = list(_usable(lines, prefix, (low, high), kind))
+    if choice in CORPORA:  # not what the user has chosen to write
+        looks = Looks.of([row.text1 for row in shots])
+        sentences = [replace(each, text=looks.dressed(each.text)) for each in sentences]
     if not sentences:
         sort = "" if kind == "any" else f"that are {kind}s "
         length = f"of {low} to {high} words" if high < _NO_END else "with at least one letter"
