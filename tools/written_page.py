@@ -13,7 +13,10 @@ import numpy as np
 from dawgen.evaluation.statistics import sign_flip_test
 from tools.expect_page import SINGLE, TITLES
 
-CELLS = Path(__file__).resolve().parents[1] / "results" / "smollm2" / "cells" / "smollm2"
+_RESULTS = Path(__file__).resolve().parents[1] / "results"
+CELLS = _RESULTS / "smollm2" / "cells" / "smollm2"
+VARIED = _RESULTS / "smollm2-varied" / "cells" / "smollm2"
+"""Cells with rows that vary, from presets as they are since 2026-12-01."""
 PAIRS = {
     "prompt": ("baseline", "prompt"),
     "counted words": ("tfidf", "tfidf+written"),
@@ -66,6 +69,24 @@ def written_means() -> Iterator[str]:
         len(every),
         [f"{test.mean:+.1f} ({test.p:.3f})" for test in tests],
     )
+
+
+def varied_table() -> Iterator[str]:
+    """Markdown: a line per cell of ``VARIED``; the prompt with the shots alone, with written and
+    with true rows."""
+    yield "| task | draw | zero-shot | the shots alone | written rows | true rows | kept |"
+    yield "| --- | --- | ---: | ---: | ---: | ---: | ---: |"
+    for task, title in TITLES.items():
+        for path in sorted((VARIED / task).glob("dawgen-shipped-*.json")):
+            cell = json.loads(path.read_text("utf-8"))
+            oracle = path.with_name(path.name.replace("dawgen-shipped", "true-rows"))
+            true = json.loads(oracle.read_text("utf-8"))["accuracy"] if oracle.exists() else None
+            found = {each["name"]: each["test_accuracy"] for each in cell["details"]["candidates"]}
+            shown = [found["zero-shot"], found["baseline"], found["prompt"], true]
+            figures = ["" if each is None else f"{100 * each:.1f}" for each in shown]
+            rows = cell["details"]["written"]
+            row = [title, str(cell["seed"]), *figures, f"{rows['kept']:,} of {rows['attempted']:,}"]
+            yield f"| {' | '.join(row)} |"
 
 
 def written_table() -> Iterator[str]:
