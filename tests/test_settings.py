@@ -45,7 +45,7 @@ def test_the_preset_of_a_writer_sets_what_concerns_writing() -> None:
 
 
 def test_a_writer_is_where_the_backbone_is() -> None:
-    """Its own are path and number format; a model's own code runs only if the user says so."""
+    """Its own are path and number format; a model's own code runs only if the user allows it."""
     sets = ["backbone.path=a", "backbone.device=meta", "backbone.max_length=99"]
     settings, _ = build_settings(overrides=[*sets, "backbone.revision=v1", "generator.backbone=b"])
     expected = BackboneSettings(path="b", device="meta", max_length=99, dtype="auto")

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from dawgen import synthesize
 from dawgen.backbone import load_backbone
 from dawgen.prompts import load_label_prompts, load_prompt
 from dawgen.tasks import Row
@@ -117,10 +118,38 @@ def test_each_stage_alone_uses_the_writer(
     assert dawgen("fit-generator", job.card, *job.arguments(), "--out", out).code == 0
     prompts = load_label_prompts(out / "generator" / "label-prompts", LABELS)
     assert prompts.shape[2] == 16
-    made = dawgen("synthesize", job.card, *job.arguments(), "--out", out)
+    made = dawgen("synthesize", job.card, *job.arguments(), "--preview", 2, "--out", out)
     assert made.code == 0, made.err
+    sets = ["-s", f"backbone.path={model_folder}", "-s", f"generator.backbone={writer_folder}"]
+    assert dawgen("validate", job.card, *sets).code == 0
+    scored = [*job.arguments(), "--generator", out / "generator", "--import", job.data("test")]
+    imported = dawgen("synthesize", job.card, *scored, "--out", tmp_path / "imported")
+    assert imported.code == 0, imported.err
     plan = dawgen("plan", job.card, *job.arguments(), "--test", job.data("test"))
     assert plan.code == 0, plan.err
+
+
+def test_it_writes_for_the_python_function_and_for_methods_of_a_comparison(
+    model_folder: Path, writer_folder: Path, tmp_path: Path
+) -> None:
+    job = write_job(tmp_path, model_folder)
+    both = {"backbone.path": model_folder, "generator.backbone": writer_folder}
+    rows = synthesize(
+        str(job.card),
+        train=str(job.data("train")),
+        dev=str(job.data("dev")),
+        out=tmp_path / "function",
+        settings=job.settings | both,
+    )
+    assert rows
+    prompts = tmp_path / "function" / "generator" / "label-prompts"
+    assert load_label_prompts(prompts, LABELS).shape[2] == 16
+    job.settings["generator.backbone"] = writer_folder
+    files = ["--test", job.data("test"), "--method", "dawgen-surgery"]
+    made = dawgen("evaluate", job.card, *job.arguments(), *files, "--out", tmp_path / "method")
+    assert made.code == 0, made.err
+    (found,) = (tmp_path / "method").rglob("label-prompts")
+    assert load_label_prompts(found, LABELS).shape[2] == 16
 
 
 def test_a_writer_that_is_not_there(model_folder: Path, tmp_path: Path) -> None:
