@@ -72,17 +72,23 @@ def written_means() -> Iterator[str]:
 
 
 def varied_table() -> Iterator[str]:
-    """Markdown: a line per cell of ``VARIED``; the prompt with the shots alone, with written and
-    with true rows."""
-    yield "| task | draw | zero-shot | the shots alone | written rows | true rows | kept |"
-    yield "| --- | --- | ---: | ---: | ---: | ---: | ---: |"
+    """Markdown: a line per cell of ``VARIED``; the prompt with the shots alone, tuned as in a run
+    and as long as the others, with written and with true rows."""
+    shots = "the shots alone, 120 steps | 360 steps"
+    yield f"| task | draw | zero-shot | {shots} | written rows | true rows | kept |"
+    yield f"| --- | --- |{' ---: |' * 6}"
     for task, title in TITLES.items():
         for path in sorted((VARIED / task).glob("dawgen-shipped-*.json")):
             cell = json.loads(path.read_text("utf-8"))
-            oracle = path.with_name(path.name.replace("dawgen-shipped", "true-rows"))
-            true = json.loads(oracle.read_text("utf-8"))["accuracy"] if oracle.exists() else None
+            long, true = (
+                json.loads(other.read_text("utf-8"))["accuracy"] if other.exists() else None
+                for other in (
+                    path.with_name(path.name.replace("dawgen-shipped", method))
+                    for method in ("prompt-tuning", "true-rows")
+                )
+            )
             found = {each["name"]: each["test_accuracy"] for each in cell["details"]["candidates"]}
-            shown = [found["zero-shot"], found["baseline"], found["prompt"], true]
+            shown = [found["zero-shot"], found["baseline"], long, found["prompt"], true]
             figures = ["" if each is None else f"{100 * each:.1f}" for each in shown]
             rows = cell["details"]["written"]
             row = [title, str(cell["seed"]), *figures, f"{rows['kept']:,} of {rows['attempted']:,}"]

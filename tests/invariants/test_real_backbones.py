@@ -36,6 +36,7 @@ SETTINGS = {
     "tuning.batch_size": 2,
     "tuning.synthetic_batch_size": 2,
     "tuning.steps": 2,
+    "tuning.synthetic_steps": 2,
     "tuning.eval_every": 1,
 }
 WIDTHS = {"smollm2": 576, "gemma3": 640}
