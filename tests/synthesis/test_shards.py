@@ -34,10 +34,17 @@ def test_a_shard_of_an_earlier_version_has_no_relabelled_rows(tmp_path):
     (row,) = read_shards(tmp_path)
     assert (row.label, row.written_for) == ("does_not", "follows")
     path = shard_path(tmp_path, 0)
-    table = pq.read_table(path).drop_columns(["written_for"])
+    table = pq.read_table(path).drop_columns(["written_for", "reader_probability"])
     pq.write_table(table, path)
     (row,) = read_shards(tmp_path)
     assert row.asked_for == "does_not"
+
+
+def test_rejected_rows_of_an_earlier_version_stay_rejected(tmp_path, pair_card):
+    rejected = ROWS[0].rejected("duplicate")
+    path = write_shard(tmp_path, 0, [ROWS[0], rejected])
+    pq.write_table(pq.read_table(path).drop_columns(["written_for", "reader_probability"]), path)
+    assert load_synthetic(tmp_path, pair_card) == [ROWS[0]]
 
 
 def test_equal_rows_give_equal_bytes(tmp_path):

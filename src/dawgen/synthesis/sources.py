@@ -11,7 +11,6 @@ from typing import IO
 
 from dawgen.errors import UserError
 from dawgen.storage.seals import file_hash
-from dawgen.synthesis.looks import Looks
 from dawgen.synthesis.text import (
     has_broken_characters,
     has_letter,
@@ -19,6 +18,7 @@ from dawgen.synthesis.text import (
     word_bounds,
     word_count,
 )
+from dawgen.synthesis.text_style import TextStyle
 from dawgen.tasks import Row, TaskCard, read_table
 from dawgen.tasks.bounds import MOST_BYTES, check_size, lines_of
 
@@ -97,8 +97,8 @@ def usable_sentences(
     lines, prefix = _lines(choice)
     sentences = list(_usable(lines, prefix, (low, high), kind))
     if choice in CORPORA:  # not what the user has chosen to write
-        looks = Looks.of([row.text1 for row in shots])
-        sentences = [replace(each, text=looks.dressed(each.text)) for each in sentences]
+        style = TextStyle.of([row.text1 for row in shots])
+        sentences = [replace(each, text=style.apply(each.text)) for each in sentences]
     if not sentences:
         sort = "" if kind == "any" else f"that are {kind}s "
         length = f"of {low} to {high} words" if high < _NO_END else "with at least one letter"

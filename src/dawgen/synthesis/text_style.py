@@ -1,4 +1,4 @@
-"""How a task writes its texts: with a capital letter in front, with a full stop at the end."""
+"""The style of a task's texts: initial capital letters, lower case, final full stops."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 FEW = 5
-"""Where at most one in so many of the few shots' texts looks otherwise, all are to look so."""
+"""A property holds for the task if at most one in so many of the few shots' texts lacks it."""
 _ENDS = (".", "!", "?", "…", "\u3002", '"', "'", "\u201d", "\u2019", ")", "]", ":", ";")
 
 
 @dataclass(frozen=True)
-class Looks:
-    """Of a task's texts; None is: some have it, some have not.
+class TextStyle:
+    """The style of a task's texts; None where the texts differ.
 
     Attributes:
         capital: the first letter is a capital.
@@ -25,7 +25,7 @@ class Looks:
     stop: bool | None = None
 
     @classmethod
-    def of(cls, texts: Sequence[str]) -> Looks:
+    def of(cls, texts: Sequence[str]) -> TextStyle:
         """By the few shots; texts whose first letter has no case count for neither."""
         cased = [text for text in map(_first_letter, texts) if text.lower() != text.upper()]
         statements = [text.rstrip() for text in texts if not text.rstrip().endswith(("?", "!"))]
@@ -35,9 +35,9 @@ class Looks:
             stop=_most([text.endswith(".") for text in statements]),
         )
 
-    def dressed(self, text: str) -> str:
-        """A sentence from elsewhere as the task would write it. Names keep their capitals, unless
-        the task has none at all."""
+    def apply(self, text: str) -> str:
+        """A sentence of a corpus in this style. Names keep their capitals, unless the task's texts
+        are all lower case."""
         if self.lower:
             text = text.lower()
         elif self.capital:
