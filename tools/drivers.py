@@ -52,7 +52,7 @@ def surest(rows: Sequence[SyntheticRow], count: int) -> list[SyntheticRow]:
     """The ``count`` rows of each label that belong to it most, by reader or label ratio."""
     found = []
     for label in _labels(rows):
-        mine = sorted(_of(rows, label), key=lambda row: -(row.belongs or 0.0))
+        mine = sorted(_of(rows, label), key=lambda row: -(row.label_confidence or 0.0))
         found += mine[:count]
     return found
 
@@ -183,7 +183,7 @@ def main() -> None:
         "commit": commit(),
         "hardware": hardware(),
         "versions": versions(),
-        "mean_of_belonging": float(np.mean([row.belongs or 0.0 for row in rows])),
+        "mean_label_confidence": float(np.mean([row.label_confidence or 0.0 for row in rows])),
         "arms": records,
     }
     given.out.parent.mkdir(parents=True, exist_ok=True)

@@ -81,16 +81,16 @@ def agreement(
     its label: by the reader that chose it, else by the label ratio."""
     own = np.array([labels.index(str(row.label)) for row in rows])
     same = found.argmax(1) == own
-    belongs = np.array([row.belongs or 0.0 for row in rows])
-    high = belongs >= np.median(belongs)
+    confidence = np.array([row.label_confidence or 0.0 for row in rows])
+    high = confidence >= np.median(confidence)
     belief = found[np.arange(len(rows)), own]
     return {
         "shared": float(same.mean()),
         "shared_by_label": {name: float(same[own == i].mean()) for i, name in enumerate(labels)},
-        "quartiles_of_belonging": np.quantile(belongs, [0.25, 0.5, 0.75]).tolist(),
-        "shared_of_upper_half": float(same[high].mean()),
-        "shared_of_lower_half": float(same[~high].mean()) if (~high).any() else None,
-        "spearman_belonging_and_judge": float(spearmanr(belongs, belief).statistic),
+        "confidence_quartiles": np.quantile(confidence, [0.25, 0.5, 0.75]).tolist(),
+        "shared_where_confidence_is_high": float(same[high].mean()),
+        "shared_where_confidence_is_low": float(same[~high].mean()) if (~high).any() else None,
+        "spearman_confidence_and_judge": float(spearmanr(confidence, belief).statistic),
     }
 
 

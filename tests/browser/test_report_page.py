@@ -77,7 +77,7 @@ def test_rows_that_a_reader_chose_show_how_sure_it_is(open_page: Opener, tmp_pat
         ]
         pq.write_table(pa.Table.from_pylist(new), shard)
     page = open_page(write_report(folder))
-    page.select_option("#order", label="surest first")
+    page.select_option("#order", label="most confident first")
     surest = f"sure {max(sure):.2f}"
     page.locator("#table .row", has_text=surest).first.wait_for()
     assert page.locator("#table .number").first.inner_text() == surest

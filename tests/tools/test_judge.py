@@ -19,6 +19,6 @@ def test_agreement_by_hand() -> None:
     found = agreement(rows, judged, ["yes", "no"])
     assert found["shared"] == 0.5
     assert found["shared_by_label"] == {"yes": 0.5, "no": 0.5}
-    assert found["shared_of_upper_half"] == 1.0
-    assert found["shared_of_lower_half"] == 0.0
-    assert found["spearman_belonging_and_judge"] == pytest.approx(1.0)
+    assert found["shared_where_confidence_is_high"] == 1.0
+    assert found["shared_where_confidence_is_low"] == 0.0
+    assert found["spearman_confidence_and_judge"] == pytest.approx(1.0)

@@ -120,7 +120,7 @@ def best_of_each_label(rows: Sequence[SyntheticRow], share: float = SELECTED) ->
     chosen: set[int] = set()
     for label in {row.label for row in rows}:
         mine = [number for number, row in enumerate(rows) if row.label == label]
-        mine.sort(key=lambda number: -(rows[number].belongs or 0.0))
+        mine.sort(key=lambda number: -(rows[number].label_confidence or 0.0))
         chosen.update(mine[: max(1, round(share * len(mine)))])
     return [rows[number] for number in sorted(chosen)]
 

@@ -62,12 +62,12 @@ def samples(synthetic: Rows, most: int = 6) -> dict[str, Rows]:
     chosen = {}
     for label in dict.fromkeys(row["label"] for row in synthetic):
         kept = [row for row in synthetic if row["label"] == label and row["kept"]]
-        kept.sort(key=lambda row: -(belonging(row) or 0.0))
+        kept.sort(key=lambda row: -(label_confidence(row) or 0.0))
         chosen[label] = spread(kept, most)
     return chosen
 
 
-def belonging(row: dict[str, Any]) -> float | None:
+def label_confidence(row: dict[str, Any]) -> float | None:
     """p(label) by the reader that chose the row, else its label ratio; None where neither is
     known."""
     known = row.get("reader_probability")

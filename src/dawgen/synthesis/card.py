@@ -250,9 +250,9 @@ def _samples(card: TaskCard, kept: Sequence[SyntheticRow]) -> str:
     rows = []
     for label in card.labels:
         for row in [row for row in kept if row.label == label][:SAMPLES_PER_LABEL]:
-            belongs = "" if row.belongs is None else f"{row.belongs:.3f}"
+            confidence = "" if row.label_confidence is None else f"{row.label_confidence:.3f}"
             second = [row.text2 or ""] if card.is_pair else []
-            rows.append([label, row.text1, *second, belongs])
+            rows.append([label, row.text1, *second, confidence])
     return "\n".join(["## The first rows of each label\n", *table(names, rows)]) + "\n"
 
 

@@ -122,7 +122,7 @@ def keep_best(
         worth: of each row; without, how strongly it belongs to its label. Of equal ones the
             earlier row wins.
     """
-    worth = worth or [row.belongs or 0.0 for row in rows]
+    worth = worth or [row.label_confidence or 0.0 for row in rows]
     marked, left = list(rows), Counter(dict.fromkeys((row.label for row in rows), quota))
     kept = [i for i, row in enumerate(rows) if row.kept]
     for i in sorted(kept, key=lambda i: -worth[i]):

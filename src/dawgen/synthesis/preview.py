@@ -59,8 +59,8 @@ def row_lines(card: TaskCard, kept: Sequence[SyntheticRow], ledger: Ledger) -> l
         account = ledger.labels[label]
         lines.append(f"{shown(label)}: {account.kept:,} of {account.attempted:,} kept")
         for row in own:
-            belongs = "" if row.belongs is None else f"[{row.belongs:.2f}] "
-            lines.append(f"  {belongs}{shown(row.text1)}")
+            confidence = "" if row.label_confidence is None else f"[{row.label_confidence:.2f}] "
+            lines.append(f"  {confidence}{shown(row.text1)}")
             if row.text2 is not None:
                 lines.append(f"      -> {shown(row.text2)}")
     reasons = ", ".join(f"{why} ({n:,})" for why, n in total.rejected.most_common())

@@ -24,7 +24,7 @@ SAMPLE = 1000
 """Texts that self-BLEU looks at, and unlabelled sentences that the rows are compared with."""
 EXAMPLES = 2
 """Rejected rows of each reason that are kept in the report."""
-BELONGING = {"label_ratio": "label ratio", "reader_probability": "probability by the reader"}
+CONFIDENCES = {"label_ratio": "label ratio", "reader_probability": "probability by the reader"}
 """Attributes of a row that say how strongly it belongs to its label, and their names in words."""
 
 Report = dict[str, Any]
@@ -56,7 +56,7 @@ def quality(
         "by_label": {
             label: {
                 "acceptance": _acceptance(account),
-                **{name: _quartiles(kept, label, name) for name in BELONGING},
+                **{name: _quartiles(kept, label, name) for name in CONFIDENCES},
             }
             for label, account in ledger.labels.items()
         },
@@ -204,7 +204,7 @@ def quality_lines(report: Report) -> list[str]:
     for label, part in report["by_label"].items():
         medians = [
             f", median {words} {part[name]['median']:.2f}"
-            for name, words in BELONGING.items()
+            for name, words in CONFIDENCES.items()
             if part.get(name)
         ]
         median = "".join(medians)

@@ -37,7 +37,7 @@ class SyntheticRow(Row):
     reader_probability: float | None = None
 
     @property
-    def belongs(self) -> float | None:
+    def label_confidence(self) -> float | None:
         """How strongly the row belongs to its label: by the reader that chose it, else the label
         ratio; None where neither is known."""
         known = self.reader_probability

@@ -48,14 +48,14 @@
   options(byId("label"), data.labels);
   options(byId("reason"), data.reasons);
   options(byId("relabel"), data.labels);
-  const belongs = (row) => data.sure[row] ?? data.ratio[row]; // to its label
-  const sorted = (row, none) => belongs(row) ?? none; // unscored rows last
+  const confidence = (row) => data.sure[row] ?? data.ratio[row]; // to its label
+  const sorted = (row, none) => confidence(row) ?? none; // unscored rows last
   const measure = (row) => (data.sure[row] === null ? "ratio" : "sure");
   const rows = viewer("", data, {
     kind: (row) => (now(row).kept ? "" : "rejected"),
     facts: (row) => [
       labelChip(data.labels[now(row).label], now(row).label),
-      ...(belongs(row) === null ? [] : meterOf(belongs(row), `${measure(row)} ${belongs(row).toFixed(2)}`)),
+      ...(confidence(row) === null ? [] : meterOf(confidence(row), `${measure(row)} ${confidence(row).toFixed(2)}`)),
       ...(now(row).kept ? [] : [element("span", "verdict bad",
         stateOf(row) === "dropped" ? "dropped by hand" : data.reasons[data.reason[row]])]),
       ...(now(row).kept && edits.has(row) ? [element("span", "verdict good", "changed by hand")] : []),
